@@ -1,0 +1,67 @@
+# Everything a person or CI does here. `make` alone explains.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+STUDY  ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format bench bench-quick clean
+
+help:  ## Explain the commands (this)
+	@echo "inference-gateway: put a medical-imaging model behind HTTP."
+	@echo
+	@echo "  make COMMAND [NAME=value]"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Each command first installs what it needs into $(VENV); nothing outside this folder is changed."
+	@echo "  New here?         make demo                         a sample study, from the client to the masks"
+	@echo "  Your own images:  make demo STUDY=path/to/folder    with DICOM files in it"
+	@echo "  Another Python:   make install PYTHON=python3.13    3.11 to 3.13 will do"
+	@echo "  One benchmark:    make bench BENCH='--only parts,one --servers ours,floor'"
+	@echo "  Your own model:   $(BIN)/inference-gateway serve my_model:model"
+
+install: $(STAMP)  ## Make .venv and install the project with its development tools
+
+# Debian's python3 has no ensurepip without python3-venv: its own pip can fill the environment as well.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "Python 3.11 to 3.13 is needed, and $(PYTHON) is not one: try make install PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(VENV)
+	@if $(BIN)/python -m pip --version >/dev/null 2>&1; \
+	  then pip="$(BIN)/python -m pip"; else pip="$(PYTHON) -m pip --python $(BIN)/python"; fi; \
+	  echo "Installing into $(VENV) ..."; \
+	  $$pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: install  ## Send a sample study (or STUDY=folder) through a gateway; JSON, masks and pictures come back
+	$(BIN)/python -m inference_gateway.demo $(if $(STUDY),"$(STUDY)")
+
+test: install  ## Run the tests: branch coverage at least 95 %, of the wire format 100 %
+	$(BIN)/coverage erase
+	$(BIN)/pytest -n auto --cov --cov-report=
+	$(BIN)/coverage report --fail-under=95
+	$(BIN)/coverage report --include='src/inference_gateway/multipart/*' --fail-under=100
+
+check: install  ## Lint, format, types and the floors that imports may not climb
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install  ## Rewrite the code in the project's format, with the fixes that are safe
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install  ## Measure ourselves beside other servers: table, JSON and picture in benchmarks/results
+	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-quick: install  ## The same in less than two minutes, with smaller bodies and fewer servers
+	$(BIN)/python -m benchmarks --quick $(BENCH)
+
+clean:  ## Remove everything that these commands made
+	rm -rf $(VENV) benchmarks/.venvs benchmarks/results demo-output build dist .coverage .coverage.*
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
