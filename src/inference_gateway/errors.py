@@ -1,0 +1,205 @@
+"""Every error of this package, in one tree.
+
+```
+GatewayError
+├── RequestError                 the answer is a problem (RFC 9457) with `status` and `detail`
+│   ├── BadRequest               400
+│   │   ├── InvalidContentType
+│   │   ├── MalformedMultipart
+│   │   └── InvalidRootPart
+│   ├── UploadTimeout            408
+│   ├── LimitExceeded            413
+│   ├── UnsupportedEncoding      415
+│   ├── ModelError               500
+│   │   ├── ModelFailed
+│   │   └── InvalidModelOutput
+│   ├── Unavailable              503, with `retry_after`
+│   ├── ModelTimeout             504
+│   └── InsufficientStorage      507
+├── ClientDisconnected           there is nobody left to answer
+├── ResponseCut                  the answer had begun: the connection is cut
+├── RequestCancelled             raised inside a callback that asked whether to go on
+├── SetupFailed                  a model cannot be loaded, a setting cannot work
+└── ClientError                  raised to users of the client
+    ├── GatewayUnreachable
+    ├── ProblemAnswer            the gateway refused or failed
+    │   └── Overloaded           503, with `retry_after`
+    └── BrokenAnswer             what came is not a whole answer
+        ├── CutAnswer
+        └── HashMismatch
+```
+
+An error carries one public sentence, `detail`. It is made of words of this package only: nothing of a
+request, nothing of a model's exception is ever in it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """Root of the tree."""
+
+
+class RequestError(GatewayError):
+    """A request that is answered with a problem document.
+
+    `detail` is the public sentence: it names the cause and, where there is one, the next step.
+    """
+
+    status: ClassVar[int]
+    sentence: ClassVar[str]
+
+    def __init__(self, detail: str | None = None) -> None:
+        self.detail = detail or self.sentence
+        super().__init__(self.detail)
+
+
+class BadRequest(RequestError):
+    """The request is not what the wire contract asks for."""
+
+    status = 400
+    sentence = "the request is malformed"
+
+
+class InvalidContentType(BadRequest):
+    """The request's Content-Type is not one `multipart/related` with a usable boundary (RFC 2387)."""
+
+    sentence = "invalid content-type: send one Content-Type header with multipart/related and a boundary"
+
+
+class MalformedMultipart(BadRequest):
+    """The body breaks the framing of RFC 2046 §5.1, or a part's header is malformed."""
+
+    sentence = "the multipart body is malformed"
+
+
+class InvalidRootPart(BadRequest):
+    """The root part (RFC 2387 §3.2) is missing or is not JSON in the declared charset."""
+
+    sentence = "the root part is not valid JSON"
+
+
+class UploadTimeout(RequestError):
+    """The client sends nothing for too long, or too slowly, or for too long altogether."""
+
+    status = 408
+    sentence = "the upload was too slow: send the body without long pauses"
+
+
+class LimitExceeded(RequestError):
+    """The request is larger than a configured limit."""
+
+    status = 413
+    sentence = "the request is over a limit of this gateway"
+
+
+class UnsupportedEncoding(RequestError):
+    """A Content-Encoding, or a Content-Transfer-Encoding other than binary, 8bit, 7bit."""
+
+    status = 415
+    sentence = "content is accepted as it is only: send it without a Content-Encoding"
+
+
+class ModelError(RequestError):
+    """The model did not do its part. The reason is in the log, never in the answer."""
+
+    status = 500
+    sentence = "the model failed: its operator finds the reason in the log under this request_id"
+
+
+class ModelFailed(ModelError):
+    """The model raised an exception; it is the `__cause__`."""
+
+
+class InvalidModelOutput(ModelError):
+    """What the model returned does not fit the wire contract; `reason`, for the log, says how."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+
+class Unavailable(RequestError):
+    """Not now: not ready, draining, or all places taken. `retry_after` is in seconds."""
+
+    status = 503
+    sentence = "the gateway cannot take this request now: try again later"
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 2) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class ModelTimeout(RequestError):
+    """The model's deadline has passed."""
+
+    status = 504
+    sentence = "the model did not finish within its time limit"
+
+
+class InsufficientStorage(RequestError):
+    """The disk, or this process's share of it, is spent."""
+
+    status = 507
+    sentence = "the gateway has no room left to store this request: try again later or send less"
+
+
+class ClientDisconnected(GatewayError):
+    """The client is gone: there is nobody to answer."""
+
+
+class ResponseCut(GatewayError):
+    """The answer cannot be completed after its first byte: the connection is to be cut."""
+
+
+class RequestCancelled(GatewayError):
+    """Raised by `current_request().raise_if_cancelled()`: nobody waits for this result any more."""
+
+
+class SetupFailed(GatewayError):
+    """The service cannot start: a model cannot be loaded or a setting cannot work."""
+
+
+class ClientError(GatewayError):
+    """Root of what the client raises."""
+
+
+class GatewayUnreachable(ClientError):
+    """No answer came: the connection was refused, lost, or took too long."""
+
+
+class ProblemAnswer(ClientError):
+    """The gateway answered with another status than 200.
+
+    `status` is the HTTP status, `detail` the gateway's sentence, `request_id` what its log knows it by.
+    """
+
+    def __init__(self, status: int, detail: str, request_id: str | None = None) -> None:
+        self.status = status
+        self.detail = detail
+        self.request_id = request_id
+        super().__init__(f"{status}: {detail}")
+
+
+class Overloaded(ProblemAnswer):
+    """The gateway answered 503. `retry_after` is in seconds, None where it did not say."""
+
+    def __init__(
+        self, status: int, detail: str, request_id: str | None = None, *, retry_after: float | None = None
+    ) -> None:
+        super().__init__(status, detail, request_id)
+        self.retry_after = retry_after
+
+
+class BrokenAnswer(ClientError):
+    """What came is not a whole and true answer: none of it may be used."""
+
+
+class CutAnswer(BrokenAnswer):
+    """The answer ended before its hashes part and close delimiter."""
+
+
+class HashMismatch(BrokenAnswer):
+    """A hash in the answer is not the hash of what was sent or received."""

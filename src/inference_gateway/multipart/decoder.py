@@ -1,0 +1,325 @@
+"""A strict, incremental decoder of multipart messages (RFC 2046 §5.1): bytes in, events out.
+
+What always holds:
+- The events, and the error if there is one, do not depend on how the input is cut into chunks
+  (runs of `PartData` joined).
+- Body data is handed out as views of the chunk it came in, never copied. A delimiter that may have begun
+  at the end of a chunk is remembered as a number, not as bytes: it is the only place where the delimiter
+  has a CR, so a partial match that fails hides no second one, and no byte is looked at more than twice.
+- What is held between two chunks is at most one header line.
+
+The grammar, with `boundary` from the Content-Type header:
+
+    message        = *CRLF dash-boundary padding CRLF part *(delimiter padding CRLF part)
+                     delimiter "--" epilogue
+    dash-boundary  = "--" boundary
+    delimiter      = CRLF dash-boundary          ; the CRLF may be the one that ends the part's headers
+    part           = *(header CRLF) CRLF body
+    padding        = *(SP / HTAB)
+    epilogue       = *(SP / HTAB / CRLF)         ; RFC 2046 allows text here: it is refused
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from inference_gateway.errors import LimitExceeded, MalformedMultipart, UnsupportedEncoding
+from inference_gateway.multipart.grammar import Headers, check_repeated, parse_header_line
+
+CRLF = b"\r\n"
+_EMPTY_LINES = re.compile(rb"(?:\r\n)*+")
+_PADDING = re.compile(rb"[ \t]*+")
+_EPILOGUE = re.compile(rb"(?:[ \t]++|\r\n)*+")
+_DIGITS = re.compile(r"[0-9]{1,4000}")
+_IDENTITY_ENCODINGS = frozenset({"binary", "8bit", "7bit"})  # RFC 2045 §6.2: nothing to undo
+
+_BARE_LF = "a line ends with LF alone: end every line with CRLF"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one message may have; over a limit raises `LimitExceeded`, exactly at it is fine.
+
+    `parts`: number of parts. `part_bytes`: body of one part. `headers`: number of header fields of one
+    part. `header_bytes`: a part's header lines with their CRLFs, without the empty line after them.
+    """
+
+    parts: int = 10_000
+    part_bytes: int = 4 << 30
+    headers: int = 16
+    header_bytes: int = 8 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class PartBegin:
+    """A part's headers are complete. Offsets count from the message's first byte."""
+
+    headers: Headers
+    header_offset: int
+    body_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartData:
+    """A run of body data: a view of the chunk given to `receive`, good until the next call."""
+
+    data: memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class PartEnd:
+    """The part's body ended before `body_end`, and a well-formed delimiter line began there."""
+
+    body_end: int
+
+
+Event = PartBegin | PartData | PartEnd
+
+
+class _State(Enum):
+    PREAMBLE = auto()  # before the first delimiter
+    BOUNDARY = auto()  # right after a delimiter's boundary
+    PADDING = auto()  # blanks up to the CRLF of a delimiter line
+    HEADERS = auto()
+    BODY = auto()
+    EPILOGUE = auto()  # after the close delimiter
+
+
+class Decoder:
+    """Decodes one message.
+
+    `boundary`: as in the Content-Type header, without the leading dashes. After an error, drop the decoder.
+    """
+
+    def __init__(self, boundary: bytes, limits: Limits | None = None) -> None:
+        self._dash_boundary = b"--" + boundary
+        self._delimiter = CRLF + self._dash_boundary
+        self._limits = limits or Limits()
+        self._state = _State.PREAMBLE
+        self._received = 0  # bytes of the message given to receive() so far
+        self._pending = b""  # the beginning of a line that is not complete yet; empty in a body
+        self._parts = 0
+        # The part that is being read:
+        self._fields: list[tuple[str, str]] = []
+        self._header_offset = 0
+        self._header_bytes = 0
+        self._body_offset = 0
+        self._body_size = 0
+        self._body_end = 0
+        self._declared: int | None = None  # its Content-Length
+        self._ceiling = 0  # the body size that ends in an error if exceeded
+        # How much of the delimiter the end of the last chunk matched, and how much of that is not body
+        # data if the match fails: the CRLF that ends the headers begins a delimiter too.
+        self._matched = 0
+        self._assumed = 0
+
+    def receive(self, data: bytes | bytearray) -> Iterator[Event]:
+        """The events that `data`, the next bytes of the message, completes. Must be exhausted.
+
+        Raises `MalformedMultipart` (400), `UnsupportedEncoding` (415) or `LimitExceeded` (413) at the byte
+        that decides it; the events before that byte have been yielded.
+        """
+        base = self._received - len(self._pending)  # offset of data[0] in the message
+        self._received += len(data)
+        if self._pending:
+            data = self._pending + data
+            self._pending = b""
+        position = 0
+        while position < len(data):
+            if self._state is _State.BODY:
+                position = yield from self._body(data, position, base)
+                continue
+            event: Event | None = None
+            step: int | None
+            match self._state:
+                case _State.PREAMBLE:
+                    step = self._preamble(data, position)
+                case _State.BOUNDARY:
+                    step, event = self._boundary(data, position)
+                case _State.PADDING:
+                    step, event = self._padding(data, position, base)
+                case _State.HEADERS:
+                    step, event = self._header_line(data, position, base)
+                case _:
+                    step = self._epilogue(data, position)
+            if event is not None:
+                yield event
+            if step is None:  # more input is needed to decide
+                self._pending = bytes(data[position:])
+                return
+            position = step
+
+    def finish(self) -> None:
+        """Says that the input has ended. Raises `MalformedMultipart` where the message is not whole."""
+        if not self._received:
+            raise MalformedMultipart("the body is empty")
+        if self._state is not _State.EPILOGUE or self._pending:
+            raise MalformedMultipart("the body is truncated: it ends before the close delimiter")
+
+    def _preamble(self, data: bytes | bytearray, position: int) -> int | None:
+        """Empty lines, then the first delimiter's dash-boundary."""
+        match = _EMPTY_LINES.match(data, position)
+        start = match.end() if match else position
+        head = data[start : start + len(self._dash_boundary)]
+        if head == self._dash_boundary:
+            self._state = _State.BOUNDARY
+            return start + len(head)
+        if start + len(head) == len(data) and (self._dash_boundary.startswith(head) or head == b"\r"):
+            return start if start > position else None
+        if head[:1] == b"\n":
+            raise MalformedMultipart(_BARE_LF)
+        if head[:2] == b"--":
+            raise MalformedMultipart(
+                "the delimiter in the body is not the boundary of the Content-Type header: "
+                "let the library that makes the body write that header, or give it the same boundary"
+            )
+        raise MalformedMultipart("there is text before the first delimiter")
+
+    def _boundary(self, data: bytes | bytearray, position: int) -> tuple[int | None, Event | None]:
+        """Right after a boundary: two dashes make it the close delimiter."""
+        if data.startswith(b"--", position):
+            if not self._parts:
+                raise MalformedMultipart("the body has no part")
+            self._state = _State.EPILOGUE
+            return position + 2, self._part_end()
+        if data.startswith(b"-", position) and position + 1 == len(data):
+            return None, None
+        self._state = _State.PADDING
+        return position, None
+
+    def _padding(self, data: bytes | bytearray, position: int, base: int) -> tuple[int | None, Event | None]:
+        """Blanks (RFC 2046: transport-padding) and the CRLF that ends a delimiter line."""
+        match = _PADDING.match(data, position)
+        end = match.end() if match else position
+        if data.startswith(CRLF, end):
+            event = self._part_end() if self._parts else None
+            self._begin_headers(base + end + 2)
+            return end + 2, event
+        if end == len(data):
+            return end, None
+        if end + 1 == len(data) and data.startswith(b"\r", end):
+            return (end if end > position else None), None
+        if data.startswith(b"\n", end):
+            raise MalformedMultipart(_BARE_LF)
+        raise MalformedMultipart("a line begins with the boundary but is not a well-formed delimiter")
+
+    def _begin_headers(self, offset: int) -> None:
+        self._parts += 1
+        if self._parts > self._limits.parts:
+            raise LimitExceeded(f"the request has more parts than the limit of {self._limits.parts}")
+        self._state = _State.HEADERS
+        self._fields = []
+        self._header_offset = offset
+        self._header_bytes = 0
+
+    def _header_line(
+        self, data: bytes | bytearray, position: int, base: int
+    ) -> tuple[int | None, Event | None]:
+        """One line of a header block; the empty one ends it."""
+        if data.startswith(CRLF, position):
+            return position + 2, self._begin_body(base + position + 2)
+        room = self._limits.header_bytes - self._header_bytes
+        end = data.find(b"\n", position, position + room) + 1
+        if not end:
+            rest = len(data) - position
+            if rest > room and not (rest == 1 and data.startswith(b"\r", position)):
+                raise LimitExceeded(
+                    f"a part has more bytes of headers than the limit of {self._limits.header_bytes}"
+                )
+            return None, None
+        line = bytes(data[position:end])
+        if line[-2:] != CRLF:
+            raise MalformedMultipart(_BARE_LF)
+        if line.startswith(self._dash_boundary):
+            raise MalformedMultipart("a part's headers run into a delimiter: the empty line is missing")
+        if len(self._fields) == self._limits.headers:
+            raise LimitExceeded(f"a part has more headers than the limit of {self._limits.headers}")
+        self._fields.append(parse_header_line(line[:-2]))
+        self._header_bytes += len(line)
+        return end, None
+
+    def _begin_body(self, offset: int) -> PartBegin:
+        headers = Headers(self._fields)
+        check_repeated(headers)
+        if "content-encoding" in headers:
+            raise UnsupportedEncoding("a part has a Content-Encoding: send its bytes as they are")
+        encoding = headers.get("content-transfer-encoding")
+        if encoding is not None and encoding.lower() not in _IDENTITY_ENCODINGS:
+            raise UnsupportedEncoding(
+                "a part has a Content-Transfer-Encoding other than binary, 8bit or 7bit: send its bytes as is"
+            )
+        self._declared = None
+        self._ceiling = self._limits.part_bytes
+        length = headers.get("content-length")
+        if length is not None:
+            if not _DIGITS.fullmatch(length):
+                raise MalformedMultipart("a part's Content-Length is not a number")
+            self._declared = int(length)
+            self._ceiling = min(self._ceiling, self._declared)
+        self._state = _State.BODY
+        self._body_offset = offset
+        self._body_size = 0
+        self._matched = self._assumed = len(CRLF)
+        return PartBegin(headers, self._header_offset, offset)
+
+    def _body(self, data: bytes | bytearray, position: int, base: int) -> Generator[Event, None, int]:
+        """Body data up to the next delimiter, or to the end of the chunk."""
+        delimiter = self._delimiter
+        if self._matched:  # go on with a delimiter that began in the last chunk
+            expected = delimiter[self._matched : self._matched + len(data) - position]
+            if data.startswith(expected, position):
+                self._matched += len(expected)
+                position += len(expected)
+                if self._matched == len(delimiter):
+                    self._end_body(base + position)
+                return position
+            held = delimiter[self._assumed : self._matched]
+            self._matched = 0
+            yield from self._data(memoryview(held))
+        end = data.find(delimiter, position)
+        if end >= 0:
+            yield from self._data(memoryview(data)[position:end])
+            self._end_body(base + end + len(delimiter))
+            return end + len(delimiter)
+        # The chunk may end within a delimiter. Its only CR is its first byte, so look at the last CR.
+        end = data.rfind(b"\r", max(position, len(data) - len(delimiter) + 1))
+        if end >= 0 and delimiter.startswith(data[end:]):
+            self._matched, self._assumed = len(data) - end, 0
+        else:
+            end = len(data)
+        yield from self._data(memoryview(data)[position:end])
+        return len(data)
+
+    def _data(self, view: memoryview) -> Iterator[Event]:
+        room = self._ceiling - self._body_size
+        self._body_size += len(view)
+        if view and room:
+            yield PartData(view[:room])
+        if len(view) > room:
+            if self._ceiling == self._declared:
+                raise MalformedMultipart("a part's Content-Length is smaller than the part")
+            raise LimitExceeded(f"a part is larger than the limit of {self._limits.part_bytes} bytes")
+
+    def _end_body(self, offset: int) -> None:
+        """`offset`: of the first byte after the boundary."""
+        self._matched = 0
+        self._body_end = max(self._body_offset, offset - len(self._delimiter))
+        self._state = _State.BOUNDARY
+
+    def _part_end(self) -> PartEnd:
+        if self._declared not in (None, self._body_size):
+            raise MalformedMultipart("a part's Content-Length is larger than the part")
+        return PartEnd(self._body_end)
+
+    def _epilogue(self, data: bytes | bytearray, position: int) -> int | None:
+        """Blanks and CRLFs; RFC 2046 lets any text stand here, but it may as well be a lost part."""
+        match = _EPILOGUE.match(data, position)
+        end = match.end() if match else position
+        if end == len(data):
+            return end
+        if end + 1 == len(data) and data.startswith(b"\r", end):
+            return end if end > position else None
+        raise MalformedMultipart("there is something after the close delimiter")

@@ -1,0 +1,185 @@
+"""Header fields, media types and their parameters: the small grammars around the parts.
+
+`str` and `bytes` in, values or `RequestError` out. What decides how a message is read (the request's
+Content-Type) is read strictly; what is metadata only (a part's Content-Disposition) is read leniently and
+never fails.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from inference_gateway.errors import InvalidContentType, MalformedMultipart
+
+# RFC 9110 §5.6.2: token. Field names and parameter names are tokens.
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+# RFC 2046 §5.1.1: boundary := 0*69<bchars> bcharsnospace. Orthanc sends 73 characters: 200 is the limit here.
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,199}[0-9A-Za-z'()+_,\-./:=?]")
+
+# One parameter: a name, "=", and a quoted-string (RFC 9110 §5.6.4) or anything visible without quote or
+# semicolon: clients leave "=", "/" and ":" unquoted.
+_PARAMETER = re.compile(
+    r"""(?P<name>[!#$%&'*+\-.^_`|~0-9A-Za-z]+)
+        =
+        (?: "(?P<quoted> (?: [^"\\\x00-\x08\x0a-\x1f\x7f] | \\[^\x00-\x08\x0a-\x1f\x7f] )*+ )"
+          | (?P<plain> [!#-:<-~]+ ) )""",
+    re.VERBOSE,
+)
+# One parameter of a Content-Disposition, as loosely as clients write them.
+_LENIENT_PARAMETER = re.compile(r';[ \t]*([^=;"\s]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^;"]*))')
+_BLANKS = " \t"
+
+# Parameters that steer how the message is read: their extended forms (RFC 2231 `name*`) would too.
+_STEERING = ("boundary", "charset", "start")
+
+# Fields of a part that must not be repeated: two values would leave a choice.
+_SINGULAR = frozenset(
+    {"content-type", "content-disposition", "content-id", "content-length", "content-transfer-encoding"}
+)
+
+
+class Headers(Mapping[str, str]):
+    """The header fields of one part: names without regard to case, in order of arrival.
+
+    A field that came more than once reads as its values joined with a comma (RFC 9110 §5.3); `fields` has
+    them one by one. The representation shows no value: it may end up in a log.
+    """
+
+    __slots__ = ("_values", "fields")
+
+    def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
+        self.fields = tuple(fields)
+        self._values: dict[str, str] = {}
+        for name, value in self.fields:
+            name = name.lower()
+            before = self._values.get(name)
+            self._values[name] = value if before is None else f"{before}, {value}"
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        return self.fields == other.fields if isinstance(other, Headers) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.fields)
+
+    def __repr__(self) -> str:
+        return f"<Headers: {len(self.fields)} fields>"
+
+
+def parse_header_line(line: bytes) -> tuple[str, str]:
+    """One header line without its CRLF → field name as sent, value without the blanks around it.
+
+    Raises `MalformedMultipart` where it is folded (RFC 9112 §5.2), has no colon, a name that is not a
+    token, a value that is not UTF-8 or has a control character other than tab.
+    """
+    if line.startswith((b" ", b"\t")):
+        raise MalformedMultipart("a part header is folded: send each header on one line")
+    raw_name, colon, raw_value = line.partition(b":")
+    if not colon:
+        raise MalformedMultipart("a part header has no colon, or the empty line after the headers is missing")
+    name = raw_name.decode("latin-1")
+    if not _TOKEN.fullmatch(name):
+        raise MalformedMultipart("a part header has an empty or malformed name")
+    try:
+        value = raw_value.strip(b" \t").decode("utf-8")
+    except UnicodeDecodeError:
+        raise MalformedMultipart("a part header has a value that is not UTF-8") from None
+    if not value.isprintable() and any(unicodedata.category(c) == "Cc" and c != "\t" for c in value):
+        raise MalformedMultipart("a part header has a control character in its value")
+    return name, value
+
+
+def check_repeated(headers: Headers) -> None:
+    """Raises `MalformedMultipart` where a field that must be single is repeated (RFC 2045 §3)."""
+    if len(headers) < len(headers.fields):
+        names = [name.lower() for name, _ in headers.fields]
+        if any(names.count(name) > 1 for name in _SINGULAR):
+            raise MalformedMultipart("a part repeats a header that may occur only once")
+
+
+@dataclass(frozen=True, slots=True)
+class MediaType:
+    """A media type with its parameters (RFC 2045 §5.1): names in lower case, values unquoted."""
+
+    essence: str
+    parameters: Mapping[str, str]
+
+
+def parse_media_type(value: str) -> MediaType:
+    """`type/subtype; name=value; name="value"` → `MediaType`.
+
+    Strict: raises `InvalidContentType` for a parameter that is repeated, has no name or no value, has
+    blanks around its `=`, quotes that do not end or text after them, and for the extended form (RFC 2231)
+    of a parameter that steers the reading. Empty parameters (`;;`, a semicolon at the end) are skipped, as
+    RFC 9110 §5.6.6 has it.
+    """
+    essence, semicolon, rest = value.strip(_BLANKS).partition(";")
+    essence = essence.rstrip(_BLANKS).lower()
+    parameters: dict[str, str] = {}
+    while semicolon:
+        rest = rest.lstrip(_BLANKS)
+        if rest[:1] in ("", ";"):
+            rest, semicolon = rest[1:], rest[:1]
+            continue
+        match = _PARAMETER.match(rest)
+        tail = rest[match.end() :].lstrip(_BLANKS) if match else ""
+        if match is None or tail[:1] not in ("", ";"):
+            raise InvalidContentType(
+                'invalid content-type: a parameter is malformed, write name=value or name="value"'
+            )
+        name, quoted = match["name"].lower(), match["quoted"]
+        text = match["plain"] if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+        if name.partition("*")[0] in _STEERING and "*" in name:
+            raise InvalidContentType("invalid content-type: an extended (name*) parameter is not accepted")
+        if name in parameters:
+            raise InvalidContentType("invalid content-type: a parameter is given twice")
+        if not text:
+            raise InvalidContentType("invalid content-type: a parameter has no value")
+        parameters[name] = text
+        rest, semicolon = tail[1:], tail[:1]
+    return MediaType(essence, parameters)
+
+
+def check_boundary(boundary: str) -> bytes:
+    """The boundary as bytes; raises `InvalidContentType` where it is not 1 to 200 characters of RFC 2046's
+    set, or ends in a space (§5.1.1).
+    """
+    if not _BOUNDARY.fullmatch(boundary):
+        raise InvalidContentType(
+            "invalid content-type: the boundary must have 1 to 200 characters of RFC 2046's set "
+            "and not end in a space"
+        )
+    return boundary.encode("ascii")
+
+
+def filename_of(headers: Headers) -> str | None:
+    """The last path component of Content-Disposition's filename (RFC 2183 §2.3), or None.
+
+    `filename*` (RFC 5987) goes before `filename`. Metadata only: no value of any form makes this fail.
+    """
+    found: dict[str, str] = {}
+    for match in _LENIENT_PARAMETER.finditer(";" + headers.get("content-disposition", "")):
+        name, quoted, plain = match[1].lower(), match[2], match[3]
+        found.setdefault(name, plain.strip() if quoted is None else re.sub(r'\\(["\\])', r"\1", quoted))
+    name = found.get("filename", "")
+    charset, _, rest = found.get("filename*", "").partition("'")
+    if rest and charset.lower() in ("utf-8", "iso-8859-1"):
+        name = unquote_to_bytes(rest.partition("'")[2]).decode(charset, errors="replace")
+    name = re.split(r"[/\\]", name)[-1]
+    return name if name.strip(". ") and name.isprintable() else None

