@@ -1,0 +1,43 @@
+"""Put a medical-imaging model behind HTTP: a streaming multipart/related gateway.
+
+```python
+from inference_gateway import Gateway
+
+def model(json_input, inputs, input_hash):
+    ...
+    return {"protocol_version": "1.0", "parts": [...]}, [mask]
+
+app = Gateway()
+app.add_inference_route("/", model)
+```
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inference_gateway.execution import CurrentRequest, current_request
+    from inference_gateway.gateway import Gateway
+    from inference_gateway.request import Part
+    from inference_gateway.settings import Settings
+    from inference_gateway.tagged_logger import TaggedLogger
+
+__all__ = ["CurrentRequest", "Gateway", "Part", "Settings", "TaggedLogger", "current_request"]
+
+# Loaded when they are first asked for: `inference_gateway.multipart` alone needs no framework.
+_HOMES = {
+    "CurrentRequest": "execution",
+    "Gateway": "gateway",
+    "Part": "request",
+    "Settings": "settings",
+    "TaggedLogger": "tagged_logger",
+    "current_request": "execution",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

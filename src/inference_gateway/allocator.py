@@ -1,0 +1,28 @@
+"""Keeps glibc from giving freed memory back to the kernel after every chunk.
+
+A server receives in blocks of some 100 KB. By default glibc maps and unmaps each of them, and the kernel
+finds and clears new pages every time: most of the time of an upload. With these thresholds such blocks come
+from the heap, whose freed end is kept up to a few MiB, and the same pages are used again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+# malloc.h: parameters of mallopt, and our values in bytes.
+_M_TRIM_THRESHOLD = (-1, 4 << 20)
+_M_MMAP_THRESHOLD = (-3, 2 << 20)
+
+
+def keep_freed_memory() -> bool:
+    """Sets the thresholds for this process; returns whether it did.
+
+    Not where the C library is no glibc, nor where the environment tunes malloc already.
+    """
+    tuned = any(name.startswith("MALLOC_") for name in os.environ)
+    if tuned or not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    return mallopt is not None and bool(mallopt(*_M_TRIM_THRESHOLD) & mallopt(*_M_MMAP_THRESHOLD))

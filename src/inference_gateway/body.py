@@ -1,0 +1,50 @@
+"""Where the bytes of a request's body come from."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from starlette.types import Receive
+
+from inference_gateway.errors import ClientDisconnected
+
+# The ASGI extension under which a server may offer a `Body` of its own, as {"body": ...}.
+EXTENSION = "inference_gateway.body"
+
+
+class Body(Protocol):
+    """A body that is being received. `complete`: the client has sent all of it."""
+
+    @property
+    def complete(self) -> bool: ...
+
+    async def readinto(self, buffer: memoryview) -> int:
+        """Waits for bytes, puts them into `buffer`, and returns how many; 0 at the end of the body.
+
+        Raises `ClientDisconnected`.
+        """
+        ...
+
+
+class AsgiBody:
+    """A body that comes as ASGI messages."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._message = memoryview(b"")
+        self.complete = False
+
+    async def readinto(self, buffer: memoryview) -> int:
+        """Copies what has come, so that its memory is free for the next message at once."""
+        while not self._message:
+            if self.complete:
+                return 0
+            message = await self._receive()
+            if message["type"] != "http.request":
+                raise ClientDisconnected("the client left during the upload")
+            self.complete = not message.get("more_body", False)
+            self._message = memoryview(message.get("body", b""))
+        size = min(len(buffer), len(self._message))
+        buffer[:size] = self._message[:size]
+        self._message = self._message[size:]
+        return size

@@ -1,0 +1,184 @@
+"""The command `inference-gateway`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+from typing import Any
+
+import click
+from pydantic import ValidationError
+from starlette.applications import Starlette
+
+from inference_gateway.gateway import Gateway
+from inference_gateway.settings import Settings
+from inference_gateway.telemetry import configure_logging
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="inference-gateway")
+def main() -> None:
+    """Put a medical-imaging model behind HTTP.
+
+    \b
+    inference-gateway serve my_model:model     your callback, on http://127.0.0.1:8000/
+    inference-gateway serve demo:segmentation-3d
+    inference-gateway settings                 every limit, its value and its reason
+    """
+
+
+@main.command()
+@click.argument("target")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    envvar="GATEWAY_HOST",
+    show_default=True,
+    show_envvar=True,
+    help="Address to listen on; 0.0.0.0 for all.",
+)
+@click.option(
+    "--port",
+    default=8000,
+    envvar="GATEWAY_PORT",
+    type=click.IntRange(0, 65535),
+    show_default=True,
+    show_envvar=True,
+    help="Port to listen on; 0 takes a free one.",
+)
+@click.option("--route", default="/", show_default=True, help="Route of a bare callback or class.")
+@click.option(
+    "--log-level",
+    default="INFO",
+    show_default=True,
+    type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
+)
+@click.option("--ssl-certfile", type=click.Path(exists=True, dir_okay=False), help="TLS certificate, PEM.")
+@click.option("--ssl-keyfile", type=click.Path(exists=True, dir_okay=False), help="Its key, PEM.")
+@click.option(
+    "--ssl-ca-certs",
+    type=click.Path(exists=True, dir_okay=False),
+    help="CA certificates: clients must show one of theirs (mutual TLS).",
+)
+def serve(
+    target: str,
+    host: str,
+    port: int,
+    route: str,
+    log_level: str,
+    ssl_certfile: str | None,
+    ssl_keyfile: str | None,
+    ssl_ca_certs: str | None,
+) -> None:
+    """Serve TARGET until SIGTERM or Ctrl-C.
+
+    \b
+    my_model:model     a callback model(json_input, inputs, input_hash), or a class
+    my_model:app       a Gateway with its own routes
+    demo:NAME          an embedded model (extra "demo"), such as demo:segmentation-3d
+
+    Limits are set by environment variables: see `inference-gateway settings`. Exit code 0 after a signal, 2
+    where TARGET or a setting is wrong, 3 where the service could not start.
+    """
+    import ssl
+
+    from inference_gateway.server import make_server
+
+    settings = _settings()
+    configure_logging(settings.log_format, log_level.upper())
+    app = _application(target, route, settings)
+    options: dict[str, Any] = {}
+    if ssl_certfile:
+        options.update(ssl_certfile=ssl_certfile, ssl_keyfile=ssl_keyfile)
+    if ssl_ca_certs:
+        options.update(ssl_ca_certs=ssl_ca_certs, ssl_cert_reqs=ssl.CERT_REQUIRED)
+    server = make_server(app, host=host, port=port, **options)
+    server.run()
+    sys.exit(server.exit_code)
+
+
+@main.command("settings")
+def show_settings() -> None:
+    """Print every setting: its environment variable, value now, and what it is for."""
+    settings = _settings()
+    rows = [
+        (f"GATEWAY_{name.upper()}", str(getattr(settings, name)), field.description or "")
+        for name, field in Settings.model_fields.items()
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    for name, value, description in rows:
+        click.echo(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {description}")
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"  GATEWAY_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+            for item in error.errors()
+        ]
+        raise click.UsageError(
+            "a setting is wrong:\n" + "\n".join(lines) + "\nSee: inference-gateway settings"
+        ) from None
+
+
+def _application(target: str, route: str, settings: Settings) -> Any:
+    found = _resolve(target)
+    if isinstance(found, Starlette) or _is_asgi(found):
+        return found
+    no_model = inspect.isclass(found) and not any("__call__" in base.__dict__ for base in found.__mro__)
+    if no_model or not callable(found):
+        raise click.UsageError(f"{target} is a {type(found).__name__}: name a callback, a class or a Gateway")
+    gateway = Gateway(settings=settings)
+    gateway.add_inference_route(route, found, name=target)
+    return gateway
+
+
+def _is_asgi(found: Any) -> bool:
+    call = found if inspect.isroutine(found) else getattr(type(found), "__call__", None)  # noqa: B004 - asked for its signature
+    try:
+        names = [name for name in inspect.signature(call or found).parameters if name != "self"]
+    except (TypeError, ValueError):
+        return False
+    return names == ["scope", "receive", "send"]
+
+
+def _resolve(target: str) -> Any:
+    module_name, _, attribute = target.partition(":")
+    if not module_name or not attribute:
+        raise click.UsageError(
+            f"{target!r} does not name an object: write module:object, such as my_model:model"
+        )
+    if module_name == "demo":
+        try:
+            from inference_gateway.demo.models import get_model
+        except ImportError as error:
+            raise click.UsageError(
+                f"the demo models need {error.name}: pip install 'inference-gateway[demo]'"
+            ) from None
+        try:
+            return get_model(attribute)
+        except LookupError as error:
+            raise click.UsageError(str(error.args[0])) from None
+    sys.path.insert(0, os.getcwd())
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name != module_name.partition(".")[0] and error.name != module_name:
+            raise
+        raise click.UsageError(
+            f"there is no module {module_name!r} here or on PYTHONPATH: run this in the folder that has it"
+        ) from None
+    for name in attribute.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise click.UsageError(f"module {module_name!r} has no {attribute!r}") from None
+    return found
+
+
+if __name__ == "__main__":
+    main()

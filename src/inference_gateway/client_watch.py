@@ -1,0 +1,83 @@
+"""Whether the client is still there, from the end of its upload to the end of the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from starlette.types import Receive
+
+from inference_gateway.errors import ClientDisconnected, GatewayError, ResponseCut
+
+# Seconds before the first look for a disconnect: most small requests are over by then, and it costs a task.
+_FIRST_LOOK = 0.02
+
+
+class ClientWatch:
+    """An async context manager that cancels its block when the client has gone.
+
+    Raises `ClientDisconnected` then, or `ResponseCut` where the client takes no byte of the answer for
+    `send_timeout` seconds (None: no limit). `taking()` is for the sends. Both limits by one timer each, set
+    anew when it fires.
+    """
+
+    def __init__(self, receive: Receive, send_timeout: float | None) -> None:
+        self._receive = receive
+        self._send_timeout = send_timeout
+        self._loop = asyncio.get_running_loop()
+        self._scope = asyncio.timeout(None)
+        self._reason: GatewayError | None = None
+        self._look: asyncio.Task[None] | None = None
+        self._taking_since: float | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
+
+    @contextmanager
+    def taking(self) -> Iterator[None]:
+        """The client is expected to take something of the answer."""
+        self._taking_since = self._loop.time()
+        if self._stall_timer is None and self._send_timeout is not None:
+            self._arm(self._send_timeout)
+        yield
+        self._taking_since = None
+
+    async def __aenter__(self) -> ClientWatch:
+        await self._scope.__aenter__()
+        self._look_timer = self._loop.call_later(_FIRST_LOOK, self._begin_looking)
+        return self
+
+    async def __aexit__(self, *exc_info: Any) -> None:
+        self._look_timer.cancel()
+        if self._look is not None:
+            self._look.cancel()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+        try:
+            await self._scope.__aexit__(*exc_info)
+        except TimeoutError:
+            assert self._reason is not None
+            raise self._reason from None
+
+    def _begin_looking(self) -> None:
+        self._look = self._loop.create_task(self._until_disconnect())
+
+    async def _until_disconnect(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._gone(ClientDisconnected("the client left before the answer was complete"))
+
+    def _arm(self, seconds: float) -> None:
+        self._stall_timer = self._loop.call_later(seconds, self._check_stall)
+
+    def _check_stall(self) -> None:
+        assert self._send_timeout is not None
+        waited = 0.0 if self._taking_since is None else self._loop.time() - self._taking_since
+        if waited >= self._send_timeout:
+            self._gone(ResponseCut("the client took nothing of the answer for too long"))
+        else:
+            self._arm(self._send_timeout - waited)
+
+    def _gone(self, reason: GatewayError) -> None:
+        self._reason = self._reason or reason
+        self._scope.reschedule(self._loop.time())

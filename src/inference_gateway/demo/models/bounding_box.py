@@ -1,0 +1,36 @@
+"""Boxes around what is found, image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from inference_gateway.demo.findings import find_in_stack
+from inference_gateway.demo.models.answer import Answer, Json, answer, image_reference
+from inference_gateway.dicom.pixels import PixelDataError
+from inference_gateway.dicom.series import Source, Stack, read_study
+
+
+def bounding_box(json_input: Any, inputs: Sequence[Source], input_hash: str) -> Answer:
+    """Return a box for each image that shows a part of its series' region; both corners belong to the box."""
+    boxes: list[Json] = []
+    for series in read_study(inputs).series:
+        for stack in series.stacks:
+            try:
+                boxes.extend(_boxes(stack))
+            except PixelDataError:
+                continue
+    return answer(bounding_boxes_2d=boxes)
+
+
+def _boxes(stack: Stack) -> list[Json]:
+    finding = find_in_stack(stack)
+    return [
+        {
+            "label": finding.label,
+            **image_reference(stack.frames[plane]),
+            "top_left": [left, top],
+            "bottom_right": [right, bottom],
+        }
+        for plane, (left, top, right, bottom) in finding.runs.boxes()
+    ]

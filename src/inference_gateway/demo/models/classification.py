@@ -1,0 +1,49 @@
+"""Labels for the study and for each of its series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from inference_gateway.demo.findings import find_in_stack
+from inference_gateway.demo.models.answer import Answer, Json, answer
+from inference_gateway.dicom.pixels import PixelDataError
+from inference_gateway.dicom.series import Series, Source, Stack, read_study
+
+
+def classification(json_input: Any, inputs: Sequence[Source], input_hash: str) -> Answer:
+    """Return for each series what its largest region is and how big, and for the study what its series hold.
+
+    `volume_ml` is there where the images give their spacing. A series without SeriesInstanceUID or without
+    readable pixels has no entry.
+    """
+    labels: dict[str, Json] = {}
+    for series in read_study(inputs).series:
+        findings = [found for stack in series.stacks if (found := _classified(stack)) is not None]
+        if findings and series.series_instance_uid:
+            labels[series.series_instance_uid] = _entry(series, findings)
+    names = sorted({entry["label"] for entry in labels.values()} - {"nothing found"})
+    return answer(
+        series_ml_json=labels,
+        study_ml_json={"label": ", ".join(names) or "nothing found", "series": len(labels)},
+    )
+
+
+def _classified(stack: Stack) -> Json | None:
+    """Return label and size of the region in a stack, None where its pixels cannot be decoded."""
+    try:
+        finding = find_in_stack(stack)
+    except PixelDataError:
+        return None
+    entry: Json = {
+        "label": finding.label if finding.found else "nothing found",
+        "voxels": finding.runs.voxels,
+    }
+    if stack.spacing is not None:
+        entry["volume_ml"] = round(finding.runs.voxels * prod(stack.spacing) / 1000.0, 3)
+    return entry
+
+
+def _entry(series: Series, findings: list[Json]) -> Json:
+    return {**max(findings, key=lambda entry: int(entry["voxels"])), "images": len(series.instances)}

@@ -1,0 +1,312 @@
+"""Files in any order → series → stacks of frames in the order in which they lie in space.
+
+A study is read from paths or binary files. What is not a DICOM image that can be decoded here is skipped,
+with the reason. Headers stay in memory, pixel data does not: an instance reads its source again when its
+pixels are wanted. Costs one pass over the bytes and one header per image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from os import PathLike
+from typing import Protocol
+
+import pydicom
+from pydicom import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.pixels.decoders.base import get_decoder
+
+from inference_gateway.dicom import attributes
+
+Vector = tuple[float, float, float]
+
+_PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+
+# Direction cosines that differ by less are one orientation; pixel spacings that differ by less (mm) are one.
+_COSINE_TOLERANCE = 1e-3
+_SPACING_TOLERANCE = 1e-3
+
+# An encapsulated frame takes at least one item header (PS3.5 A.4).
+_ITEM_HEADER_BYTES = 8
+
+
+class BinaryFile(Protocol):
+    """What is asked of a source that is not a path: an input of a request and `io.BytesIO` have it."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+    def tell(self) -> int: ...
+
+
+Source = str | PathLike[str] | BinaryFile
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One DICOM image: `index` is its place among the sources given, `header` lacks the pixel data.
+
+    The representation shows nothing of the patient: it may end up in a log.
+    """
+
+    index: int
+    source: Source = field(repr=False)
+    header: Dataset = field(repr=False)
+    rows: int
+    columns: int
+    number_of_frames: int
+
+    @property
+    def sop_instance_uid(self) -> str:
+        return attributes.text(self.header, "SOPInstanceUID")
+
+    @property
+    def series_instance_uid(self) -> str:
+        return attributes.text(self.header, "SeriesInstanceUID")
+
+    def read(self) -> Dataset:
+        """Return the whole dataset, pixel data included, read afresh from the source."""
+        return _read(self.source)
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One plane of pixels, `number` counted from 1 within its instance (PS3.3 C.7.6.6).
+
+    `position` (ImagePositionPatient, mm), `orientation` (ImageOrientationPatient, the cosines of a row and
+    of a column) and `pixel_spacing` (between rows, between columns, mm) are None where the image gives none.
+    """
+
+    instance: Instance
+    number: int
+    position: Vector | None
+    orientation: tuple[float, ...] | None
+    pixel_spacing: tuple[float, ...] | None
+
+    @property
+    def distance(self) -> float | None:
+        """Position along the normal of the plane in mm (PS3.3 C.7.6.2.1.1), None where it is unknown."""
+        if self.position is None or self.orientation is None:
+            return None
+        normal = _cross(self.orientation[:3], self.orientation[3:])
+        return sum(a * b for a, b in zip(normal, self.position, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Frames of one series that make a volume: one matrix size, orientation and pixel spacing, in order.
+
+    Frames that share a position (the phases of a beating heart) lie next to each other in one stack.
+    """
+
+    frames: tuple[Frame, ...]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Depth, rows, columns."""
+        return len(self.frames), self.frames[0].instance.rows, self.frames[0].instance.columns
+
+    @property
+    def spacing(self) -> Vector | None:
+        """Distance in mm between planes, between rows, between columns; None where it is not known.
+
+        Between planes: the median distance of neighbours, else SpacingBetweenSlices, else SliceThickness.
+        """
+        in_plane = self.frames[0].pixel_spacing
+        between = self._plane_spacing()
+        return None if in_plane is None or between is None else (between, in_plane[0], in_plane[1])
+
+    def _plane_spacing(self) -> float | None:
+        distances = [frame.distance for frame in self.frames]
+        known = [distance for distance in distances if distance is not None]
+        if len(known) == len(distances):
+            steps = sorted(b - a for a, b in pairwise(known) if b - a > _SPACING_TOLERANCE)
+            if steps:
+                return steps[len(steps) // 2]
+        first = self.frames[0]
+        for keyword in ("SpacingBetweenSlices", "SliceThickness"):
+            found = attributes.frame_numbers(
+                first.instance.header, first.number, "PixelMeasuresSequence", keyword, 1
+            )
+            if found and found[0] != 0:
+                return abs(found[0])  # NM images may give a negative distance (PS3.3 C.8.4.15)
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """The images of one series in order of arrival, and the same frames sorted into stacks."""
+
+    series_instance_uid: str = field(repr=False)
+    instances: tuple[Instance, ...]
+    stacks: tuple[Stack, ...]
+
+    @property
+    def modality(self) -> str:
+        return attributes.text(self.instances[0].header, "Modality")
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A source that is no usable image, by its place among the sources given; the reason quotes nothing."""
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What was read: series in order of arrival, and what was left out."""
+
+    series: tuple[Series, ...]
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def instances(self) -> list[Instance]:
+        """Every image in order of arrival."""
+        found = [instance for series in self.series for instance in series.instances]
+        return sorted(found, key=lambda instance: instance.index)
+
+
+class _Unusable(Exception):
+    """A source that is left out; the message is the reason."""
+
+
+def read_study(sources: Iterable[Source]) -> Study:
+    """Read DICOM images and sort them into series and stacks.
+
+    `sources` are paths or binary files, which must stay readable as long as pixels are wanted. An image
+    without SeriesInstanceUID is a series by itself; an image that came before (by SOPInstanceUID) is skipped.
+    Raises `OSError` where a path cannot be read.
+    """
+    groups: dict[tuple[str, str], list[Instance]] = {}
+    skipped: list[Skipped] = []
+    seen: set[str] = set()
+    for index, source in enumerate(sources):
+        try:
+            instance = _instance(index, source)
+            if instance.sop_instance_uid in seen:
+                raise _Unusable("an image with this SOP Instance UID came before")
+        except _Unusable as reason:
+            skipped.append(Skipped(index, str(reason)))
+            continue
+        seen.update({instance.sop_instance_uid} - {""})
+        study_instance_uid = attributes.text(instance.header, "StudyInstanceUID")
+        key = study_instance_uid, instance.series_instance_uid or f"without UID, {index}"
+        groups.setdefault(key, []).append(instance)
+    return Study(tuple(map(_series, groups.values())), tuple(skipped))
+
+
+def _read(source: Source) -> Dataset:
+    if not isinstance(source, str | PathLike):
+        source.seek(0)
+    return pydicom.dcmread(source)
+
+
+def _instance(index: int, source: Source) -> Instance:
+    try:
+        dataset = _read(source)
+    except InvalidDicomError:
+        raise _Unusable("not a DICOM file") from None
+    except OSError:
+        raise
+    except Exception:  # on damaged files pydicom's parser raises whatever it trips over
+        raise _Unusable("a damaged DICOM file") from None
+    keyword = next((one for one in _PIXEL_KEYWORDS if one in dataset), None)
+    rows, columns = attributes.integer(dataset, "Rows") or 0, attributes.integer(dataset, "Columns") or 0
+    if keyword is None or rows <= 0 or columns <= 0:
+        raise _Unusable("no pixels")
+    frames = attributes.integer(dataset, "NumberOfFrames") or 1
+    _check_pixel_data(dataset, keyword, rows * columns, frames)
+    del dataset[keyword]
+    return Instance(index, source, dataset, rows, columns, frames)
+
+
+def _check_pixel_data(dataset: Dataset, keyword: str, pixels: int, frames: int) -> None:
+    """Refuse what cannot be decoded here, and a frame count that the pixel data cannot hold.
+
+    `pixels` are those of one frame. Nothing is allocated for frames before this check has passed.
+    """
+    transfer_syntax = dataset.file_meta.get("TransferSyntaxUID")
+    try:
+        available = transfer_syntax is not None and get_decoder(transfer_syntax).is_available
+    except NotImplementedError:
+        available = False
+    if not available:
+        raise _Unusable("no decoder for its transfer syntax")
+    length = len(dataset[keyword].value or b"")
+    if transfer_syntax.is_encapsulated:
+        needed = frames * _ITEM_HEADER_BYTES
+    else:
+        subsampled = attributes.text(dataset, "PhotometricInterpretation") == "YBR_FULL_422"
+        samples = 2 if subsampled else attributes.integer(dataset, "SamplesPerPixel") or 1
+        bits = pixels * samples * (attributes.integer(dataset, "BitsAllocated") or 8)
+        needed = (frames * bits + 7) // 8
+    if frames < 1 or length < needed:
+        raise _Unusable("less pixel data than its header says")
+
+
+def _series(instances: list[Instance]) -> Series:
+    frames = [frame for instance in instances for frame in frames_of(instance)]
+    return Series(instances[0].series_instance_uid, tuple(instances), _stacks(frames))
+
+
+def frames_of(instance: Instance) -> Iterator[Frame]:
+    """Yield the frames of an image in the order in which they are stored."""
+    for number in range(1, instance.number_of_frames + 1):
+        find = partial(attributes.frame_numbers, instance.header, number)
+        position = find("PlanePositionSequence", "ImagePositionPatient", 3)
+        orientation = find("PlaneOrientationSequence", "ImageOrientationPatient", 6)
+        spacing = find("PixelMeasuresSequence", "PixelSpacing", 2)
+        if spacing is not None and min(spacing) <= 0:
+            spacing = None
+        vector = None if position is None else (position[0], position[1], position[2])
+        yield Frame(instance, number, vector, orientation, spacing)
+
+
+def _stacks(frames: Iterable[Frame]) -> tuple[Stack, ...]:
+    groups: list[list[Frame]] = []
+    for frame in frames:
+        group = next((one for one in groups if _alike(one[0], frame)), None)
+        if group is None:
+            groups.append([frame])
+        else:
+            group.append(frame)
+    return tuple(Stack(tuple(_in_order(group))) for group in groups)
+
+
+def _alike(one: Frame, other: Frame) -> bool:
+    return (
+        (one.instance.rows, one.instance.columns) == (other.instance.rows, other.instance.columns)
+        and _close(one.orientation, other.orientation, _COSINE_TOLERANCE)
+        and _close(one.pixel_spacing, other.pixel_spacing, _SPACING_TOLERANCE)
+    )
+
+
+def _close(one: tuple[float, ...] | None, other: tuple[float, ...] | None, tolerance: float) -> bool:
+    if one is None or other is None:
+        return one is other
+    return all(math.isclose(a, b, rel_tol=0.0, abs_tol=tolerance) for a, b in zip(one, other, strict=True))
+
+
+def _in_order(frames: list[Frame]) -> list[Frame]:
+    """Sort by distance along the normal, else by InstanceNumber, else leave the order of arrival.
+
+    A key counts only where every frame has it. Ties fall through to the next key; distances are compared to
+    the micrometre, so that frames at one place are ties.
+    """
+    distances = [frame.distance for frame in frames]
+    instance_numbers = [attributes.integer(frame.instance.header, "InstanceNumber") for frame in frames]
+    by_distance = [round(one, 3) for one in distances if one is not None]
+    by_number = [one for one in instance_numbers if one is not None]
+    first = by_distance if len(by_distance) == len(frames) else [0.0] * len(frames)
+    second = by_number if len(by_number) == len(frames) else [0] * len(frames)
+    order = sorted(range(len(frames)), key=lambda at: (first[at], second[at], at))
+    return [frames[at] for at in order]
+
+
+def _cross(a: tuple[float, ...], b: tuple[float, ...]) -> Vector:
+    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]

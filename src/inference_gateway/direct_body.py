@@ -1,0 +1,110 @@
+"""A body read from the socket straight into the caller's buffer, past the HTTP parser and its copies.
+
+For a body of known length on a plain TCP connection, once the parser has seen the header: the transport is
+given this protocol instead of the HTTP one, and gets it back after the body's last byte. Not a byte more is
+read, so what follows the body is the HTTP protocol's as ever. Between two calls of `readinto` reading is
+paused: the client feels it through TCP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from inference_gateway.errors import ClientDisconnected
+
+
+class HttpProtocol(Protocol):
+    """What is needed of the HTTP protocol that this one stands in for."""
+
+    transport: asyncio.Transport
+    flow: FlowControl
+
+    def connection_lost(self, exc: Exception | None) -> None: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
+    def direct_body_complete(self) -> None: ...
+
+
+class DirectBody(asyncio.BufferedProtocol):
+    """`http`: whose connection it is. `cycle`: the request's. `length`: the body's, in bytes."""
+
+    def __init__(self, http: HttpProtocol, cycle: RequestResponseCycle, length: int) -> None:
+        self._http = http
+        self._cycle = cycle
+        self._remaining = length
+        self._buffer = memoryview(b"")
+        self._waiter: asyncio.Future[int] | None = None
+        self._switched = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the body has come."""
+        return self._remaining == 0
+
+    async def readinto(self, buffer: memoryview) -> int:
+        """As `Body.readinto`. What came in one piece with the header has gone through the parser."""
+        cycle = self._cycle
+        if cycle.disconnected:
+            raise ClientDisconnected("the client left during the upload")
+        if cycle.waiting_for_100_continue:
+            cycle.waiting_for_100_continue = False
+            self._http.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if cycle.body:
+            size = min(len(buffer), len(cycle.body))
+            buffer[:size] = cycle.body[:size]
+            del cycle.body[:size]
+            self._remaining -= size
+            return size
+        if self.complete:
+            return 0
+        return await self._read(buffer[: self._remaining])
+
+    async def _read(self, buffer: memoryview) -> int:
+        flow = self._http.flow
+        if not self._switched:
+            flow.pause_reading()
+            self._switched = True
+            self._http.transport.set_protocol(self)
+        self._buffer = buffer
+        self._waiter = asyncio.get_running_loop().create_future()
+        flow.resume_reading()
+        try:
+            return await self._waiter
+        finally:
+            if self._switched:
+                flow.pause_reading()
+            self._waiter = None
+            self._buffer = memoryview(b"")
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the transport may put bytes: never more than belong to the body."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes have come."""
+        self._remaining -= nbytes
+        self._http.flow.pause_reading()
+        if self.complete:
+            self._switched = False
+            self._http.transport.set_protocol(self._http)  # type: ignore[arg-type]  # it is an asyncio.Protocol
+            self._http.direct_body_complete()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(nbytes)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._http.connection_lost(exc)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(ClientDisconnected("the client left during the upload"))
+
+    def pause_writing(self) -> None:
+        """For the answer."""
+        self._http.pause_writing()
+
+    def resume_writing(self) -> None:
+        """For the answer."""
+        self._http.resume_writing()

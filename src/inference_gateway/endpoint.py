@@ -1,0 +1,243 @@
+"""One request's whole journey: header, admission, body, slot, model, answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, aclosing, closing
+from dataclasses import dataclass
+from functools import partial
+
+from starlette.types import Receive, Scope, Send
+
+from inference_gateway.admission import Queue, Ticket, Uploads
+from inference_gateway.body import EXTENSION, AsgiBody, Body
+from inference_gateway.client_watch import ClientWatch
+from inference_gateway.errors import (
+    BadRequest,
+    ClientDisconnected,
+    InvalidModelOutput,
+    LimitExceeded,
+    ModelError,
+    RequestError,
+    ResponseCut,
+    Unavailable,
+    UnsupportedEncoding,
+)
+from inference_gateway.execution import ModelRunner, Slot, guarded
+from inference_gateway.ingest import Ingest, Workers
+from inference_gateway.problem import Problem
+from inference_gateway.request import InferenceRequest, RequestAssembler, RequestType
+from inference_gateway.response import InferenceResponse, ResponseStream, prepare
+from inference_gateway.settings import Settings
+from inference_gateway.spool import Spool, SpoolBudget
+from inference_gateway.telemetry import Metrics, Record, RouteMetrics
+
+SHUTTING_DOWN = "the gateway is shutting down: send this to another instance"
+
+
+def new_request_id() -> str:
+    """A fresh random id, 32 hexadecimal digits: the answer, the log and `current_request()` know a request
+    by it.
+    """
+    if not _ids:  # a hundred at a time: asking the kernel costs more than the rest of a small request's log
+        digits = os.urandom(16 * 128).hex()
+        _ids.extend(digits[start : start + 32] for start in range(0, len(digits), 32))
+    return _ids.pop()
+
+
+_ids: list[str] = []
+os.register_at_fork(after_in_child=_ids.clear)
+
+
+@dataclass
+class Shared:
+    """What the routes of one gateway share."""
+
+    settings: Settings
+    binary_types: Mapping[str, str]
+    uploads: Uploads
+    budget: SpoolBudget
+    workers: Workers
+    metrics: Metrics
+
+
+class InferenceEndpoint:
+    """The ASGI application of one inference route. `unavailable` says why it takes no request now."""
+
+    def __init__(self, runner: ModelRunner, shared: Shared) -> None:
+        self.runner = runner
+        self.queue = Queue(shared.settings.max_queue)
+        self.unavailable: str | None = None
+        self.metrics = RouteMetrics(shared.metrics, runner.route)
+        self._shared = shared
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request, whatever happens; raises `ResponseCut` only to have the connection cut."""
+        journey = _Journey(self, self._shared, scope, receive, send)
+        record = journey.record
+        try:
+            await journey.run()
+        except ClientDisconnected:
+            record.log.info("the client left")
+        except asyncio.CancelledError:  # the server's drain is over
+            record.log.warning("the drain is over")
+            if not journey.answering:
+                record.status = Unavailable.status
+                await Problem.of(Unavailable(SHUTTING_DOWN), record.request_id).send(send, None)
+            elif record.status != 200:
+                _cut(scope)
+        except Exception as error:
+            _log(record, error)
+            if journey.answering:
+                _cut(scope)
+            problem_cause = error if isinstance(error, RequestError) else ModelError()
+            record.status = problem_cause.status
+            problem = Problem.of(problem_cause, record.request_id)
+            await problem.send(send, journey.body)
+        finally:
+            record.write()
+            self.metrics.count(record)
+
+
+class _Journey:
+    """One request on its way."""
+
+    def __init__(
+        self, endpoint: InferenceEndpoint, shared: Shared, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        self.record = Record(new_request_id(), endpoint.runner.route)
+        self.body: Body = scope.get("extensions", {}).get(EXTENSION, {}).get("body") or AsgiBody(receive)
+        self.answering = False
+        self._scope = scope
+        self._endpoint = endpoint
+        self._runner = endpoint.runner
+        self._shared = shared
+        self._receive = receive
+        self._send = send
+
+    async def run(self) -> None:
+        """From the header to the last byte of the answer."""
+        shared = self._shared
+        if self._endpoint.unavailable:
+            raise Unavailable(self._endpoint.unavailable)
+        request_type, declared = read_header(self._scope, shared.settings)
+        shared.budget.check(declared)
+        async with AsyncExitStack() as stack:
+            ticket = stack.enter_context(Ticket(shared.uploads, self._endpoint.queue))
+            spool = Spool(shared.settings.spool_dir, shared.settings.spool_memory_bytes, shared.budget)
+            stack.push_async_callback(self._release, spool)
+            request = await self._read_body(RequestAssembler(request_type, spool, shared.settings))
+            ticket.uploaded()
+            async with ClientWatch(self._receive, shared.settings.send_timeout) as client:
+                slot = self._runner.slot(self.record.request_id, on_start=ticket.in_slot)
+                stack.callback(slot.release)
+                with closing(await self._call_model(slot, request)) as response:
+                    await self._answer(response, request.input_hash, slot, client)
+
+    async def _release(self, spool: Spool) -> None:
+        if spool.in_memory:
+            spool.release()
+        else:  # freeing the blocks of a large file takes time
+            await self._shared.workers.run(spool.release)
+
+    async def _read_body(self, assembler: RequestAssembler) -> InferenceRequest:
+        ingest = Ingest(assembler, self._shared.settings, self._shared.workers)
+        try:
+            request = await ingest.run(self.body)
+        finally:
+            self.record.received = ingest.received
+            self.record.phase("upload")
+        self.record.log.add_tags({"input_hash": request.input_hash})
+        return request
+
+    async def _call_model(self, slot: Slot, request: InferenceRequest) -> InferenceResponse:
+        """Calls the model and checks its result, on its thread; the spool stays as long as the call does."""
+        model = self._runner.model
+
+        def call() -> InferenceResponse:
+            with request.spool:
+                result = guarded(model, request.json_input, request.inputs, request.input_hash)
+                response: InferenceResponse = guarded(
+                    prepare, result, self._shared.binary_types, self._shared.settings.spool_dir
+                )
+                slot.at_end = response.end_iterables
+                return response
+
+        try:
+            return await slot.call(call, keep=lambda response: response.needs_model)
+        finally:
+            if slot.started is not None:
+                self.record.phase("queue", slot.started)
+                self.record.phase("model")
+
+    async def _answer(
+        self, response: InferenceResponse, input_hash: str, slot: Slot, client: ClientWatch
+    ) -> None:
+        boundary = self.record.request_id  # as random as a boundary must be
+        on_thread = partial(slot.call, keep=lambda _: True)
+        stream = ResponseStream(response, boundary, input_hash, self._shared.workers.run, on_thread)
+        headers = [
+            (b"content-type", f"multipart/related; boundary={boundary}".encode()),
+            (b"x-request-id", self.record.request_id.encode()),
+        ]
+        if stream.content_length is not None:
+            headers.append((b"content-length", str(stream.content_length).encode()))
+        self.answering = True
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        async with aclosing(stream.body()) as body:
+            async for block, more in body:
+                with client.taking():
+                    await self._send({"type": "http.response.body", "body": block, "more_body": more})
+                if more:  # a fast client's socket is never full, and the other requests want their turn
+                    await asyncio.sleep(0)
+        self.record.status = 200
+        self.record.log.add_tags({"output_hash": stream.output_hash})
+        self.record.phase("answer")
+
+
+def read_header(scope: Scope, settings: Settings) -> tuple[RequestType, int]:
+    """What the request's header says of its body: how to read it, and its length, 0 where not declared.
+
+    Raises `InvalidContentType`, `UnsupportedEncoding` or `LimitExceeded`.
+    """
+    headers = [(name.lower(), value.decode("latin-1").strip(" \t")) for name, value in scope["headers"]]
+    values = dict(headers)
+    request_type = RequestType.parse([value for name, value in headers if name == b"content-type"])
+    if b"content-encoding" in values:
+        raise UnsupportedEncoding("the request has a Content-Encoding: send the body as it is")
+    coding = values.get(b"transfer-encoding", "chunked").lower()
+    if coding != "chunked":
+        raise UnsupportedEncoding("the request has a Transfer-Encoding other than chunked")
+    length = values.get(b"content-length", "0")
+    if not (length.isascii() and length.isdigit() and len(length) < 20):
+        raise BadRequest("the Content-Length is not a number")
+    if int(length) > settings.max_body_bytes:
+        raise LimitExceeded(f"the body is larger than the limit of {settings.max_body_bytes} bytes")
+    return request_type, int(length)
+
+
+def _cut(scope: Scope) -> None:
+    """Has the server cut the connection: an answer that has begun cannot be taken back."""
+    extension = scope.get("extensions", {}).get("inference_gateway.abort")
+    if extension is not None:
+        extension["abort"]()
+    raise ResponseCut from None
+
+
+def _log(record: Record, error: Exception) -> None:
+    """An operator's line; the traceback where the model or the gateway is to blame."""
+    match error:
+        case InvalidModelOutput():
+            record.log.error("the model's result does not fit the wire contract: %s", error.reason)
+        case ModelError():
+            record.log.error("the model failed", exc_info=error.__cause__)
+        case RequestError():
+            level = logging.INFO if error.status < 500 else logging.WARNING
+            record.log.log(level, "refused: %s", error.detail)
+        case ResponseCut():
+            record.log.warning("the answer was cut: %s", error)
+        case _:
+            record.log.error("an error of the gateway itself", exc_info=error)

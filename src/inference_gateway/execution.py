@@ -1,0 +1,377 @@
+"""The model's calls, on threads of their own.
+
+A route has a thread for each call that may run at once, and a slot is a turn on such a thread: turns are
+taken in the order they were asked for, and the next one begins when the thread has really come back from the
+one before. Python cannot stop a thread, so a call whose caller is gone or whose time is up keeps its thread
+(`orphaned`) until it returns, and more models never run at once than were asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+import functools
+import inspect
+import queue
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any, Generic, Protocol, TypeVar
+
+from inference_gateway.errors import (
+    InvalidModelOutput,
+    ModelFailed,
+    ModelTimeout,
+    RequestCancelled,
+    RequestError,
+    SetupFailed,
+    Unavailable,
+)
+
+T = TypeVar("T")
+
+
+class Model(Protocol):
+    """A callback: `model(json_input, inputs, input_hash)` → `(json, elements)` or `json`."""
+
+    def __call__(self, json_input: Any, inputs: list[Any], input_hash: str, /) -> Any: ...
+
+
+@dataclass(slots=True)
+class CurrentRequest:
+    """What a callback may know of the request it works for; get it from `current_request()`.
+
+    `deadline` is on the clock of `time.monotonic()`, None where the model has no time limit.
+    """
+
+    request_id: str
+    route: str
+    deadline: float | None = None
+    _cancelled: bool = field(default=False, repr=False)
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop, repr=False)
+    _task: asyncio.Task[Any] | None = field(default=None, repr=False)
+
+    def remaining(self) -> float | None:
+        """Seconds left until the deadline, 0.0 when it has passed; None where there is no time limit."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether nobody waits for the result any more: the caller is gone or the time is up."""
+        return self._cancelled
+
+    def raise_if_cancelled(self) -> None:
+        """Raises `RequestCancelled` where nobody waits any more. For model loops to stop early."""
+        if self.cancelled:
+            raise RequestCancelled("nobody waits for this result any more")
+
+    def _cancel(self) -> None:
+        self._cancelled = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def _await(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Runs an async callback on the event loop, while its thread waits until it has really ended."""
+        outcome: concurrent.futures.Future[Any] = concurrent.futures.Future()
+
+        def tell(task: asyncio.Task[Any]) -> None:
+            error = RequestCancelled("cancelled") if task.cancelled() else task.exception()
+            outcome.set_exception(error) if error else outcome.set_result(task.result())
+
+        def start() -> None:
+            self._task = self._loop.create_task(_contained(coroutine))
+            self._task.add_done_callback(tell)
+            if self._cancelled:
+                self._task.cancel()
+
+        self._loop.call_soon_threadsafe(start)
+        return outcome.result()
+
+
+async def _contained(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What would end the event loop comes as an ordinary exception."""
+    try:
+        return await coroutine
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise _that_travels(error) from error
+
+
+_current: contextvars.ContextVar[CurrentRequest] = contextvars.ContextVar("inference_gateway_request")
+
+
+def current_request() -> CurrentRequest:
+    """The request that the calling callback works for. Raises `RuntimeError` outside a callback.
+
+    Seen in the callback's thread, and in threads that are started with a copy of its `contextvars` context.
+    """
+    try:
+        return _current.get()
+    except LookupError:
+        raise RuntimeError("current_request() works only inside a model's callback") from None
+
+
+class ModelRunner:
+    """One route's model: its threads, its turns, its life cycle.
+
+    `model`: a blocking callable, an `async def` one, or an instance with `__call__`; `setup()`, `warm_up()`
+    and `teardown()` are called where it has them, once each, on a model thread. `concurrency`: calls at
+    once. `timeout`, `queue_timeout`: seconds or None.
+
+    The threads are daemons: the interpreter would join others at exit, so that a hung model would keep the
+    process from ending.
+    """
+
+    def __init__(
+        self,
+        route: str,
+        model: Callable[..., Any],
+        *,
+        name: str,
+        concurrency: int,
+        timeout: float | None,
+        queue_timeout: float | None,
+    ) -> None:
+        self.route = route
+        self.name = name
+        self.model = model
+        self.concurrency = concurrency
+        self.timeout = timeout
+        self.queue_timeout = queue_timeout
+        self.slots_taken = 0  # orphaned ones too
+        self.orphaned = 0  # calls whose caller is gone or whose time is up
+        self._turns: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._threads = 0
+        self._lock = threading.Lock()
+
+    async def set_up(self) -> None:
+        """Runs `setup` and `warm_up`. Raises `SetupFailed`, with the model's exception as its cause."""
+        for step in ("setup", "warm_up"):
+            try:
+                await self._life_cycle(step)
+            except Exception as error:
+                raise SetupFailed(f"{step} of model {self.name} failed") from error
+
+    async def tear_down(self) -> None:
+        """Runs `teardown` when a thread of the model is free, and ends the threads."""
+        try:
+            await self._life_cycle("teardown")
+        finally:
+            for _ in range(self._threads):
+                self._turns.put(None)
+
+    async def _life_cycle(self, step: str) -> None:
+        function = getattr(self.model, step, None)
+        if function is not None:
+            slot = Slot(self, CurrentRequest(step, self.route), queue_timeout=None)
+            try:
+                await slot.call(run_to_end, function)
+            finally:
+                slot.release()
+
+    def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> Slot:
+        """A turn for one request. `on_start` is called on the model's thread when the turn begins."""
+        request = CurrentRequest(request_id, self.route)
+        return Slot(self, request, queue_timeout=self.queue_timeout, timeout=self.timeout, on_start=on_start)
+
+    def _line_up(self, slot: Slot) -> None:
+        with self._lock:
+            self._waiting += 1
+            if self._waiting + self.slots_taken > self._threads < self.concurrency:
+                self._threads += 1
+                name = f"model {self.route} {self._threads}"
+                threading.Thread(target=self._work, name=name, daemon=True).start()
+        self._turns.put(slot)
+
+    def _work(self) -> None:
+        while (slot := self._turns.get()) is not None:
+            slot._serve()
+            del slot  # an idle thread must not keep a request alive
+
+
+class _State(Enum):
+    WAITING = auto()
+    RUNNING = auto()
+    ENDED = auto()
+
+
+class Slot:
+    """One request's turn on a model thread: from its first call until `release`, or until a call's result
+    does not ask to keep it.
+    """
+
+    def __init__(
+        self,
+        runner: ModelRunner,
+        request: CurrentRequest,
+        *,
+        queue_timeout: float | None = None,
+        timeout: float | None = None,
+        on_start: Callable[[], None] | None = None,
+    ) -> None:
+        self.request = request
+        self.started: float | None = None  # by time.monotonic()
+        self._runner = runner
+        self._timeout = timeout
+        self._queue_end = None if queue_timeout is None else time.monotonic() + queue_timeout
+        self._on_start = on_start
+        self.at_end: Callable[[], None] | None = None  # called on the thread when the turn ends
+        self._state = _State.WAITING
+        self._orphaned = False
+        self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._running: asyncio.Future[Any] | None = None
+
+    async def call(
+        self, function: Callable[..., T], *args: Any, keep: Callable[[T], bool] | None = None
+    ) -> T:
+        """Runs a blocking `function` on the thread of this turn, when its turn has come.
+
+        `keep(result)` says whether more calls will follow; without it none do. Raises what the function
+        raises; `Unavailable` where the turn did not come in time, `ModelTimeout` at the deadline and
+        `CancelledError` when the caller is cancelled, at once: the call then is an orphan, and goes on.
+        """
+        loop = asyncio.get_running_loop()
+        context = contextvars.copy_context()
+        context.run(_current.set, self.request)
+        job = _Job(loop, loop.create_future(), context, function, args, keep)
+        first = self._running is None
+        self._running = job.future
+        self._jobs.put(job)
+        if first:
+            self._runner._line_up(self)
+        while not job.future.done():
+            left = self._time_left()
+            if left is not None and left <= 0:
+                raise self._late()
+            await asyncio.wait((job.future,), timeout=left)
+        result: T = job.future.result()
+        return result
+
+    def _time_left(self) -> float | None:
+        """Seconds until it must be looked whether the turn has begun, or the call ended."""
+        if self.started is not None:
+            return self.request.remaining()
+        ends = [] if self._queue_end is None else [self._queue_end - time.monotonic()]
+        ends += [] if self._timeout is None else [self._timeout]
+        return min(ends, default=None)
+
+    def _late(self) -> RequestError:
+        if self.started is None:
+            return Unavailable("the model was busy for too long: try again later")
+        return ModelTimeout()
+
+    def release(self) -> None:
+        """Ends the turn: at once where it has not begun, else when the call that is going on has ended."""
+        with self._runner._lock:
+            if self._state is _State.WAITING:
+                self._state = _State.ENDED
+                self._jobs = queue.SimpleQueue()  # behind a hung model this slot stays in line: keep nothing
+            elif self._state is _State.RUNNING:
+                self._jobs.put(None)
+                if self._running is not None and not self._running.done():
+                    self._orphaned = True
+                    self._runner.orphaned += 1
+        if self._running is not None:
+            if not self._running.done():
+                self.request._cancel()
+            self._running.add_done_callback(_see_exception)
+
+    def _serve(self) -> None:
+        """The turn, on the thread."""
+        runner = self._runner
+        with runner._lock:
+            runner._waiting -= 1
+            if self._state is not _State.WAITING:  # nobody waits any more
+                return
+            self._state = _State.RUNNING
+            runner.slots_taken += 1
+        started = time.monotonic()
+        if self._timeout is not None:
+            self.request.deadline = started + self._timeout
+        self.started = started
+        if self._on_start is not None:
+            self._on_start()
+        while (job := self._jobs.get()) is not None and job.run():
+            pass
+        if self.at_end is not None:
+            with suppress(BaseException):  # a generator's own end, of which nobody can be told
+                self.at_end()
+        with runner._lock:
+            self._state = _State.ENDED
+            runner.slots_taken -= 1
+            runner.orphaned -= self._orphaned
+
+
+@dataclass(frozen=True, slots=True)
+class _Job(Generic[T]):
+    """A call for a thread, and the future of the loop that waits for it."""
+
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[T]
+    context: contextvars.Context
+    function: Callable[..., T]
+    args: tuple[Any, ...]
+    keep: Callable[[T], bool] | None
+
+    def run(self) -> bool:
+        """Makes the call and has the loop told; returns whether more calls will follow."""
+        keep = False
+        try:
+            result = self.context.run(self.function, *self.args)
+            report = functools.partial(self._succeed, result)
+            keep = self.keep is not None and self.keep(result)
+        except BaseException as error:
+            report = functools.partial(self._fail, _that_travels(error))
+        with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            self.loop.call_soon_threadsafe(report)
+        return keep
+
+    def _succeed(self, result: T) -> None:
+        if not self.future.done():
+            self.future.set_result(result)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+def _that_travels(error: BaseException) -> Exception:
+    """`StopIteration` cannot pass through a future, and `SystemExit` would end the event loop."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    wrapped = RuntimeError(f"{type(error).__name__} was raised")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def _see_exception(future: asyncio.Future[Any]) -> None:
+    """Nobody may have waited for it."""
+    if not future.cancelled():
+        future.exception()
+
+
+def run_to_end(function: Callable[..., Any], *args: Any) -> Any:
+    """Calls `function` on a model's thread; what it returns is awaited on the event loop if it must be."""
+    result = function(*args)
+    if not inspect.iscoroutine(result):
+        return result
+    request = _current.get()
+    return request._await(result)
+
+
+def guarded(model: Callable[..., Any], *args: Any) -> Any:
+    """Calls the model; whatever it raises comes as `ModelFailed` with the exception as its cause.
+
+    Some exceptions cannot travel through a future (`StopIteration`), some would end a thread
+    (`SystemExit`), and a model's own `RequestError` must not choose the answer.
+    """
+    try:
+        return run_to_end(model, *args)
+    except InvalidModelOutput:
+        raise
+    except BaseException as error:
+        raise ModelFailed from error

@@ -1,0 +1,227 @@
+"""The application: routes, probes, life cycle, and what is answered where no route is."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from inference_gateway.admission import Uploads
+from inference_gateway.allocator import keep_freed_memory
+from inference_gateway.endpoint import SHUTTING_DOWN, InferenceEndpoint, Shared, new_request_id
+from inference_gateway.errors import RequestError, SetupFailed
+from inference_gateway.execution import Model, ModelRunner, run_to_end
+from inference_gateway.ingest import Workers
+from inference_gateway.multipart import Encoder
+from inference_gateway.problem import Problem
+from inference_gateway.response import BINARY_TYPES
+from inference_gateway.settings import Settings
+from inference_gateway.spool import SpoolBudget, check_directory
+from inference_gateway.telemetry import Metrics, logger
+
+PONG = "inference-service is up and accepting connections"
+_HEALTH_SECONDS = 10.0  # for the health check's handler: probes give up long before
+_NOT_NOW = {"retry-after": "2"}
+
+Health = str | tuple[str, int] | Response
+HealthHandler = Callable[[], Health | Awaitable[Health]]
+Lifespan = Callable[["Gateway"], AbstractAsyncContextManager[Any]]
+
+
+class Gateway(Starlette):
+    """An ASGI application that puts models behind HTTP.
+
+    `settings`: read from the environment where not given. `binary_types`: `binary_type` → media type, in
+    addition to those of the wire contract. `lifespan`: run around the gateway's own, as with Starlette.
+
+    ```python
+    app = Gateway()
+    app.add_inference_route("/", model)
+    ```
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings | None = None,
+        binary_types: Mapping[str, str] | None = None,
+        lifespan: Lifespan | None = None,
+        **starlette: Any,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.metrics = Metrics()
+        self._user_lifespan = lifespan
+        self._shared = Shared(
+            settings=self.settings,
+            binary_types={**BINARY_TYPES, **_checked(binary_types or {})},
+            uploads=Uploads(self.settings.max_uploads),
+            budget=SpoolBudget(self.settings.spool_quota_bytes),
+            workers=Workers(),
+            metrics=self.metrics,
+        )
+        self._endpoints: dict[str, InferenceEndpoint] = {}
+        self.add_healthcheck_route(lambda: "READY")
+        self.setup_failed = asyncio.Event()
+        self._setting_up: list[asyncio.Task[None]] = []
+        self._draining = False
+        super().__init__(lifespan=type(self)._life, **starlette)
+        self.router.redirect_slashes = False
+        self.add_exception_handler(HTTPException, _problem)
+        self.add_exception_handler(Exception, _problem)
+        probe_methods = ["GET", "HEAD", "POST"]
+        self.router.routes.append(Route("/ping", self._ping, methods=probe_methods))
+        self.router.routes.append(Route("/healthcheck", self._healthcheck, methods=probe_methods))
+        if self.settings.metrics:
+            self.router.routes.append(Route("/metrics", self._metrics, methods=["GET"]))
+        self.metrics.gauge("uploads", lambda: self._shared.uploads.count)
+        self.metrics.gauge("spool_bytes", lambda: self._shared.budget.used)
+
+    def add_inference_route(
+        self,
+        route: str,
+        model: Model | Callable[..., Any],
+        *,
+        name: str | None = None,
+        concurrency: int | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Serves `model` on POST `route`.
+
+        `model(json_input, inputs, input_hash)` is a blocking callable, an `async def` one, or a class (made
+        an instance here) or instance with `__call__` and, if it likes, `setup()`, `warm_up()` and
+        `teardown()`. `concurrency`: calls at once; `timeout`: seconds for a call, 0 for no limit; both from
+        the settings where not given. `name`: for the log. Raises `ValueError` where the route is taken.
+        """
+        taken = self._endpoints.get(route)
+        if taken is not None:
+            raise ValueError(f"Route {route} already maps to model {taken.runner.name}")
+        instance: Any = model() if inspect.isclass(model) else model
+        runner = ModelRunner(
+            route,
+            instance,
+            name=name or str(getattr(model, "__qualname__", type(model).__qualname__)),
+            concurrency=concurrency or self.settings.model_concurrency,
+            timeout=self.settings.model_timeout if timeout is None else timeout or None,
+            queue_timeout=self.settings.queue_timeout,
+        )
+        endpoint = self._endpoints[route] = InferenceEndpoint(runner, self._shared)
+        self.router.routes.append(Route(route, endpoint, methods=["POST"]))
+        self.metrics.gauge("queued", lambda: endpoint.queue.count, route)
+        self.metrics.gauge("slots_taken", lambda: runner.slots_taken, route)
+        self.metrics.gauge("orphaned", lambda: runner.orphaned, route)
+
+    def add_healthcheck_route(self, handler: HealthHandler) -> None:
+        """Lets `handler()` answer `/healthcheck`: a `str`, `(str, status)` or a Starlette `Response`.
+
+        By contract the text `READY` means ready. It may be `async`; a blocking one runs on a thread. After
+        ten seconds the answer is 503.
+        """
+        self._health = ModelRunner(  # for its threads, which do not keep the process, and its time limit
+            "/healthcheck",
+            handler,
+            name="health check",
+            concurrency=2,
+            timeout=_HEALTH_SECONDS,
+            queue_timeout=_HEALTH_SECONDS,
+        )
+
+    @asynccontextmanager
+    async def _life(self) -> AsyncIterator[Any]:
+        async with AsyncExitStack() as stack:
+            keep_freed_memory()
+            await asyncio.to_thread(check_directory, self.settings.spool_dir)
+            state = None
+            if self._user_lifespan is not None:
+                state = await stack.enter_async_context(self._user_lifespan(self))
+            for endpoint in self._endpoints.values():
+                stack.push_async_callback(self._tear_down, endpoint)
+                endpoint.unavailable = "the model is being set up: try again later"
+                self._setting_up.append(asyncio.create_task(self._set_up(endpoint)))
+            stack.callback(self.drain)
+            yield state
+
+    async def _set_up(self, endpoint: InferenceEndpoint) -> None:
+        try:
+            await endpoint.runner.set_up()
+        except SetupFailed as error:
+            logger.error("%s", error, exc_info=error.__cause__)
+            endpoint.unavailable = "the model could not be set up: its operator finds the reason in the log"
+            self.setup_failed.set()
+        else:
+            if not self._draining:
+                endpoint.unavailable = None
+
+    async def _tear_down(self, endpoint: InferenceEndpoint) -> None:
+        if endpoint.runner.slots_taken:  # after the drain: it will not come back
+            logger.warning("model %s is still busy: ended without its teardown", endpoint.runner.name)
+            return
+        try:
+            async with asyncio.timeout(self.settings.drain_timeout):
+                await endpoint.runner.tear_down()
+        except TimeoutError:
+            logger.warning("teardown of model %s took too long", endpoint.runner.name)
+        except Exception:
+            logger.exception("teardown of model %s failed", endpoint.runner.name)
+
+    def drain(self) -> None:
+        """Takes no new requests from now on: readiness says 503, those in flight go on."""
+        self._draining = True
+        for endpoint in self._endpoints.values():
+            endpoint.unavailable = SHUTTING_DOWN
+
+    async def _ping(self, request: Request) -> Response:
+        if self.setup_failed.is_set():
+            return PlainTextResponse("a model could not be set up", 503)
+        return PlainTextResponse(PONG)
+
+    async def _healthcheck(self, request: Request) -> Response:
+        if self._draining:
+            return PlainTextResponse("shutting down", 503, _NOT_NOW)
+        if any(endpoint.unavailable for endpoint in self._endpoints.values()):
+            return PlainTextResponse("a model is not set up", 503, _NOT_NOW)
+        slot = self._health.slot("healthcheck")
+        try:
+            answer = await slot.call(run_to_end, self._health.model)
+            if isinstance(answer, Response):
+                return answer
+            text, status = (answer, 200) if isinstance(answer, str) else answer
+            return PlainTextResponse(text, status)
+        except Exception:
+            logger.exception("the health check's handler failed")
+            return PlainTextResponse("the health check failed", 503, _NOT_NOW)
+        finally:
+            slot.release()
+
+    async def _metrics(self, request: Request) -> Response:
+        return Response(self.metrics.text(), media_type=self.metrics.content_type)
+
+
+def _checked(binary_types: Mapping[str, str]) -> Mapping[str, str]:
+    """Raises `ValueError` for a media type that cannot stand in a header."""
+    for name, media_type in binary_types.items():
+        try:
+            Encoder("check").begin_part([("Content-Type", media_type)])
+        except RequestError as error:
+            raise ValueError(f"binary type {name!r} has no usable media type: {error}") from None
+    return binary_types
+
+
+async def _problem(request: Request, error: Exception) -> Any:
+    """What the routes themselves do not answer, as a problem: 404, 405, an error of the gateway itself."""
+    if not isinstance(error, HTTPException):
+        return Problem(500, "the gateway failed: its operator finds the reason in the log", new_request_id())
+    details = {
+        404: "there is no route of this path: POST to an inference route, such as /",
+        405: "this route does not take this method: see the Allow header",
+    }
+    detail = details.get(error.status_code, "the request cannot be served")
+    allow = (error.headers or {}).get("Allow")
+    return Problem(error.status_code, detail, new_request_id(), allow=allow)

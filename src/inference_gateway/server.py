@@ -1,0 +1,295 @@
+"""uvicorn with hardened defaults: what `inference-gateway serve` runs.
+
+On top of stock uvicorn: a deadline and limits for a request's header, no pipelining (behind a second
+request a client's going would not be noticed), TCP keep-alive, answers to broken HTTP that the client really
+sees, and a connection that can be aborted when an answer has to be cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from inference_gateway.body import EXTENSION
+from inference_gateway.direct_body import DirectBody
+from inference_gateway.endpoint import new_request_id
+from inference_gateway.gateway import Gateway
+from inference_gateway.problem import DRAIN_BYTES, DRAIN_SECONDS, Problem
+from inference_gateway.settings import Settings
+
+EXIT_SETUP_FAILED = 3
+
+_LAST_SECOND = 1.0  # after a second signal
+_FOR_EVER = 10**9  # seconds
+
+# A body of fewer bytes comes through the HTTP parser.
+_DIRECT_FROM = 1 << 20
+
+# Linux: probe an idle connection after 60 s, every 15 s; it is lost after four without an answer.
+_KEEP_ALIVE_PROBES = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+
+
+class HardenedProtocol(HttpToolsProtocol):
+    """One connection. `settings`: the gateway's."""
+
+    def __init__(self, settings: Settings, **uvicorn_arguments: Any) -> None:
+        super().__init__(**uvicorn_arguments)
+        self._settings = settings
+        self._header_timer: asyncio.TimerHandle | None = None
+        self._bare_bytes = 0  # since a header began or a body byte came: header, chunk sizes, trailers
+        self._refused = False  # the connection has had its last answer: what comes is thrown away
+        self._chunk_size = 0  # of what the parser is being fed
+        self._in_trailer = False  # after the header: fields that come now are trailers
+        self._pipelined = False  # a second request has come before the first was answered
+        self._thrown_away = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Arms the header deadline, so that a connection that sends nothing is closed."""
+        super().connection_made(transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in _KEEP_ALIVE_PROBES:
+                if hasattr(socket, name):
+                    sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        self._arm_header_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Disarms."""
+        self._disarm_header_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feeds the parser, as long as there is something to expect."""
+        if self._refused or self._pipelined:
+            self._throw_away(len(data))
+            return
+        self._chunk_size = len(data)
+        self._bare_bytes += len(data)
+        super().data_received(data)
+        if not self._refused:
+            self._check_header_bytes()
+        if self.cycle is None or self.cycle.response_complete:
+            self._arm_keep_alive()
+
+    def _throw_away(self, size: int) -> None:
+        """What comes after the last answer: so much and so long, so that the client sees the answer."""
+        if not self._thrown_away:
+            self.loop.call_later(DRAIN_SECONDS, self._abort_if_thrown_away, self.cycle)
+        self._thrown_away += size
+        if self._thrown_away > DRAIN_BYTES:
+            self.transport.abort()
+
+    def _abort_if_thrown_away(self, cycle: object) -> None:
+        if self._thrown_away and self.cycle is cycle:
+            self.transport.abort()
+
+    def _arm_keep_alive(self) -> None:
+        """Bytes that begin no request (an empty line, the rest of an answered one) do not keep it open."""
+        armed = self._header_timer or self.timeout_keep_alive_task
+        if not armed and not self.transport.is_closing():
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def on_message_begin(self) -> None:
+        """A request's first byte: another one's answer must be complete by now."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._pipelined = True
+            self.cycle.keep_alive = False
+            return
+        super().on_message_begin()
+        self.scope["extensions"] = {"inference_gateway.abort": {"abort": self.transport.abort}}
+        self._in_trailer = False
+        self._thrown_away = 0
+        self._bare_bytes = self._chunk_size
+        self._arm_header_timer()
+
+    def on_url(self, url: bytes) -> None:
+        """Part of the request line."""
+        if not self._pipelined:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header field; trailers (RFC 9112 §7.1.2) are thrown away."""
+        if not self._pipelined and not self._in_trailer:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The header is in: starts the application, unless the header is too large."""
+        if self._pipelined:
+            return
+        self._in_trailer = True
+        self._disarm_header_timer()
+        self._bare_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        self._check_header_bytes()
+        if len(self.headers) > self._settings.max_request_headers:
+            self._refuse(431, "the request has too many header fields")
+        if not self._refused:
+            super().on_headers_complete()
+            self._offer_direct_body()
+
+    def _offer_direct_body(self) -> None:
+        length = next((int(value) for name, value in self.headers if name == b"content-length"), 0)
+        if length >= _DIRECT_FROM and self.scheme == "http":
+            body = DirectBody(self, self.cycle, length)
+            self.scope["extensions"][EXTENSION] = {"body": body}
+
+    def direct_body_complete(self) -> None:
+        """The rest of the body has not gone through the parser: the next request gets a new one."""
+        self.cycle.more_body = False
+        self.parser = httptools.HttpRequestParser(self)
+        self.flow.resume_reading()
+
+    def on_body(self, body: bytes) -> None:
+        """Body bytes, unless they are those of a pipelined or refused request."""
+        self._bare_bytes = 0
+        if self._pipelined or self._refused:
+            return
+        if self.cycle.response_complete:
+            self._throw_away(len(body))
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request's end."""
+        self._bare_bytes = 0
+        self._thrown_away = 0
+        if not self._pipelined and not self._refused:
+            super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """The parser has given up."""
+        if self._pipelined:
+            return
+        self._refuse(400, "the request is not well-formed HTTP/1.1")
+
+    def _check_header_bytes(self) -> None:
+        if self._bare_bytes > self._settings.max_request_header_bytes:
+            self._refuse(431, "the request's header is larger than the limit")
+
+    def _refuse(self, status: int, detail: str) -> None:
+        """The connection's last answer, where the application has none to give; then it is closed."""
+        if self._refused:
+            return
+        self._refused = True
+        self._disarm_header_timer()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if self.cycle.response_started:  # the answer that has begun must not look whole
+                self.transport.abort()
+                return
+        body = json.dumps(Problem.document(status, detail, new_request_id())).encode()
+        self.transport.write(
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+            f"content-type: application/problem+json\r\ncontent-length: {len(body)}\r\n"
+            "connection: close\r\n\r\n".encode()
+            + body
+        )
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(DRAIN_SECONDS, self.transport.abort)
+
+    def _arm_header_timer(self) -> None:
+        self._disarm_header_timer()
+        if self._settings.header_timeout is not None:
+            self._header_timer = self.loop.call_later(self._settings.header_timeout, self.transport.abort)
+
+    def _disarm_header_timer(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+
+class Server(uvicorn.Server):
+    """Runs one application. After `run`, `exit_code` is 0, or 3 where the service could not start."""
+
+    def __init__(self, config: uvicorn.Config, app: Any) -> None:
+        super().__init__(config)
+        self._gateway = app if isinstance(app, Gateway) else None
+        self._setup_failed = False
+
+    @property
+    def exit_code(self) -> int:
+        """For the process: 0, or 3 where the application could not start or a model not be set up."""
+        return 0 if self.started and not self._setup_failed else EXIT_SETUP_FAILED
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Opens the port; from then on a failed set-up of a model ends the server."""
+        await super().startup(sockets)
+        if self._gateway is not None:
+            self._watch = asyncio.create_task(self._exit_on_failed_setup(self._gateway))
+
+    async def _exit_on_failed_setup(self, gateway: Gateway) -> None:
+        await gateway.setup_failed.wait()
+        self._setup_failed = True
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drains: no new requests, those in flight get their time."""
+        if self._gateway is not None:
+            self._gateway.drain()
+            self._watch.cancel()
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """The first signal drains, the second ends: within a second, whatever hangs."""
+        if self.should_exit:
+            self.force_exit = True
+            end = threading.Timer(_LAST_SECOND, os._exit, (0,))
+            end.daemon = True
+            end.start()
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, but the signals are not raised again: to be told to end is no failure."""
+        handled = (signal.SIGINT, signal.SIGTERM)
+        try:
+            before = {sig: signal.signal(sig, self.handle_exit) for sig in handled}
+        except ValueError:  # not the main thread: signals are somebody else's
+            yield
+            return
+        try:
+            yield
+        finally:
+            for sig, handler in before.items():
+                signal.signal(sig, handler)
+
+
+def make_server(app: Any, *, host: str = "127.0.0.1", port: int = 8000, **uvicorn_options: Any) -> Server:
+    """A server for `app`, a `Gateway` or another ASGI application.
+
+    `port` 0 takes a free one. `uvicorn_options`: more of `uvicorn.Config`'s, such as `ssl_certfile`.
+    """
+    settings = app.settings if isinstance(app, Gateway) else Settings()
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=partial(HardenedProtocol, settings),  # type: ignore[arg-type]  # called like the class
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=settings.keep_alive_timeout or _FOR_EVER,  # type: ignore[arg-type]  # call_later takes it
+        timeout_graceful_shutdown=settings.drain_timeout,  # type: ignore[arg-type]  # wait_for takes it
+        **uvicorn_options,
+    )
+    return Server(config, app)

@@ -1,0 +1,114 @@
+"""Every limit of the gateway: one frozen, typed object, read from the environment (`GATEWAY_...`)."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ByteSize, Field, NonNegativeInt, PositiveInt, TypeAdapter
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_BYTE_SIZE = TypeAdapter(ByteSize)
+
+
+def _bytes(value: Any) -> Any:
+    """`8GiB`, `1 MB` and plain numbers of bytes."""
+    return int(_BYTE_SIZE.validate_python(value)) if isinstance(value, str) else value
+
+
+def _time_limit(value: Any) -> Any:
+    """Zero or `none` switches a time limit off."""
+    if isinstance(value, str) and value.strip().lower() == "none":
+        return None
+    return None if value is None or float(value) == 0 else value
+
+
+Bytes = Annotated[NonNegativeInt, BeforeValidator(_bytes)]
+PositiveBytes = Annotated[PositiveInt, BeforeValidator(_bytes)]
+Seconds = Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)] | None, BeforeValidator(_time_limit)]
+
+
+class Settings(BaseSettings):
+    """The gateway's settings. Each is read from the environment variable `GATEWAY_` + its name in capitals.
+
+    Sizes are in bytes (`8GiB` works too), times in seconds; zero or `none` switches a time limit off.
+    Raises `pydantic.ValidationError` for a value that does not fit.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True, extra="forbid")
+
+    max_body_bytes: PositiveBytes = Field(
+        default=8 << 30,
+        description="bytes of a request's body; over it: 413. Bounds the disk one request takes",
+    )
+    max_parts: PositiveInt = Field(
+        default=10_000,
+        description="parts of a request, root part included; over it: 413. Bounds the list of inputs",
+    )
+    max_part_bytes: PositiveBytes = Field(
+        default=4 << 30, description="bytes of one part's body; over it: 413"
+    )
+    max_root_bytes: PositiveBytes = Field(
+        default=1 << 20,
+        description="bytes of the JSON part; over it: 413. Parsing it holds the GIL, so that probes wait",
+    )
+    max_part_headers: PositiveInt = Field(default=16, description="header fields of one part; over it: 413")
+    max_part_header_bytes: PositiveBytes = Field(
+        default=8 << 10, description="bytes of one part's header lines; over it: 413"
+    )
+    idle_timeout: Seconds = Field(default=30, description="seconds without a byte of the body; then 408")
+    min_upload_rate: Bytes = Field(
+        default=1 << 10,
+        description="bytes per second, averaged over each IDLE_TIMEOUT; slower: 408. "
+        "A client that trickles holds an upload slot; 0 switches it off",
+    )
+    upload_timeout: Seconds = Field(default=3600, description="seconds for a whole upload; then 408")
+    queue_timeout: Seconds = Field(default=60, description="seconds of waiting for a model slot; then 503")
+    model_timeout: Seconds = Field(default=600, description="seconds for one call of the model; then 504")
+    send_timeout: Seconds = Field(
+        default=60,
+        description="seconds in which the client takes no byte of the answer; then the connection is cut",
+    )
+    drain_timeout: Seconds = Field(
+        default=30,
+        description="seconds that requests in flight get after SIGTERM or SIGINT; then they are cut",
+    )
+    header_timeout: Seconds = Field(
+        default=10, description="seconds for a request's header; then the connection is closed (serve only)"
+    )
+    max_request_header_bytes: PositiveBytes = Field(
+        default=32 << 10, description="bytes of a request's header; over it: 431 (serve only)"
+    )
+    max_request_headers: PositiveInt = Field(
+        default=100, description="header fields of a request; over it: 431 (serve only)"
+    )
+    keep_alive_timeout: Seconds = Field(
+        default=5, description="seconds an idle connection stays open between requests (serve only)"
+    )
+    model_concurrency: PositiveInt = Field(
+        default=1, description="calls of the model at once, per route. One model on one GPU wants one"
+    )
+    max_queue: PositiveInt = Field(
+        default=16,
+        description="requests admitted but not yet in their model slot, uploading ones too, per route; "
+        "over it: 503",
+    )
+    max_uploads: PositiveInt = Field(
+        default=32, description="bodies being received at once; over it: 503. Bounds memory: a few MiB each"
+    )
+    spool_dir: Path = Field(
+        default_factory=lambda: Path(tempfile.gettempdir()),
+        description="folder for the bodies in flight, as unlinked files; by default the system's temp folder",
+    )
+    spool_memory_bytes: Bytes = Field(
+        default=1 << 20, description="bytes of a body that stay in memory before the spool becomes a file"
+    )
+    spool_quota_bytes: Bytes = Field(
+        default=0,
+        description="bytes of spool files of all requests of this process together; over it: 507. 0: none",
+    )
+    metrics: bool = Field(default=True, description="serve Prometheus metrics on /metrics")
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="form of the log lines (serve only)"
+    )

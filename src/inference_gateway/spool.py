@@ -1,0 +1,244 @@
+"""Where a body rests: memory up to a threshold, then one unlinked temporary file.
+
+One request has one spool. It holds the raw body as it came; what is in it is addressed by offsets, so a part
+costs neither a copy nor a file descriptor, and several threads may read at once (`pread`). The file has no
+name in its folder: nothing is left of it, however the process ends.
+
+A spool stays open as long as somebody holds it: the request, the thread that runs the model. A read that is
+going on when the last one lets go is completed before the file is closed: no read can hit a descriptor that
+has been closed and given to another request.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+
+from inference_gateway.errors import InsufficientStorage, SetupFailed
+
+# What file systems without O_TMPFILE say.
+_NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
+# What file systems and C libraries without fallocate say.
+_NO_FALLOCATE = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
+_ALLOCATE_FROM = 1 << 20  # bytes at once for which the blocks are asked for first: several times faster
+_MAP_FROM = 64 << 10  # a shorter range is read rather than mapped: a mapping costs two system calls
+
+
+class SpoolBudget:
+    """Bytes that the spool files of this process may take together. `quota` in bytes, 0: no limit."""
+
+    def __init__(self, quota: int = 0) -> None:
+        self._quota = quota
+        self._lock = Lock()
+        self.used = 0
+
+    def check(self, size: int) -> None:
+        """Raises `InsufficientStorage` where `size` more bytes cannot be had now. Takes nothing."""
+        if self._quota and self.used + size > self._quota:
+            raise InsufficientStorage
+
+    def take(self, size: int) -> None:
+        """Takes `size` bytes, or raises `InsufficientStorage` and takes none."""
+        with self._lock:
+            self.check(size)
+            self.used += size
+
+    def give_back(self, size: int) -> None:
+        """Gives `size` bytes back."""
+        with self._lock:
+            self.used -= size
+
+
+class Spool:
+    """A body of one request. Its methods block on the disk: call them beside the event loop.
+
+    `directory`: folder for the file. `memory_bytes`: how much stays in memory. `budget`: shared by all.
+    """
+
+    def __init__(self, directory: Path, memory_bytes: int, budget: SpoolBudget | None = None) -> None:
+        self._directory = directory
+        self._memory_bytes = memory_bytes
+        self._budget = budget or SpoolBudget()
+        self._memory = bytearray()
+        self._fd: int | None = None
+        self._mapping: mmap.mmap | None = None
+        self._holders = 1
+        self._readers = 0
+        self._lock = Lock()
+        self.size = 0
+
+    @property
+    def closed(self) -> bool:
+        """Whether everybody has let go."""
+        return self._holders == 0
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether no file is in use."""
+        return self._fd is None
+
+    def hold(self) -> None:
+        """Keeps the spool open until `release`. Raises `ValueError` where it is closed."""
+        with self._lock:
+            self._check_open()
+            self._holders += 1
+
+    def release(self) -> None:
+        """Lets go; after the last one, and after the reads that are going on, file and memory are freed."""
+        with self._lock:
+            self._holders -= 1
+            self._free_if_unused()
+
+    def __enter__(self) -> Spool:
+        """Holds the spool for the time of a `with` block."""
+        self.hold()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.release()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._lock:
+            self._check_open()
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._readers -= 1
+                self._free_if_unused()
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ValueError("I/O operation on closed file: the request has ended")
+
+    def _free_if_unused(self) -> None:
+        if self._holders or self._readers:
+            return
+        self._memory = bytearray()
+        self._mapping = None
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+            self._budget.give_back(self.size)
+
+    def append(self, data: bytes | bytearray) -> None:
+        """Adds bytes at the end.
+
+        Raises `InsufficientStorage` where the quota or the disk is spent, or the folder cannot be used.
+        """
+        with self:
+            if self._fd is None and self.size + len(data) <= self._memory_bytes:
+                self._memory += data
+                self.size += len(data)
+                return
+            try:
+                fd = self._open_file() if self._fd is None else self._fd
+                self._budget.take(len(data))
+                start = self.size
+                self.size += len(data)
+                _write(fd, data, start)
+            except OSError as error:
+                raise InsufficientStorage from error
+
+    def _open_file(self) -> int:
+        """Moves what is in memory to a file."""
+        self._budget.take(self.size)
+        try:
+            self._fd = fd = _unlinked_file(self._directory)
+        except OSError:
+            self._budget.give_back(self.size)
+            raise
+        _write(fd, self._memory, 0)
+        self._memory = bytearray()
+        return fd
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes from offset `start` up to `stop`. Raises `ValueError` where the spool is closed."""
+        with self._reading():
+            if self._fd is None:
+                return bytes(memoryview(self._memory)[start:stop])
+            blocks = []
+            while start < stop:
+                block = os.pread(self._fd, stop - start, start)
+                if not block:
+                    raise OSError("the spool file is shorter than what was written")
+                blocks.append(block)
+                start += len(block)
+            return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+    def readinto(self, start: int, buffer: memoryview) -> None:
+        """Fills `buffer` (of bytes) from offset `start` on. Raises `ValueError` where the spool is closed."""
+        with self._reading():
+            if self._fd is None:
+                buffer[:] = memoryview(self._memory)[start : start + len(buffer)]
+                return
+            while buffer:
+                count = os.preadv(self._fd, [buffer], start)
+                if not count:
+                    raise OSError("the spool file is shorter than what was written")
+                buffer = buffer[count:]
+                start += count
+
+    def view(self, start: int, stop: int) -> memoryview:
+        """A writable view of the bytes from `start` up to `stop`: they are copied, or mapped privately.
+
+        What is written to it does not change what `read` gives. It stays good after the spool is closed.
+        All views share one mapping of the file: it costs one descriptor.
+        """
+        if self._fd is None or stop - start < _MAP_FROM:
+            return memoryview(bytearray(self.read(start, stop)))
+        with self._reading(), self._lock:
+            if self._mapping is None:
+                self._mapping = mmap.mmap(self._fd, self.size, access=mmap.ACCESS_COPY)
+            return memoryview(self._mapping)[start:stop]
+
+
+def check_directory(directory: Path) -> None:
+    """Raises `SetupFailed` where no spool file can be made in `directory`."""
+    try:
+        fd = _unlinked_file(directory)
+        try:
+            _write(fd, b"\0", 0)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise SetupFailed(
+            f"cannot write to the spool folder {directory} ({error.strerror}): "
+            "set GATEWAY_SPOOL_DIR to a folder that this user can write to"
+        ) from error
+
+
+def _unlinked_file(directory: Path) -> int:
+    """A file of mode 0600 that no folder lists."""
+    if hasattr(os, "O_TMPFILE"):
+        try:
+            return os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno not in _NO_TMPFILE:
+                raise
+    fd, name = tempfile.mkstemp(dir=directory, prefix="inference-gateway-")
+    os.unlink(name)
+    return fd
+
+
+def _write(fd: int, data: bytes | bytearray, start: int) -> None:
+    """Writes all of `data` at offset `start`."""
+    if len(data) >= _ALLOCATE_FROM:
+        try:
+            os.posix_fallocate(fd, start, len(data))
+        except OSError as error:
+            if error.errno not in _NO_FALLOCATE:
+                raise
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, start)
+        view = view[written:]
+        start += written
