@@ -1,0 +1,64 @@
+"""Fixtures that the whole test tree shares."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+import uvicorn
+from blockbuster import blockbuster_ctx
+from starlette.types import ASGIApp
+
+from tests.harness.log import LogCapture
+from tests.harness.server import RunningServer, serving
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "wire(*rows): the rows of the wire contract (tests/wire_rows.py) that the test pins",
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_blocks_the_event_loop() -> Iterator[None]:
+    """A blocking call by the package on any running event loop raises `BlockingError` there.
+
+    In a server that makes a 500 of the request; the test that sees it fails.
+    """
+    with blockbuster_ctx("inference_gateway") as buster:
+        # The coverage tracer takes a lock of its own, whoever is being traced.
+        buster.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", "lock_data")
+        yield
+
+
+@pytest.fixture
+def log() -> Iterator[LogCapture]:
+    """All log records of the process while the test runs, those of server threads too."""
+    with LogCapture() as capture:
+        yield capture
+    assert "BlockingError" not in capture.text
+
+
+@pytest.fixture
+def spool_dir(tmp_path: Path) -> Path:
+    """An empty folder for spools."""
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    return folder
+
+
+class Serve(Protocol):
+    def __call__(self, app: ASGIApp, server: uvicorn.Server | None = None) -> RunningServer: ...
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Runs apps in real servers until the test ends: `serve(app).address` is where."""
+    with ExitStack() as stack:
+
+        def start(app: ASGIApp, server: uvicorn.Server | None = None) -> RunningServer:
+            return stack.enter_context(serving(app, server))
+
+        yield start

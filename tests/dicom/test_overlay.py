@@ -1,0 +1,178 @@
+"""Drawings, pixel by pixel against what the words say."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from inference_gateway.dicom.overlay import COLORS, Box, Mask, contact_sheet, contour, draw_overlay, zoom_to
+
+GREY = np.full((9, 11), 100, np.uint8)
+
+
+def rectangle(value: Any, dtype: Any = np.uint8) -> NDArray[Any]:
+    """`value` in rows 2 to 6 and columns 3 to 8 of 9 x 11 pixels, 0 elsewhere."""
+    values = np.zeros((9, 11), dtype)
+    values[2:7, 3:9] = value
+    return values
+
+
+def drawn(masks: list[Mask], image: NDArray[np.uint8] = GREY, zoom: int = 1) -> NDArray[np.uint8]:
+    return np.asarray(draw_overlay(image, masks=masks, zoom=zoom))
+
+
+def expected(color: tuple[int, int, int], zoom: int = 1) -> NDArray[np.uint8]:
+    """The rectangle over grey, made of rectangles: its edge is one pixel of the picture wide."""
+    canvas = np.full((9 * zoom, 11 * zoom, 3), 100, np.uint8)
+    canvas[2 * zoom : 7 * zoom, 3 * zoom : 9 * zoom] = color
+    inside = [round(0.65 * 100 + 0.35 * one) for one in color]
+    canvas[2 * zoom + 1 : 7 * zoom - 1, 3 * zoom + 1 : 9 * zoom - 1] = inside
+    return canvas
+
+
+@pytest.mark.parametrize("zoom", [1, 3])
+@pytest.mark.parametrize(
+    ("values", "binary_type"),
+    [
+        (rectangle(128), "probability_mask"),
+        (rectangle(255), "probability_mask"),
+        (rectangle(0.51, np.float32), "probability_mask"),
+        (rectangle(1), "boolean_mask"),
+        (rectangle(True, np.bool_), "boolean_mask"),
+        (rectangle(True, np.bool_), "probability_mask"),
+        (rectangle(1), "numeric_label_mask"),
+    ],
+)
+def test_a_mask_is_a_tint_within_a_contour(values: NDArray[Any], binary_type: Any, zoom: int) -> None:
+    assert np.array_equal(drawn([Mask(values, binary_type)], zoom=zoom), expected(COLORS[0], zoom))
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        Mask(rectangle(127), "probability_mask", "lesion"),
+        Mask(rectangle(0.5, np.float64), "probability_mask", "lesion"),
+        Mask(rectangle(0), "boolean_mask", "lesion"),
+        Mask(rectangle(0), "numeric_label_mask", "lesion"),
+    ],
+)
+def test_what_is_not_over_the_threshold_leaves_no_trace_and_no_label(mask: Mask) -> None:
+    assert np.array_equal(drawn([mask]), np.full((9, 11, 3), 100))
+
+
+def test_labels_have_colours_of_their_own_and_masks_take_turns() -> None:
+    values = np.zeros((9, 11), np.uint8)
+    values[0, 0], values[4, 4], values[8, 10] = 1, 2, len(COLORS) + 3
+    canvas = drawn([Mask(values, "numeric_label_mask")])
+    assert [tuple(canvas[at]) for at in ((0, 0), (4, 4), (8, 10))] == [COLORS[0], COLORS[1], COLORS[2]]
+    assert np.array_equal(drawn([Mask(rectangle(0)), Mask(rectangle(255))]), expected(COLORS[1]))
+
+
+def test_a_contour_is_what_touches_the_outside_or_the_edge_of_the_image() -> None:
+    covered = np.array([[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1], [0, 0, 1, 0]], bool)
+    assert contour(covered).astype(int).tolist() == [[1, 1, 1, 0], [1, 0, 1, 0], [1, 1, 0, 1], [0, 0, 1, 0]]
+
+
+def test_colour_images_keep_their_colours() -> None:
+    image = np.zeros((9, 11, 3), np.uint8)
+    image[..., 2] = 200
+    canvas = drawn([Mask(rectangle(255))], image)
+    assert canvas[0, 0].tolist() == [0, 0, 200]
+    assert canvas[4, 5].tolist() == [
+        round(0.65 * b + 0.35 * c) for b, c in zip((0, 0, 200), COLORS[0], strict=True)
+    ]
+    assert image[4, 5].tolist() == [0, 0, 200]
+
+
+def test_a_mask_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"\(8, 11\) over an image of shape \(9, 11\)"):
+        draw_overlay(GREY, masks=[Mask(np.zeros((8, 11)))])
+
+
+@pytest.mark.parametrize("corners", [((3, 2), (8, 6)), ((8, 6), (3, 2))])
+def test_a_box_frames_its_corner_pixels(corners: tuple[tuple[int, int], tuple[int, int]]) -> None:
+    canvas = np.asarray(draw_overlay(GREY, boxes=[Box(*corners)]))
+    frame = np.full((9, 11, 3), 100, np.uint8)
+    frame[2:7, 3:9] = COLORS[0]
+    frame[3:6, 4:8] = 100
+    assert np.array_equal(canvas, frame)
+
+
+def test_a_magnified_box_has_the_whole_pixels_of_its_corners_inside() -> None:
+    canvas = np.asarray(draw_overlay(GREY, boxes=[Box((3, 2), (8, 6))], zoom=4))
+    colored = (canvas == COLORS[0]).all(axis=2)
+    rows, columns = np.nonzero(colored)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (8, 27, 12, 35)
+    assert not colored[10:26, 14:34].any()
+
+
+def changed(picture: Image.Image, before: int = 100) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = (np.asarray(picture) != before).any(axis=2)
+    return found
+
+
+def test_a_box_carries_its_label_in_its_colour_above_it() -> None:
+    image = np.full((100, 200), 100, np.uint8)
+    bare = draw_overlay(image, boxes=[Box((50, 60), (90, 80))])
+    labelled = draw_overlay(image, boxes=[Box((50, 60), (90, 80), "cyst")])
+    text = (np.asarray(bare) != np.asarray(labelled)).any(axis=2)
+    rows, columns = np.nonzero(text)
+    assert rows.min() >= 40
+    assert rows.max() < 66
+    assert columns.min() >= 48
+    assert (np.asarray(labelled)[text] == COLORS[0]).all(axis=1).any()
+
+
+def test_labels_stand_in_the_upper_left_corner_one_below_the_other() -> None:
+    image = np.full((200, 300), 100, np.uint8)
+    one = changed(draw_overlay(image, labels=["benign"]))
+    two = changed(draw_overlay(image, labels=["benign", "0.97"]))
+    assert one.any()
+    assert np.array_equal(one[:14], two[:14])
+    assert np.nonzero(two)[0].max() > np.nonzero(one)[0].max() + 5
+    assert not two[:, 150:].any()
+    assert not two[100:].any()
+
+
+def test_the_label_of_a_mask_has_the_colour_of_the_mask() -> None:
+    values = np.zeros((300, 600), np.uint8)
+    values[200:, 300:] = 255
+    masks = [Mask(values * 0), Mask(values, label="lesion")]
+    text = drawn(masks, np.full((300, 600), 100, np.uint8))[:40, :100]
+    assert (text == COLORS[1]).all(axis=2).any()
+
+
+def test_text_in_any_script_can_be_drawn() -> None:
+    assert changed(draw_overlay(np.full((50, 50), 100, np.uint8), labels=["Läsion 病変\nzwei"])).any()
+
+
+def test_a_contact_sheet_keeps_proportions_and_order() -> None:
+    colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    pictures = [Image.new("RGB", (200, 100), color) for color in colors]
+    pictures[2] = Image.new("L", (50, 100), 77)
+    sheet = contact_sheet(pictures, ["one", "two", "three"], tile=66)
+    canvas = np.asarray(sheet)
+    assert sheet.size == (132, 172)
+    assert canvas[33, 33].tolist() == [255, 0, 0]
+    assert canvas[33, 99].tolist() == [0, 255, 0]
+    assert canvas[119, 33].tolist() == [77, 77, 77]
+    assert (canvas[:66, :66] == [255, 0, 0]).all(axis=2).sum() == 64 * 32
+    assert canvas[66:86, :66].any()
+    assert not canvas[86:, 66:].any()
+    assert pictures[0].size == (200, 100)
+
+
+def test_a_contact_sheet_needs_a_caption_for_each_of_its_pictures() -> None:
+    with pytest.raises(ValueError, match="0 pictures with 0 captions"):
+        contact_sheet([], [])
+    with pytest.raises(ValueError, match="1 pictures with 2 captions"):
+        contact_sheet([Image.new("RGB", (1, 1))], ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "zoom"), [(64, 64, 8), (240, 320, 2), (512, 512, 1), (2000, 100, 1)]
+)
+def test_small_images_are_magnified(rows: int, columns: int, zoom: int) -> None:
+    assert zoom_to(rows, columns) == zoom

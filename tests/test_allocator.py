@@ -1,0 +1,55 @@
+"""Thresholds of malloc, each in a process of its own: they cannot be taken back."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mallopt is glibc's")
+
+RESIDENT = """
+import sys
+from inference_gateway.allocator import keep_freed_memory
+print(keep_freed_memory())
+def faults():
+    return int(open("/proc/self/stat").read().rpartition(")")[2].split()[7])
+blocks = [bytes(300_000) for _ in range(3)]
+del blocks
+before = faults()
+for _ in range(300):
+    block = bytearray(300_000)
+print(faults() - before)
+"""
+
+
+def run(code: str, **variables: str) -> list[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**environment, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.split()
+
+
+@linux
+def test_freed_blocks_are_used_again() -> None:
+    done, faults = run(RESIDENT)
+    assert done == "True"
+    assert int(faults) < 300 * 73 / 10  # 73 pages each, if they came from the kernel every time
+
+
+@linux
+def test_an_environment_that_tunes_malloc_is_left_alone() -> None:
+    code = "from inference_gateway.allocator import keep_freed_memory; print(keep_freed_memory())"
+    assert run(code, MALLOC_TRIM_THRESHOLD_="1000000") == ["False"]
+
+
+def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    from inference_gateway.allocator import keep_freed_memory
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert keep_freed_memory() is False

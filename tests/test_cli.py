@@ -1,0 +1,260 @@
+"""The command line: what it says, what it serves, and what it refuses."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from inference_gateway import Settings
+from inference_gateway.cli import main
+from tests.harness.raw import Answer, exchange, head, request
+from tests.harness.wire import check_problem, check_reply, digest, message, part
+from tests.test_server import Process, Run, check_ok, serve_command
+
+POST = request(((b"Content-Type", b"multipart/related; boundary=bnd"),), message(part(b"[1, 2]")))
+MODULE = """
+from inference_gateway import Gateway
+
+def model(json_input, inputs, input_hash):
+    return {"function": json_input}
+
+class Model:
+    def __call__(self, json_input, inputs, input_hash):
+        return {"class": json_input}
+
+instance = Model()
+
+class Namespace:
+    nested = instance
+
+app = Gateway()
+app.add_inference_route("/own", model)
+
+async def asgi(scope, receive, send):
+    if scope["type"] == "lifespan":
+        for step in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{step}.complete"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+    await send({"type": "http.response.body", "body": b"asgi"})
+
+class Asgi:
+    async def __call__(self, scope, receive, send):
+        await asgi(scope, receive, send)
+
+asgi_instance = Asgi()
+number = 7
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "my_model.py").write_text(MODULE)
+    (tmp_path / "broken.py").write_text("def model(:\n")
+    (tmp_path / "needs.py").write_text("import no_such_dependency\n")
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder: Path) -> Iterator[Run]:
+    with ExitStack() as stack:
+
+        def start(target: str, *options: str, **settings: object) -> Process:
+            command = serve_command(target, *options)
+            process = Process(folder, command, **{"spool_dir": folder, **settings})
+            stack.callback(process.close)
+            return process
+
+        yield start
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "inference_gateway.cli", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+
+
+# What it says
+
+
+def test_help_of_the_command() -> None:
+    for option in ("--help", "-h"):
+        result = CliRunner().invoke(main, [option])
+        assert result.exit_code == 0
+        for word in ("serve", "settings", "inference-gateway serve my_model:model"):
+            assert word in result.output
+
+
+def test_help_of_serve() -> None:
+    result = CliRunner().invoke(main, ["serve", "--help"])
+    assert result.exit_code == 0
+    for word in (
+        "my_model:model",
+        "my_model:app",
+        "demo:NAME",
+        "--host",
+        "--port",
+        "--route",
+        "--ssl-certfile",
+    ):
+        assert word in result.output
+    for word in ("GATEWAY_HOST", "GATEWAY_PORT", "127.0.0.1", "8000"):
+        assert word in result.output
+
+
+def test_version() -> None:
+    result = CliRunner().invoke(main, ["--version"])
+    assert result.exit_code == 0
+    assert re.search(r"\d+\.\d+\.\d+", result.output)
+
+
+def test_settings_are_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with its variable, its value now, and its unit and reason."""
+    monkeypatch.setenv("GATEWAY_MAX_PARTS", "1234")
+    result = CliRunner().invoke(main, ["settings"])
+    assert result.exit_code == 0
+    lines = {line.split()[0]: line for line in result.output.splitlines()}
+    assert set(lines) == {f"GATEWAY_{name.upper()}" for name in Settings.model_fields}
+    assert lines["GATEWAY_MAX_PARTS"].split()[1] == "1234"
+    for name, field in Settings.model_fields.items():
+        assert field.description
+        assert lines[f"GATEWAY_{name.upper()}"].endswith(field.description)
+
+
+def test_a_switched_off_time_limit_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_MODEL_TIMEOUT", "0")
+    result = CliRunner().invoke(main, ["settings"])
+    (line,) = (line for line in result.output.splitlines() if line.startswith("GATEWAY_MODEL_TIMEOUT"))
+    assert line.split()[1].lower() == "none"
+
+
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_MAX_PARTS", "many")
+    monkeypatch.setenv("GATEWAY_IDLE_TIMEOUT", "-1")
+    for arguments in (["settings"], ["serve", "my_model:model"]):
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 2
+        assert "GATEWAY_MAX_PARTS" in result.output
+        assert "GATEWAY_IDLE_TIMEOUT" in result.output
+        assert "Traceback" not in result.output
+
+
+def test_the_installed_command(folder: Path) -> None:
+    script = Path(sys.executable).with_name("inference-gateway")
+    done = subprocess.run([script, "--help"], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert "serve" in done.stdout
+
+
+# What it serves
+
+
+def reply(answer: Answer | None, value: object) -> None:
+    check_reply(answer, value, [], digest(b"[1, 2]"))
+
+
+@pytest.mark.parametrize(
+    ("target", "key"),
+    [
+        ("my_model:model", "function"),
+        ("my_model:Model", "class"),
+        ("my_model:Namespace.nested", "class"),
+    ],
+)
+def test_a_callback_or_a_class(target: str, key: str, run: Run) -> None:
+    process = run(target)
+    reply(exchange(process.address, POST), {key: [1, 2]})
+
+
+def test_a_route_of_ones_own(run: Run) -> None:
+    process = run("my_model:instance", "--route", "/infer")
+    reply(exchange(process.address, POST.replace(b"POST / ", b"POST /infer ")), {"class": [1, 2]})
+    check_problem(exchange(process.address, POST), 404)
+
+
+def test_a_gateway_with_its_own_routes(run: Run) -> None:
+    process = run("my_model:app")
+    reply(exchange(process.address, POST.replace(b"POST / ", b"POST /own ")), {"function": [1, 2]})
+    check_problem(exchange(process.address, POST), 404)
+
+
+@pytest.mark.parametrize("target", ["my_model:asgi", "my_model:asgi_instance"])
+def test_another_asgi_application(target: str, run: Run) -> None:
+    process = run(target)
+    assert check_ok(exchange(process.address, head((), method=b"GET"))).body == b"asgi"
+
+
+def test_settings_hold_for_what_is_served(run: Run) -> None:
+    process = run("my_model:model", max_body_bytes="20B")
+    check_problem(exchange(process.address, POST), 413)
+
+
+# What it refuses
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("my_model", "module:object"),
+        ("my_model:", "module:object"),
+        (":model", "module:object"),
+        ("no_such_module:model", "no module 'no_such_module'"),
+        ("my_model.sub:model", "my_model.sub"),
+        ("my_model:none", "no 'none'"),
+        ("my_model:Namespace.none", "none"),
+        ("my_model:number", "int"),
+        ("my_model:Namespace", "my_model:Namespace"),
+        ("demo:none-such", "segmentation-3d"),
+        ("demo:", "module:object"),
+    ],
+)
+def test_a_wrong_target_gets_a_sentence(target: str, says: str, folder: Path) -> None:
+    done = command(folder, "serve", target)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_demo_without_its_extra_says_what_to_install(folder: Path) -> None:
+    missing = "raise ModuleNotFoundError(\"No module named 'pydicom'\", name='pydicom')\n"
+    (folder / "pydicom.py").write_text(missing)
+    done = command(folder, "serve", "demo:segmentation-3d")
+    assert done.returncode == 2
+    assert "pydicom" in done.stderr
+    assert "pip install 'inference-gateway[demo]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_demo_lists_all_of_them(folder: Path) -> None:
+    from inference_gateway.demo.models import MODELS
+
+    done = command(folder, "serve", "demo:none-such")
+    assert done.returncode == 2
+    for name in MODELS:
+        assert name in done.stderr
+
+
+@pytest.mark.parametrize(("target", "says"), [("broken:model", "SyntaxError"), ("needs:model", "no_such_")])
+def test_a_module_that_does_not_import_shows_where(target: str, says: str, folder: Path) -> None:
+    """Its author needs the traceback."""
+    done = command(folder, "serve", target)
+    assert done.returncode not in (0, 3)
+    assert says in done.stderr
+    assert f"{target.partition(':')[0]}.py" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("serve",), ("serve", "a:b", "--port", "x"), ("nonsense",)])
+def test_wrong_arguments(arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exit_code == 2
+    assert "Usage:" in result.output

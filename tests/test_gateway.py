@@ -1,0 +1,652 @@
+"""Routes, probes and life cycle of the application, over real sockets."""
+
+import asyncio
+import functools
+import json
+import re
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from inference_gateway import Gateway, Settings, current_request
+from tests.conftest import Serve
+from tests.harness.log import LogCapture
+from tests.harness.raw import Address, Answer, Connection, exchange, head, request
+from tests.harness.server import serving
+from tests.harness.wire import check_problem, check_reply, digest, message, part
+
+TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
+ROOT = b'{"k": "SECRET"}'
+POST = request(TYPE, message(part(ROOT)))
+PONG = b"inference-service is up and accepting connections"
+PROBES = (b"GET", b"HEAD", b"POST")
+LIMIT = 20.0
+
+
+def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
+    return {"parts": []}
+
+
+@pytest.fixture
+def app(spool_dir: Path) -> Gateway:
+    return Gateway(settings=Settings(spool_dir=spool_dir))
+
+
+def call(address: Address, path: bytes, method: bytes = b"GET", body: bytes | None = None) -> Answer:
+    length = () if body is None else ((b"Content-Length", b"%d" % len(body)),)
+    sent = head(length, method=method, target=path) + (body or b"")
+    answer = exchange(address, sent, head_only=method == b"HEAD")
+    assert answer is not None
+    assert answer.whole
+    return answer
+
+
+def media_type(answer: Answer) -> str:
+    return (answer.header("content-type") or "").partition(";")[0]
+
+
+def check_plain(answer: Answer, status: int, body: bytes, method: bytes = b"GET") -> None:
+    assert answer.status == status
+    assert media_type(answer) == "text/plain"
+    assert answer.body == (b"" if method == b"HEAD" else body)
+
+
+def post(address: Address, path: bytes = b"/") -> Answer:
+    answer = exchange(address, POST.replace(b"POST / ", b"POST " + path + b" "))
+    assert answer is not None
+    return answer
+
+
+# Probes
+
+
+@pytest.mark.wire("routes: /ping")
+def test_ping(app: Gateway, serve: Serve) -> None:
+    running = serve(app)
+    for method in PROBES:
+        answer = call(running.address, b"/ping", method)
+        check_plain(answer, 200, PONG, method)
+        assert answer.header("content-length") == str(len(PONG))
+
+
+def test_ping_takes_a_body(app: Gateway, serve: Serve) -> None:
+    running = serve(app)
+    with Connection(running.address) as connection:
+        for _ in range(2):
+            connection.send(head(((b"Content-Length", b"3"),), target=b"/ping") + b"abc")
+            answer = connection.read_answer()
+            assert answer is not None
+            assert answer.body == PONG
+
+
+async def async_health() -> str:
+    return "READY"
+
+
+class AsyncHealth:
+    async def __call__(self) -> str:
+        return "READY"
+
+
+@pytest.mark.wire("routes: /healthcheck says what the handler says")
+@pytest.mark.parametrize(
+    ("handler", "status", "body"),
+    [
+        (lambda: "READY", 200, b"READY"),
+        (lambda: "warming up", 200, b"warming up"),
+        (lambda: "", 200, b""),
+        (lambda: ("NOT READY", 503), 503, b"NOT READY"),
+        (lambda: ("READY", 200), 200, b"READY"),
+        (lambda: PlainTextResponse("gone", 500), 500, b"gone"),
+        (async_health, 200, b"READY"),
+        (functools.partial(async_health), 200, b"READY"),
+        (AsyncHealth(), 200, b"READY"),
+        (lambda: async_health(), 200, b"READY"),
+    ],
+    ids=[
+        "text",
+        "other text",
+        "empty text",
+        "tuple",
+        "tuple 200",
+        "response",
+        "async",
+        "async partial",
+        "async instance",
+        "lambda of async",
+    ],
+)
+def test_healthcheck(handler: Any, status: int, body: bytes, app: Gateway, serve: Serve) -> None:
+    app.add_healthcheck_route(handler)
+    running = serve(app)
+    for method in PROBES:
+        check_plain(call(running.address, b"/healthcheck", method), status, body, method)
+
+
+@pytest.mark.wire("routes: /healthcheck says what the handler says")
+def test_healthcheck_with_a_response_of_its_own_type(app: Gateway, serve: Serve) -> None:
+    app.add_healthcheck_route(lambda: JSONResponse({"gpu": "ok"}, 207, headers={"x-gpu": "1"}))
+    answer = call(serve(app).address, b"/healthcheck")
+    assert (answer.status, media_type(answer), answer.header("x-gpu")) == (207, "application/json", "1")
+    assert json.loads(answer.body) == {"gpu": "ok"}
+
+
+@pytest.mark.wire("routes: /healthcheck says what the handler says")
+def test_healthcheck_without_a_handler(app: Gateway, serve: Serve) -> None:
+    check_plain(call(serve(app).address, b"/healthcheck"), 200, b"READY")
+
+
+@pytest.mark.wire("routes: /healthcheck 503 while setting up, draining or raising")
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("error", [ValueError("HIDDEN"), SystemExit("HIDDEN")], ids=["error", "exit"])
+def test_healthcheck_that_raises(
+    error: BaseException, is_async: bool, app: Gateway, serve: Serve, log: LogCapture
+) -> None:
+    def fail() -> str:
+        raise error
+
+    async def fail_async() -> str:
+        raise error
+
+    app.add_healthcheck_route(fail_async if is_async else fail)
+    running = serve(app)
+    answer = call(running.address, b"/healthcheck")
+    assert answer.status == 503
+    assert b"HIDDEN" not in answer.body
+    assert any("HIDDEN" in line for line in log.tracebacks)
+    check_plain(call(running.address, b"/ping"), 200, PONG)
+
+
+@pytest.mark.wire("routes: /healthcheck 503 while setting up, draining or raising")
+@pytest.mark.parametrize("answer", [None, 3, ("READY", 200, 1), b"READY"])
+def test_healthcheck_that_says_nothing_sensible(answer: Any, app: Gateway, serve: Serve) -> None:
+    app.add_healthcheck_route(lambda: answer)
+    assert call(serve(app).address, b"/healthcheck").status == 503
+
+
+def test_a_slow_healthcheck_holds_nobody_up(app: Gateway, serve: Serve) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def slow() -> str:
+        begun.set()
+        assert go.wait(LIMIT)
+        return "READY"
+
+    app.add_inference_route("/", model)
+    app.add_healthcheck_route(slow)
+    running = serve(app)
+    try:
+        with Connection(running.address) as connection:
+            connection.send(head((), method=b"GET", target=b"/healthcheck"))
+            assert begun.wait(LIMIT)
+            check_plain(call(running.address, b"/ping"), 200, PONG)
+            assert post(running.address).status == 200
+            go.set()
+            answer = connection.read_answer()
+            assert answer is not None
+            check_plain(answer, 200, b"READY")
+    finally:
+        go.set()
+
+
+def test_probes_are_answered_while_all_is_taken(spool_dir: Path, serve: Serve) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def held(json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
+        begun.set()
+        assert go.wait(LIMIT)
+        return {}
+
+    app = Gateway(settings=Settings(spool_dir=spool_dir, max_uploads=1, max_queue=1))
+    app.add_inference_route("/", held)
+    running = serve(app)
+    try:
+        with Connection(running.address) as first, Connection(running.address) as second:
+            first.send(POST)
+            assert begun.wait(LIMIT)
+            second.send(POST[:-5])
+            running.watched.wait_until(2)
+            check_problem(post(running.address), 503)
+            check_plain(call(running.address, b"/ping"), 200, PONG)
+            check_plain(call(running.address, b"/healthcheck"), 200, b"READY")
+            assert call(running.address, b"/metrics").status == 200
+    finally:
+        go.set()
+
+
+# Metrics
+
+
+def samples(address: Address) -> dict[str, float]:
+    answer = call(address, b"/metrics")
+    assert answer.status == 200
+    assert media_type(answer) == "text/plain"
+    lines = [line for line in answer.body.decode().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+@pytest.mark.wire("routes: /metrics")
+def test_metrics(app: Gateway, serve: Serve) -> None:
+    app.add_inference_route("/", model)
+    app.add_inference_route("/failing", lambda *_: 1 / 0)
+    running = serve(app)
+    for path in (b"/", b"/", b"/failing"):
+        post(running.address, path)
+    running.watched.wait_idle()
+    found = samples(running.address)
+    assert found['gateway_requests_total{route="/",status="200"}'] == 2
+    assert found['gateway_requests_total{route="/failing",status="500"}'] == 1
+    size = len(message(part(ROOT)))
+    assert found['gateway_received_bytes_total{route="/"}'] == 2 * size
+    for phase in ("upload", "queue", "model", "answer"):
+        assert found[f'gateway_request_seconds_count{{phase="{phase}",route="/"}}'] == 2
+    for gauge in ("queued", "slots_taken", "orphaned"):
+        assert found[f'gateway_{gauge}{{route="/"}}'] == 0
+    assert found["gateway_uploads"] == found["gateway_spool_bytes"] == 0
+
+
+@pytest.mark.wire("routes: /metrics")
+def test_metrics_switched_off(spool_dir: Path, serve: Serve) -> None:
+    running = serve(Gateway(settings=Settings(spool_dir=spool_dir, metrics=False)))
+    check_problem(call(running.address, b"/metrics"), 404)
+
+
+# Other methods and paths
+
+
+@pytest.mark.wire("routes: other methods 405 with Allow", "errors: problem+json")
+@pytest.mark.parametrize(
+    ("path", "methods", "allowed"),
+    [
+        (b"/", (b"GET", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"), {"POST"}),
+        (b"/ping", (b"PUT", b"OPTIONS"), {"GET", "HEAD", "POST"}),
+        (b"/healthcheck", (b"DELETE", b"OPTIONS"), {"GET", "HEAD", "POST"}),
+        (b"/metrics", (b"POST", b"OPTIONS"), {"GET", "HEAD"}),
+    ],
+)
+def test_other_methods(
+    path: bytes, methods: Sequence[bytes], allowed: set[str], app: Gateway, serve: Serve
+) -> None:
+    app.add_inference_route("/", model)
+    running = serve(app)
+    for method in methods:
+        answer = call(running.address, path, method)
+        check_problem(answer, 405)
+        assert set(re.split(", *", answer.header("allow") or "")) == allowed
+
+
+@pytest.mark.wire("routes: other methods 405 with Allow")
+def test_head_of_an_inference_route(app: Gateway, serve: Serve) -> None:
+    app.add_inference_route("/", model)
+    answer = call(serve(app).address, b"/", b"HEAD")
+    assert (answer.status, answer.header("allow"), media_type(answer)) == (
+        405,
+        "POST",
+        "application/problem+json",
+    )
+
+
+@pytest.mark.wire("routes: other paths 404", "errors: nothing that came in is echoed")
+def test_other_paths(app: Gateway, serve: Serve) -> None:
+    app.add_inference_route("/infer", model)
+    running = serve(app)
+    for path in (b"//", b"//ping", b"/ping/", b"/SECRET", b"/infer/", b"//infer", b"/*"):
+        for method in (b"GET", b"POST"):
+            answer = call(running.address, path, method)
+            check_problem(answer, 404)
+            assert b"SECRET" not in answer.body
+
+
+@pytest.mark.wire("routes: other paths 404")
+def test_a_gateway_without_a_model(app: Gateway, serve: Serve) -> None:
+    running = serve(app)
+    check_problem(post(running.address), 404)
+    check_plain(call(running.address, b"/ping"), 200, PONG)
+
+
+def test_an_unforeseen_error_of_the_application_is_a_problem(
+    spool_dir: Path, serve: Serve, log: LogCapture
+) -> None:
+    def broken(request: Request) -> Response:
+        raise ValueError("HIDDEN")
+
+    app = Gateway(settings=Settings(spool_dir=spool_dir), routes=[Route("/broken", broken)])
+    running = serve(app)
+    answer = call(running.address, b"/broken")
+    check_problem(answer, 500)
+    assert b"HIDDEN" not in answer.body
+    call(running.address, b"/ping")  # the server logs after the answer
+    assert any("HIDDEN" in line for line in log.tracebacks)
+
+
+# Inference routes
+
+
+@pytest.mark.wire("routes: inference POST")
+def test_each_route_has_its_model(app: Gateway, serve: Serve) -> None:
+    app.add_inference_route("/", lambda *_: "root")
+    app.add_inference_route("/a/b", lambda *_: "deep")
+    running = serve(app)
+    check_reply(post(running.address), "root", [], digest(ROOT))
+    check_reply(post(running.address, b"/a/b"), "deep", [], digest(ROOT))
+    check_reply(post(running.address, b"/a/b?query=1"), "deep", [], digest(ROOT))
+
+
+@pytest.mark.wire("routes: route registered twice")
+def test_a_route_is_registered_once(app: Gateway, serve: Serve) -> None:
+    app.add_inference_route("/", model, name="first model")
+    with pytest.raises(ValueError, match=r"Route / .*first model"):
+        app.add_inference_route("/", lambda *_: None, name="second")
+    check_reply(post(serve(app).address), {"parts": []}, [], digest(ROOT))
+
+
+@pytest.mark.wire("routes: route registered twice")
+def test_a_model_without_a_name_is_named_after_itself(app: Gateway) -> None:
+    app.add_inference_route("/", model)
+    with pytest.raises(ValueError, match=r"\bmodel\b.*\bmodel$"):
+        app.add_inference_route("/", model)
+
+
+class Doubler:
+    """A class as model: made an instance once, when it is registered."""
+
+    made = 0
+
+    def __init__(self) -> None:
+        type(self).made += 1
+
+    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
+        return threading.current_thread().name
+
+
+class AsyncDoubler:
+    async def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
+        await asyncio.sleep(0)
+        return threading.current_thread().name
+
+
+def named(prefix: str, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
+    return threading.current_thread().name
+
+
+async def named_async(prefix: str, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
+    await asyncio.sleep(0)
+    return threading.current_thread().name
+
+
+class Method:
+    def run(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
+        return threading.current_thread().name
+
+
+@pytest.mark.parametrize(
+    ("form", "on_loop"),
+    [
+        (Doubler, False),
+        (Doubler(), False),
+        (Method().run, False),
+        (functools.partial(named, "x"), False),
+        (lambda *_: threading.current_thread().name, False),
+        (AsyncDoubler, True),
+        (AsyncDoubler(), True),
+        (functools.partial(named_async, "x"), True),
+    ],
+    ids=[
+        "class",
+        "instance",
+        "method",
+        "partial",
+        "lambda",
+        "async class",
+        "async instance",
+        "async partial",
+    ],
+)
+def test_forms_of_a_model(form: Any, on_loop: bool, app: Gateway, serve: Serve) -> None:
+    """A blocking one runs on a thread of its own, an async one on the event loop."""
+    app.add_inference_route("/", form)
+    running = serve(app)
+    threads = set()
+    for _ in range(3):
+        answer = post(running.address)
+        assert answer.status == 200, answer.body
+        threads.add(json.loads(answer.body.split(b"\r\n\r\n")[1].partition(b"\r\n")[0]))
+    (thread,) = threads
+    assert (thread == "test-server") is on_loop
+    if not on_loop:
+        assert "model" in thread
+
+
+def test_a_class_is_made_an_instance_once(app: Gateway, serve: Serve) -> None:
+    Doubler.made = 0
+    app.add_inference_route("/", Doubler)
+    running = serve(app)
+    for _ in range(3):
+        assert post(running.address).status == 200
+    assert Doubler.made == 1
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_a_route_may_have_its_own_concurrency(concurrency: int, app: Gateway, serve: Serve) -> None:
+    together = threading.Barrier(concurrency, timeout=LIMIT)
+    app.add_inference_route("/", lambda *_: together.wait(), concurrency=concurrency)
+    running = serve(app)
+    connections = [Connection(running.address) for _ in range(2 * concurrency)]
+    for connection in connections:
+        connection.send(POST)
+    for connection in connections:
+        answer = connection.read_answer()
+        assert answer is not None
+        assert answer.status == 200
+        connection.close()
+
+
+@pytest.mark.wire("refused: deadline passed")
+def test_a_route_may_have_its_own_time_limit(app: Gateway, serve: Serve) -> None:
+    go = threading.Event()
+    app.add_inference_route("/", lambda *_: go.wait(LIMIT), timeout=0.1)
+    running = serve(app)
+    try:
+        check_problem(post(running.address), 504)
+    finally:
+        go.set()
+
+
+def test_a_route_may_have_no_time_limit(spool_dir: Path, serve: Serve) -> None:
+    app = Gateway(settings=Settings(spool_dir=spool_dir, model_timeout=0.01))
+    app.add_inference_route("/", lambda *_: current_request().remaining())
+    app.add_inference_route("/unlimited", lambda *_: current_request().remaining(), timeout=0)
+    running = serve(app)
+    check_reply(post(running.address, b"/unlimited"), None, [], digest(ROOT))
+    assert b"0.0" in post(running.address).body
+
+
+# Setting up and ending
+
+
+class Staged:
+    """A model whose setup waits until it is let."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.go = threading.Event()
+        self.fail = False
+        self.ended = threading.Event()
+
+    def setup(self) -> None:
+        self.steps.append("setup")
+        assert self.go.wait(LIMIT)
+        if self.fail:
+            raise ValueError("HIDDEN: no weights")
+
+    def warm_up(self) -> None:
+        self.steps.append("warm_up")
+
+    def teardown(self) -> None:
+        self.steps.append("teardown")
+
+    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
+        self.steps.append("call")
+        return {}
+
+
+@pytest.fixture
+def staged() -> Iterator[Staged]:
+    made = Staged()
+    yield made
+    made.go.set()
+
+
+def check_not_now(answer: Answer) -> None:
+    assert answer.status == 503
+    assert int(answer.header("retry-after") or "") >= 1
+
+
+def wait_ready(address: Address) -> None:
+    """Until readiness says so; each question is a round trip."""
+    while call(address, b"/healthcheck").body != b"READY":
+        pass
+
+
+@pytest.mark.wire(
+    "routes: port open during setup",
+    "routes: /healthcheck 503 while setting up, draining or raising",
+    "refused: not started yet",
+)
+def test_the_port_is_open_while_a_model_is_set_up(app: Gateway, serve: Serve, staged: Staged) -> None:
+    app.add_inference_route("/", staged)
+    app.add_inference_route("/other", model)
+    running = serve(app)
+    check_plain(call(running.address, b"/ping"), 200, PONG)
+    refused = post(running.address)
+    check_problem(refused, 503)
+    check_not_now(refused)
+    assert post(running.address, b"/other").status == 200
+    health = call(running.address, b"/healthcheck")
+    assert health.body != b"READY"
+    check_not_now(health)
+    staged.go.set()
+    wait_ready(running.address)
+    assert post(running.address).status == 200
+    assert staged.steps == ["setup", "warm_up", "call"]
+
+
+def test_a_model_lives_once(spool_dir: Path, staged: Staged) -> None:
+    staged.go.set()
+    app = Gateway(settings=Settings(spool_dir=spool_dir))
+    app.add_inference_route("/", staged)
+    with serving(app) as running:
+        wait_ready(running.address)
+        for _ in range(2):
+            assert post(running.address).status == 200
+    assert staged.steps == ["setup", "warm_up", "call", "call", "teardown"]
+
+
+@pytest.mark.wire("routes: failed setup")
+def test_a_setup_that_fails(staged: Staged, app: Gateway, spool_dir: Path, log: LogCapture) -> None:
+    """Under another server than ours the process goes on, and is found dead by its liveness probe."""
+    staged.fail = True
+    app.add_inference_route("/", staged)
+    with serving(app) as running:
+        check_plain(call(running.address, b"/ping"), 200, PONG)
+        staged.go.set()
+        while (ping := call(running.address, b"/ping")).status == 200:
+            pass
+        assert ping.status == 503
+        assert ping.body != PONG
+        assert call(running.address, b"/healthcheck").status == 503
+        refused = post(running.address)
+        check_problem(refused, 503)
+        check_not_now(refused)
+        assert b"HIDDEN" not in ping.body + refused.body
+    (line,) = log.tracebacks
+    assert "setup of model" in line
+    assert "HIDDEN: no weights" in line
+    assert "warm_up" not in staged.steps
+
+
+@pytest.mark.wire("routes: /healthcheck 503 while setting up, draining or raising", "refused: draining")
+def test_draining(app: Gateway, serve: Serve) -> None:
+    app.add_inference_route("/", model)
+    running = serve(app)
+    wait_ready(running.address)
+    app.drain()
+    health = call(running.address, b"/healthcheck")
+    assert health.status == 503
+    assert health.body != b"READY"
+    refused = post(running.address)
+    check_problem(refused, 503)
+    check_not_now(refused)
+    check_plain(call(running.address, b"/ping"), 200, PONG)
+
+
+def test_setup_that_ends_while_draining_does_not_open_the_gateway(
+    app: Gateway, serve: Serve, staged: Staged
+) -> None:
+    app.add_inference_route("/", staged)
+    running = serve(app)
+    app.drain()
+    staged.go.set()
+    while "warm_up" not in staged.steps:
+        assert call(running.address, b"/healthcheck").status == 503
+    for _ in range(20):  # the event loop learns of the end of the setup meanwhile
+        check_problem(post(running.address), 503)
+
+
+def test_a_lifespan_of_the_application_goes_around_the_gateways(spool_dir: Path) -> None:
+    steps: list[str] = []
+
+    class Model:
+        def setup(self) -> None:
+            steps.append("setup")
+
+        def teardown(self) -> None:
+            steps.append("teardown")
+
+        def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
+            return ""
+
+    @asynccontextmanager
+    async def lifespan(app: Gateway) -> AsyncIterator[dict[str, str]]:
+        steps.append("begin")
+        yield {"state": "of the application"}
+        steps.append("end")
+
+    def state(request: Request) -> Response:
+        return PlainTextResponse(request.state.state)
+
+    app = Gateway(settings=Settings(spool_dir=spool_dir), lifespan=lifespan, routes=[Route("/state", state)])
+    app.add_inference_route("/", Model())
+    with serving(app) as running:
+        wait_ready(running.address)
+        assert call(running.address, b"/state").body == b"of the application"
+    assert steps == ["begin", "setup", "teardown", "end"]
+
+
+def test_a_teardown_that_fails_is_logged(spool_dir: Path, log: LogCapture) -> None:
+    class Model:
+        def teardown(self) -> None:
+            raise ValueError("no end")
+
+        def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
+            return ""
+
+    app = Gateway(settings=Settings(spool_dir=spool_dir))
+    app.add_inference_route("/", Model())
+    with serving(app):
+        pass
+    assert any("no end" in line for line in log.tracebacks)
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, spool_dir: Path) -> None:
+    monkeypatch.setenv("GATEWAY_SPOOL_DIR", str(spool_dir))
+    monkeypatch.setenv("GATEWAY_MAX_PARTS", "7")
+    settings = Gateway().settings
+    assert (settings.spool_dir, settings.max_parts) == (spool_dir, 7)

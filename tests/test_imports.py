@@ -1,0 +1,92 @@
+"""What an import brings along, and what it gives."""
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import inference_gateway
+
+HEAVY = {"pydicom", "httpx", "uvicorn", "matplotlib", "PIL", "tqdm", "aiohttp", "requests"}
+MODULES = sorted(
+    module.name for module in pkgutil.walk_packages(inference_gateway.__path__, "inference_gateway.")
+)
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The modules that a fresh interpreter has after a statement, by their first and full names."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import sys; before = set(sys.modules); {statement}\nprint(*(set(sys.modules) - before))",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    names = set(done.stdout.split())
+    assert names
+    return names | {name.partition(".")[0] for name in names}
+
+
+def test_the_package_loads_nothing_that_hangs_on_an_extra() -> None:
+    loaded = loaded_by("import inference_gateway; inference_gateway.Gateway")
+    assert loaded & HEAVY == set()
+    assert "starlette" in loaded
+
+
+def test_the_codec_loads_neither_framework_nor_event_loop() -> None:
+    loaded = loaded_by("import inference_gateway.multipart")
+    assert loaded & {*HEAVY, "starlette", "asyncio", "anyio", "numpy", "pydantic"} == set()
+    assert "inference_gateway.multipart.decoder" in loaded
+
+
+def test_the_client_needs_no_server() -> None:
+    loaded = loaded_by("import inference_gateway.client")
+    assert "httpx" in loaded
+    assert loaded & (HEAVY - {"httpx"}) == set()
+
+
+def test_the_command_loads_the_server_only_to_serve() -> None:
+    assert loaded_by("import inference_gateway.cli") & HEAVY == set()
+
+
+def test_public_names() -> None:
+    assert inference_gateway.__all__ == sorted(inference_gateway.__all__)
+    assert set(inference_gateway.__all__) >= {
+        "CurrentRequest",
+        "Gateway",
+        "Part",
+        "Settings",
+        "TaggedLogger",
+        "current_request",
+    }
+
+
+@pytest.mark.parametrize("name", ["inference_gateway", *MODULES])
+def test_what_a_module_exports_is_there(name: str) -> None:
+    if name.endswith("__main__"):
+        return
+    module = importlib.import_module(name)
+    assert module.__doc__, "a module says what it is for"
+    exported = getattr(module, "__all__", [])
+    assert len(exported) == len(set(exported))
+    for each in exported:
+        assert hasattr(module, each)
+    if exported and hasattr(module, "__path__"):
+        public = {
+            key
+            for key, value in vars(module).items()
+            if not key.startswith("_") and getattr(value, "__module__", "").startswith("inference_gateway")
+        }
+        assert public <= set(exported), "a package exports what it imports"
+
+
+def test_the_package_is_typed() -> None:
+    from importlib.resources import files
+
+    assert files("inference_gateway").joinpath("py.typed").is_file()

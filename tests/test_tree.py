@@ -1,0 +1,170 @@
+"""The tree is what it says it is: tests beside modules, and documents that tell of what is there."""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "inference_gateway"
+TESTS = ROOT / "tests"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+UNTESTED = {
+    "demo/__main__": "arguments for demo.run, which has the test",
+    "demo/models/answer": "the shape of an answer: the test of each model holds it",
+}
+"""Modules without a test module of their own, and why."""
+
+OWN = {
+    "test_imports": "what each module brings along and gives",
+    "test_tree": "this one",
+    "test_wire_rows": "the wire contract as a list",
+    "multipart/test_oracle": "the decoder beside another parser",
+    "demo/models/test_models": "the table in the package's __init__",
+}
+"""Test modules without a module of their own, and why."""
+
+BESIDE = ("harness/", "odd_inputs/", "interop/")
+"""Tests that cut across the modules."""
+
+STATIONS = (
+    *("cli", "server", "gateway", "endpoint", "admission", "ingest", "request", "multipart", "execution"),
+    "response",
+)
+"""Where a request passes, in the order of its journey; what serves several of them may stand between."""
+
+
+def modules() -> set[str]:
+    """`dicom/series` and so on; packages are tested by what they give."""
+    paths = (path.relative_to(SOURCE).with_suffix("") for path in SOURCE.rglob("*.py"))
+    return {path.as_posix() for path in paths if path.name != "__init__"}
+
+
+def mirrors() -> set[str]:
+    paths = (path.relative_to(TESTS).with_suffix("").as_posix() for path in TESTS.rglob("test_*.py"))
+    return {path for path in paths if not path.startswith(BESIDE)}
+
+
+def mirror(module: str) -> str:
+    folder, _, name = module.rpartition("/")
+    return f"{folder}/test_{name}" if folder else f"test_{name}"
+
+
+def test_each_module_has_its_test_module() -> None:
+    missing = {module for module in modules() if mirror(module) not in mirrors()}
+    assert missing == set(UNTESTED)
+
+
+def test_each_test_module_has_its_module() -> None:
+    assert mirrors() - {mirror(module) for module in modules()} == set(OWN)
+
+
+# docs/architecture.md
+
+
+def told() -> list[str]:
+    """The modules and packages that the document presents, in its order: `**`name.py`**`."""
+    names = re.findall(r"\*\*`([a-z_]+)(?:\.py|/)`\*\*", ARCHITECTURE.read_text())
+    assert names
+    return names
+
+
+def test_the_architecture_names_every_module_once() -> None:
+    there = {
+        path.stem for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert sorted(told()) == sorted(there - {"__init__"})
+
+
+def test_the_architecture_follows_a_request() -> None:
+    assert [name for name in told() if name in STATIONS] == list(STATIONS)
+
+
+def test_the_architecture_names_every_module_of_the_wire_format() -> None:
+    text = ARCHITECTURE.read_text()
+    for path in (SOURCE / "multipart").glob("*.py"):
+        assert path.name == "__init__.py" or f"`{path.name}`" in text
+
+
+# Links, mentions and code
+
+
+def test_there_are_documents() -> None:
+    assert {path.name for path in DOCUMENTS} >= {"README.md", "CHANGELOG.md", "architecture.md"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(document: Path) -> None:
+    targets = re.findall(r"\]\(([^)\s]+)\)", document.read_text())
+    relative = [target.partition("#")[0] for target in targets if not re.match(r"[a-z]+:", target)]
+    broken = [target for target in relative if target and not (document.parent / target).exists()]
+    assert broken == []
+
+
+def test_the_code_mentions_only_documents_that_are_there() -> None:
+    paths = [*SOURCE.rglob("*.py"), *TESTS.rglob("*.py"), *DOCUMENTS]
+    mentions = {found for path in paths for found in re.findall(r"\bdocs/decisions/\d{4}", path.read_text())}
+    assert mentions
+    assert {found for found in mentions if not list(ROOT.glob(f"{found}-*.md"))} == set()
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of Python in a document."""
+
+    document: Path
+    line: int
+    code: str
+    runs: bool
+
+    @property
+    def place(self) -> str:
+        return f"{self.document.relative_to(ROOT).as_posix()}:{self.line}"
+
+
+FENCED = re.compile(r"^(<!-- test -->\n+)?```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def blocks() -> Iterator[Block]:
+    for document in DOCUMENTS:
+        text = document.read_text()
+        for found in re.finditer(
+            r"^(<!-- test -->\n+)?```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE
+        ):
+            line = text.count("\n", 0, found.start(2)) + 1
+            yield Block(document, line, found[2], found[1] is not None)
+
+
+BLOCKS = list(blocks())
+
+
+def test_there_are_blocks_that_run() -> None:
+    assert any(block.runs for block in BLOCKS)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.place)
+def test_python_in_documents_is_python(block: Block) -> None:
+    assert ast.parse(block.code, block.place).body
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.runs], ids=lambda block: block.place)
+def test_python_in_documents_runs(block: Block) -> None:
+    exec(compile(block.code, block.place, "exec"), {"__name__": "document"})
+
+
+def test_the_example_of_the_package_runs() -> None:
+    """The docstring of the package and of `Gateway` show the same few lines."""
+    import inference_gateway
+
+    for text in (inference_gateway.__doc__, inference_gateway.Gateway.__doc__):
+        found = re.search(r"```python\n(.*?)```", text or "", re.DOTALL)
+        assert found
+        code = re.sub(r"^    ", "", found[1], flags=re.MULTILINE) if found[1].startswith("    ") else found[1]
+        names = {"Gateway": inference_gateway.Gateway, "model": print}
+        exec(compile(code, "docstring", "exec"), names)
+        assert isinstance(names["app"], inference_gateway.Gateway)
