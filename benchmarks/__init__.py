@@ -1,0 +1,1 @@
+"""The gateway beside other servers, on one machine, in one run: `python -m benchmarks --help`."""

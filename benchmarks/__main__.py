@@ -1,0 +1,149 @@
+"""`python -m benchmarks`: measure, print the tables, write them with the figures and a picture."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import decoding, measure, report, servers, workloads
+from benchmarks.measure import Failed
+from benchmarks.report import Results
+from benchmarks.servers import Server, Unavailable
+from benchmarks.workloads import Bodies, Workload
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+ROUNDS = 3
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure the gateway beside other servers. All traffic stays on 127.0.0.1.",
+        epilog="In make: make bench BENCH='--only parts,one --servers ours,floor --rounds 5'",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="smaller bodies, fewer servers, one round: two minutes"
+    )
+    parser.add_argument("--only", metavar="A,B", help=f"these workloads: {', '.join(workloads.NAMES)}")
+    parser.add_argument("--servers", metavar="A,B", help=f"these servers: {', '.join(servers.NAMES)}")
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", help=f"how often (default {ROUNDS}, with --quick 1)"
+    )
+    parser.add_argument("--name", help="the files' name in benchmarks/results (default bench or bench-quick)")
+    chosen = parser.parse_args(arguments)
+    chosen.only = picked(parser, "workload", chosen.only, workloads.NAMES)
+    chosen.servers = picked(parser, "server", chosen.servers, servers.NAMES)
+    return chosen
+
+
+def picked(parser: argparse.ArgumentParser, what: str, text: str | None, known: Sequence[str]) -> list[str]:
+    names = text.split(",") if text else []
+    for name in names:
+        if name not in known:
+            parser.error(f"no {what} {name!r}: choose from {', '.join(known)}")
+    return names
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    chosen = parsed(arguments)
+    results = Results(
+        command="make bench-quick" if chosen.quick else "make bench",
+        rounds=chosen.rounds or (1 if chosen.quick else ROUNDS),
+        servers=chosen_servers(chosen),
+        workloads=chosen_workloads(chosen),
+    )
+    begin = time.monotonic()
+    RESULTS.mkdir(exist_ok=True)
+    run(results)
+    write(results, chosen.name or ("bench-quick" if chosen.quick else "bench"))
+    print(f"\n{time.monotonic() - begin:.0f} s")
+    return 0
+
+
+def chosen_servers(chosen: argparse.Namespace) -> list[Server]:
+    names = chosen.servers or (servers.QUICK_NAMES if chosen.quick else servers.NAMES)
+    return [servers.by_name(name) for name in names]
+
+
+def chosen_workloads(chosen: argparse.Namespace) -> list[Workload]:
+    everything = (
+        [workloads.shrunk(workload) for workload in workloads.FULL] if chosen.quick else workloads.FULL
+    )
+    names = chosen.only or (workloads.QUICK_NAMES if chosen.quick else workloads.NAMES)
+    return [workload for workload in everything if workload.name in names]
+
+
+def run(results: Results) -> None:
+    """Workload by workload, round by round, each server in turn; every other round the other way round."""
+    available = [server for server in results.servers if installed(results, server)]
+    measure.sha256_rate()
+    if not set(servers.OURS).isdisjoint(server.name for server in available):
+        results.decoder = [decoding.rates() for _ in range(results.rounds)]
+    with Bodies() as bodies:
+        for workload in results.workloads:
+            for turn in range(results.rounds):
+                results.sha256.append(measure.sha256_rate())
+                for server in available if turn % 2 == 0 else reversed(available):
+                    if (workload.name, server.name) not in results.skipped:
+                        run_one(results, workload, server, bodies, turn)
+
+
+def installed(results: Results, server: Server) -> bool:
+    try:
+        servers.programs(server.requirements)
+    except Unavailable as reason:
+        results.skipped["", server.name] = str(reason)
+        return False
+    return True
+
+
+def run_one(results: Results, workload: Workload, server: Server, bodies: Bodies, turn: int) -> None:
+    label = f"{workload.name:<20} {server.name:<12} {turn + 1}/{results.rounds}"
+    log = RESULTS / f"{server.name}.log"
+    try:
+        figures = measure.measure(server, workload, bodies, log)
+    except (Failed, Unavailable) as failure:
+        reason = " ".join(f"{failure} {servers.last_error(log)}".split())
+        results.skipped[workload.name, server.name] = reason
+        print(f"{label}  left out: {reason[:160]}", flush=True)
+        return
+    results.add(workload, server, figures)
+    memory = "" if figures.peak is None else f"   peak {figures.peak / (1 << 20):6.0f} MiB"
+    print(f"{label}  {shown(workload, figures)}{memory}", flush=True)
+
+
+def shown(workload: Workload, figures: measure.Figures) -> str:
+    if workload.kind == "rate":
+        return f"{figures.rate / 1e6:9.1f} MB/s      "
+    if workload.kind == "requests":
+        return f"{figures.rate:9.0f} requests/s"
+    return f"{figures.p99 * 1e3:9.2f} ms p99    "
+
+
+def write(results: Results, name: str) -> None:
+    text = report.markdown(results)
+    figures, tables, picture = (RESULTS / f"{name}.{kind}" for kind in ("json", "md", "png"))
+    figures.write_text(json.dumps(results.as_json(), indent=1))
+    tables.write_text(text)
+    print(f"\n{text}")
+    try:
+        python = servers.programs("plot") / "python"
+        subprocess.run([str(python), str(HERE / "plot.py"), str(figures), str(picture)], check=True)
+    except (Unavailable, subprocess.CalledProcessError) as reason:
+        print(f"no picture: {reason}", file=sys.stderr)
+    print(
+        "Written: "
+        + ", ".join(
+            str(file.relative_to(HERE.parent)) for file in (figures, tables, picture) if file.exists()
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
