@@ -19,8 +19,8 @@ async def never() -> dict[str, Any]:
 
 async def test_a_block_that_ends_by_itself() -> None:
     async with ClientWatch(never, 1.0) as client:
-        with client.taking():
-            pass
+        client.offered()
+        client.taken()
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -41,8 +41,8 @@ async def test_a_client_that_leaves_cancels_the_block() -> None:
 async def test_a_client_that_takes_nothing() -> None:
     async def send() -> None:
         async with ClientWatch(never, 0.05) as client:
-            with client.taking():
-                await asyncio.Event().wait()
+            client.offered()
+            await asyncio.Event().wait()
 
     with pytest.raises(ResponseCut, match="took nothing"):
         await asyncio.wait_for(send(), LIMIT)
@@ -54,15 +54,16 @@ async def test_a_client_that_takes_slowly_but_takes() -> None:
     async with ClientWatch(never, 0.1) as client:
         begun = loop.time()
         while loop.time() < begun + 0.35:
-            with client.taking():
-                await asyncio.sleep(0)
+            client.offered()
+            await asyncio.sleep(0)
+            client.taken()
 
 
 async def test_working_between_two_sends_is_not_the_clients_fault() -> None:
     done = asyncio.Event()
     async with ClientWatch(never, 0.05) as client:
-        with client.taking():
-            pass
+        client.offered()
+        client.taken()
         asyncio.get_running_loop().call_later(0.2, done.set)
         await done.wait()
 

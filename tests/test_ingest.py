@@ -407,13 +407,14 @@ def test_a_client_that_leaves_in_the_middle(how: str, spool_dir: Path, serve: Se
 
 
 async def test_a_client_that_leaves_while_the_worker_is_behind(spool_dir: Path, workers: Workers) -> None:
+    """The upload is over when its thread has ended: until then its place and its file are taken."""
     upload = Upload(spool_dir, workers)
     with held_up(workers):
         running = asyncio.create_task(upload.run(pieces_of(bytes(WINDOW)), then={"type": "http.disconnect"}))
-        with pytest.raises(ClientDisconnected):
-            await asyncio.wait_for(running, LIMIT)
-        upload.spool.release()  # as the endpoint does: the worker finds it closed
-    catch_up(workers)
+        assert not (await asyncio.wait((running,), timeout=0.1))[0]
+    with pytest.raises(ClientDisconnected):
+        await asyncio.wait_for(running, LIMIT)
+    upload.spool.release()  # as the endpoint does
     assert left_in(spool_dir) == []
 
 

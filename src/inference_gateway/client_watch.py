@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from starlette.types import Receive
@@ -19,8 +17,7 @@ class ClientWatch:
     """An async context manager that cancels its block when the client has gone.
 
     Raises `ClientDisconnected` then, or `ResponseCut` where the client takes no byte of the answer for
-    `send_timeout` seconds (None: no limit). `taking()` is for the sends. Both limits by one timer each, set
-    anew when it fires.
+    `send_timeout` seconds (None: no limit), between `offered()` and `taken()`.
     """
 
     def __init__(self, receive: Receive, send_timeout: float | None) -> None:
@@ -33,13 +30,14 @@ class ClientWatch:
         self._taking_since: float | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
 
-    @contextmanager
-    def taking(self) -> Iterator[None]:
-        """The client is expected to take something of the answer."""
+    def offered(self) -> None:
+        """From now on the client is expected to take something of the answer."""
         self._taking_since = self._loop.time()
         if self._stall_timer is None and self._send_timeout is not None:
             self._arm(self._send_timeout)
-        yield
+
+    def taken(self) -> None:
+        """The client has taken it."""
         self._taking_since = None
 
     async def __aenter__(self) -> ClientWatch:

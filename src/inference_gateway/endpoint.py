@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping
-from contextlib import AsyncExitStack, aclosing, closing
+from contextlib import aclosing, closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -125,17 +125,19 @@ class _Journey:
             raise Unavailable(self._endpoint.unavailable)
         request_type, declared = read_header(self._scope, shared.settings)
         shared.budget.check(declared)
-        async with AsyncExitStack() as stack:
-            ticket = stack.enter_context(Ticket(shared.uploads, self._endpoint.queue))
+        with Ticket(shared.uploads, self._endpoint.queue) as ticket:
             spool = Spool(shared.settings.spool_dir, shared.settings.spool_memory_bytes, shared.budget)
-            stack.push_async_callback(self._release, spool)
-            request = await self._read_body(RequestAssembler(request_type, spool, shared.settings))
-            ticket.uploaded()
-            async with ClientWatch(self._receive, shared.settings.send_timeout) as client:
-                slot = self._runner.slot(self.record.request_id, on_start=ticket.in_slot)
-                stack.callback(slot.release)
-                with closing(await self._call_model(slot, request)) as response:
-                    await self._answer(response, request.input_hash, slot, client)
+            try:
+                request = await self._read_body(RequestAssembler(request_type, spool, shared.settings))
+                ticket.uploaded()
+                async with ClientWatch(self._receive, shared.settings.send_timeout) as client:
+                    with (
+                        self._runner.slot(self.record.request_id, on_start=ticket.in_slot) as slot,
+                        closing(await self._call_model(slot, request)) as response,
+                    ):
+                        await self._answer(response, request.input_hash, slot, client)
+            finally:
+                await self._release(spool)
 
     async def _release(self, spool: Spool) -> None:
         if spool.in_memory:
@@ -189,8 +191,9 @@ class _Journey:
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         async with aclosing(stream.body()) as body:
             async for block, more in body:
-                with client.taking():
-                    await self._send({"type": "http.response.body", "body": block, "more_body": more})
+                client.offered()
+                await self._send({"type": "http.response.body", "body": block, "more_body": more})
+                client.taken()
                 if more:  # a fast client's socket is never full, and the other requests want their turn
                     await asyncio.sleep(0)
         self.record.status = 200

@@ -27,7 +27,6 @@ from inference_gateway.errors import (
     ModelFailed,
     ModelTimeout,
     RequestCancelled,
-    RequestError,
     SetupFailed,
     Unavailable,
 )
@@ -223,7 +222,8 @@ class Slot:
         self._state = _State.WAITING
         self._orphaned = False
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
-        self._running: asyncio.Future[Any] | None = None
+        self._job: _Job[Any] | None = None  # the last one
+        self._timer: asyncio.TimerHandle | None = None
 
     async def call(
         self, function: Callable[..., T], *args: Any, keep: Callable[[T], bool] | None = None
@@ -238,47 +238,59 @@ class Slot:
         context = contextvars.copy_context()
         context.run(_current.set, self.request)
         job = _Job(loop, loop.create_future(), context, function, args, keep)
-        first = self._running is None
-        self._running = job.future
+        first = self._job is None
+        self._job = job
         self._jobs.put(job)
         if first:
             self._runner._line_up(self)
-        while not job.future.done():
-            left = self._time_left()
-            if left is not None and left <= 0:
-                raise self._late()
-            await asyncio.wait((job.future,), timeout=left)
-        result: T = job.future.result()
-        return result
+        self._arm(job)
+        try:
+            result: T = await job.future
+            return result
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
 
-    def _time_left(self) -> float | None:
-        """Seconds until it must be looked whether the turn has begun, or the call ended."""
+    def _arm(self, job: _Job[Any]) -> None:
+        """Sets the timer to when it must be looked whether the turn has begun, or the call ended."""
         if self.started is not None:
-            return self.request.remaining()
-        ends = [] if self._queue_end is None else [self._queue_end - time.monotonic()]
-        ends += [] if self._timeout is None else [self._timeout]
-        return min(ends, default=None)
+            left = self.request.remaining()
+        else:
+            ends = [] if self._queue_end is None else [self._queue_end - time.monotonic()]
+            ends += [] if self._timeout is None else [self._timeout]
+            left = min(ends, default=None)
+        self._timer = None if left is None else job.loop.call_later(left, self._check, job)
 
-    def _late(self) -> RequestError:
-        if self.started is None:
-            return Unavailable("the model was busy for too long: try again later")
-        return ModelTimeout()
+    def _check(self, job: _Job[Any]) -> None:
+        if job.future.done():
+            return
+        if self.started is None and self._queue_end is not None and time.monotonic() >= self._queue_end:
+            job.future.set_exception(Unavailable("the model was busy for too long: try again later"))
+        elif self.started is not None and self.request.remaining() == 0:
+            job.future.set_exception(ModelTimeout())
+        else:
+            self._arm(job)
+
+    def __enter__(self) -> Slot:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.release()
 
     def release(self) -> None:
         """Ends the turn: at once where it has not begun, else when the call that is going on has ended."""
+        going_on = self._job is not None and not self._job.ended
         with self._runner._lock:
             if self._state is _State.WAITING:
                 self._state = _State.ENDED
-                self._jobs = queue.SimpleQueue()  # behind a hung model this slot stays in line: keep nothing
+                self._jobs, self._job = queue.SimpleQueue(), None  # it stays in line behind a hung model
             elif self._state is _State.RUNNING:
                 self._jobs.put(None)
-                if self._running is not None and not self._running.done():
+                if going_on:
                     self._orphaned = True
                     self._runner.orphaned += 1
-        if self._running is not None:
-            if not self._running.done():
-                self.request._cancel()
-            self._running.add_done_callback(_see_exception)
+        if going_on:
+            self.request._cancel()
 
     def _serve(self) -> None:
         """The turn, on the thread."""
@@ -306,7 +318,7 @@ class Slot:
             runner.orphaned -= self._orphaned
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Job(Generic[T]):
     """A call for a thread, and the future of the loop that waits for it."""
 
@@ -316,6 +328,7 @@ class _Job(Generic[T]):
     function: Callable[..., T]
     args: tuple[Any, ...]
     keep: Callable[[T], bool] | None
+    ended: bool = False
 
     def run(self) -> bool:
         """Makes the call and has the loop told; returns whether more calls will follow."""
@@ -326,6 +339,7 @@ class _Job(Generic[T]):
             keep = self.keep is not None and self.keep(result)
         except BaseException as error:
             report = functools.partial(self._fail, _that_travels(error))
+        self.ended = True
         with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
             self.loop.call_soon_threadsafe(report)
         return keep
@@ -346,12 +360,6 @@ def _that_travels(error: BaseException) -> Exception:
     wrapped = RuntimeError(f"{type(error).__name__} was raised")
     wrapped.__cause__ = error
     return wrapped
-
-
-def _see_exception(future: asyncio.Future[Any]) -> None:
-    """Nobody may have waited for it."""
-    if not future.cancelled():
-        future.exception()
 
 
 def run_to_end(function: Callable[..., Any], *args: Any) -> Any:

@@ -113,7 +113,9 @@ class Gateway(Starlette):
             queue_timeout=self.settings.queue_timeout,
         )
         endpoint = self._endpoints[route] = InferenceEndpoint(runner, self._shared)
-        self.router.routes.append(Route(route, endpoint, methods=["POST"]))
+        # Looked at before the probes, unless it might match theirs.
+        at = len(self.router.routes) if "{" in route else 0
+        self.router.routes.insert(at, Route(route, endpoint, methods=["POST"]))
         self.metrics.gauge("queued", lambda: endpoint.queue.count, route)
         self.metrics.gauge("slots_taken", lambda: runner.slots_taken, route)
         self.metrics.gauge("orphaned", lambda: runner.orphaned, route)
