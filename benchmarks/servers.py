@@ -93,6 +93,13 @@ SERVERS = (
         holds=2,
     ),
     Server(
+        "aiohttp-tuned",
+        "aiohttp.web, tuned",
+        ("{bin}/python", "aiohttp_app.py", "--port", "{port}", "--tuned"),
+        requirements="aiohttp",
+        holds=2,
+    ),
+    Server(
         "litserve",
         "LitServe",
         ("{bin}/python", "litserve_app.py", "--port", "{port}"),
@@ -117,6 +124,7 @@ SERVERS = (
 NAMES = tuple(server.name for server in SERVERS)
 FLOORS = ("floor", "floor-tuned")
 OURS = ("ours", "ours-serve")
+TUNED_PEERS = ("aiohttp-tuned",)  # beyond what their documentation says: shown, and a verdict of their own
 QUICK_NAMES = ("ours", "ours-serve", "floor", "floor-tuned", "old", "fastapi", "aiohttp")
 
 
