@@ -1,4 +1,4 @@
-"""Thresholds of malloc, each in a process of its own: they cannot be taken back."""
+"""Settings of the whole process, each in a process of its own: they cannot be taken back."""
 
 import os
 import subprocess
@@ -53,3 +53,17 @@ def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(sys, "platform", "darwin")
     assert keep_freed_memory() is False
+
+
+def test_what_is_there_is_not_searched_for_garbage() -> None:
+    code = """
+import gc
+from inference_gateway.allocator import exempt_from_collection
+gc.set_debug(gc.DEBUG_SAVEALL)
+cycle = []
+cycle.append(cycle)
+del cycle
+exempt_from_collection()
+print(len(gc.garbage) > 0, gc.get_freeze_count() > 1000)
+"""
+    assert run(code) == ["True", "True"]

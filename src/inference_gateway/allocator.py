@@ -1,13 +1,18 @@
-"""Keeps glibc from giving freed memory back to the kernel after every chunk.
+"""The process's memory: freed blocks are kept, and what stays is not searched for garbage.
 
 A server receives in blocks of some 100 KB. By default glibc maps and unmaps each of them, and the kernel
 finds and clears new pages every time: most of the time of an upload. With these thresholds such blocks come
 from the heap, whose freed end is kept up to a few MiB, and the same pages are used again.
+
+A full collection of Python's garbage collector looks through every module that was imported. With NumPy and
+pydicom that holds the event loop for 20 to 30 ms, with a framework for models for longer. Once the models are
+set up, what is there is there to stay.
 """
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import sys
 
@@ -26,3 +31,9 @@ def keep_freed_memory() -> bool:
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
     return mallopt is not None and bool(mallopt(*_M_TRIM_THRESHOLD) & mallopt(*_M_MMAP_THRESHOLD))
+
+
+def exempt_from_collection() -> None:
+    """Collects garbage, and exempts all that is left from later collections, until `gc.unfreeze()`."""
+    gc.collect()
+    gc.freeze()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -15,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from inference_gateway.admission import Uploads
-from inference_gateway.allocator import keep_freed_memory
+from inference_gateway.allocator import exempt_from_collection, keep_freed_memory
 from inference_gateway.endpoint import SHUTTING_DOWN, InferenceEndpoint, Shared, new_request_id
 from inference_gateway.errors import RequestError, SetupFailed
 from inference_gateway.execution import Model, ModelRunner, run_to_end
@@ -139,6 +140,8 @@ class Gateway(Starlette):
     async def _life(self) -> AsyncIterator[Any]:
         async with AsyncExitStack() as stack:
             keep_freed_memory()
+            exempt_from_collection()
+            stack.callback(gc.unfreeze)
             await asyncio.to_thread(check_directory, self.settings.spool_dir)
             state = None
             if self._user_lifespan is not None:
@@ -158,6 +161,8 @@ class Gateway(Starlette):
             endpoint.unavailable = "the model could not be set up: its operator finds the reason in the log"
             self.setup_failed.set()
         else:
+            if hasattr(endpoint.runner.model, "setup"):
+                await asyncio.to_thread(exempt_from_collection)
             if not self._draining:
                 endpoint.unavailable = None
 
