@@ -16,8 +16,22 @@ from inference_gateway.gateway import Gateway
 from inference_gateway.settings import Settings
 from inference_gateway.telemetry import configure_logging
 
+# Commands with a module of their own, which is loaded when they are asked for.
+_ELSEWHERE = {"check": "inference_gateway.check.command"}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Commands(click.Group):
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted({*super().list_commands(context), *_ELSEWHERE})
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in _ELSEWHERE:
+            return super().get_command(context, name)
+        found: click.Command = getattr(importlib.import_module(_ELSEWHERE[name]), name)
+        return found
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="inference-gateway")
 def main() -> None:
     """Put a medical-imaging model behind HTTP.
@@ -25,6 +39,7 @@ def main() -> None:
     \b
     inference-gateway serve my_model:model     your callback, on http://127.0.0.1:8000/
     inference-gateway serve demo:segmentation-3d
+    inference-gateway check http://host:8000   whether a running gateway keeps the wire contract
     inference-gateway settings                 every limit, its value and its reason
     """
 
