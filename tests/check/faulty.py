@@ -19,9 +19,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inference_gateway import Gateway, Settings
 from inference_gateway.check.exchange import Target
-from inference_gateway.check.run import run_checks
+from inference_gateway.check.run import CHECKS
 from inference_gateway.check.study import Study, make_study
-from inference_gateway.check.verdict import Finding, Subject, Verdict
+from inference_gateway.check.verdict import Check, Finding, Subject, Verdict
 from inference_gateway.request import Part
 from tests.harness.server import serving
 from tests.harness.wire import message, part
@@ -117,31 +117,34 @@ class Rewritten:
             came.append(await receive())
         start: Message = {}
         body = bytearray()
-        answered = False
+        reply: Reply | None = None
 
         async def take() -> Message:
             return came.pop(0) if came else await receive()
 
         async def give(out: Message) -> None:
-            nonlocal start, answered
+            nonlocal start, reply
             if out["type"] == "http.response.start":
                 start = out
-            elif not answered:
-                body.extend(out.get("body", b""))
-                length = dict(start["headers"]).get(b"content-length")
-                # An early answer is whole while the app goes on reading.
-                if not out.get("more_body") or (length is not None and len(body) >= int(length)):
-                    answered = True
-                    headers = tuple(start["headers"])
-                    await _send(send, self._rewrite(scope, Reply(start["status"], headers, bytes(body))))
+                return
+            body.extend(out.get("body", b""))
+            length = dict(start["headers"]).get(b"content-length")
+            more = out.get("more_body", False)
+            # An early answer is whole while the app goes on reading.
+            if reply is None and (not more or (length is not None and len(body) >= int(length))):
+                whole = Reply(start["status"], tuple(start["headers"]), bytes(body))
+                reply = self._rewrite(scope, whole)
+                await _begin(send, reply)
+            if reply is not None and not more and not reply.cut:
+                await send({"type": "http.response.body", "body": b""})
 
         await self._app(scope, take, give)
 
 
-async def _send(send: Send, reply: Reply) -> None:
+async def _begin(send: Send, reply: Reply) -> None:
     reply = reply.with_header(b"content-length", b"%d" % (len(reply.body) + reply.cut))
     await send({"type": "http.response.start", "status": reply.status, "headers": list(reply.headers)})
-    await send({"type": "http.response.body", "body": reply.body, "more_body": reply.cut})
+    await send({"type": "http.response.body", "body": reply.body, "more_body": True})
 
 
 def to_answers(change: Callable[[Reply], Reply]) -> Rewrite:
@@ -202,11 +205,11 @@ def element(name: bytes) -> bytes:
 STUDY: Callable[[], Study] = cache(make_study)
 
 
-def findings(url: str, **options: Any) -> list[Finding]:
-    """What all checks find at a URL."""
+def findings(url: str, checks: Sequence[Check] = CHECKS, **options: Any) -> list[Finding]:
+    """What checks find at a URL."""
     subject = Subject(Target(url), STUDY(), **options)
     try:
-        return list(run_checks(subject))
+        return [each.run(subject) for each in checks]
     finally:
         subject.close()
 
@@ -221,12 +224,13 @@ def failing(
     model: Callable[..., Any] = complete,
     rewrite: Rewrite = lambda scope, reply: reply,
     greedy: bool = False,
+    checks: Sequence[Check] = CHECKS,
     **options: Any,
 ) -> set[str]:
     """The names of the checks that fail at a gateway with a fault."""
     app = Gateway(settings=Settings(spool_dir=spool_dir))
     app.add_inference_route("/", model)
     with serving(Rewritten(app, rewrite, greedy=greedy)) as running:
-        found = findings(url_of(running.address), **options)
+        found = findings(url_of(running.address), checks, **options)
     assert all(each.advice for each in found if each.verdict is Verdict.FAIL), "a failure says what to do"
     return {each.check for each in found if each.verdict is Verdict.FAIL}

@@ -97,7 +97,7 @@ def test_a_study_and_a_request_of_ones_own(url: str, tmp_path: Path) -> None:
     result = run(*arguments, "--binary-type", "mine=application/x-mine", "-H", "X-Key: k")
     assert result.exit_code == 0, result.output
     assert "a study of 2 files was answered with 200" in result.output
-    assert "1 files of the study are not DICOM and are left out" in result.stderr
+    assert "left out of the study, as they are not DICOM: 1" in result.stderr
     unknown = run(*arguments)
     assert unknown.exit_code == 1
     assert "a binary_type that is not known" in unknown.output

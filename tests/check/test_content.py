@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from inference_gateway.check import content, framing
 from tests.check.faulty import RAMP, Change, Json, changed, failing
 
 
@@ -51,9 +52,13 @@ def ramp(*changes: tuple[int, str, Any]) -> Change:
     return set_in("palettes", "ramp", "data", to=points)
 
 
+AREA = (*framing.CHECKS, *content.CHECKS)
+"""The checks that such a fault could make fail."""
+
 FAULTS: dict[str, tuple[Change, set[str]]] = {
     "a mask of another size": (set_in("parts", 1, "binary_data_shape", "width", to=79), {"element-size"}),
     "a volume of another depth": (set_in("parts", 0, "binary_data_shape", "depth", to=3), {"element-size"}),
+    "palettes that are no object": (set_in("palettes", to=[]), {"palettes"}),
     "no shape": (without("parts", 3, "binary_data_shape"), {"element-size"}),
     "no height": (without("parts", 3, "binary_data_shape", "height"), {"element-size"}),
     "a width that is text": (set_in("parts", 1, "binary_data_shape", "width", to="80"), {"element-size"}),
@@ -101,4 +106,4 @@ FAULTS: dict[str, tuple[Change, set[str]]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault(fault: str, spool_dir: Path) -> None:
     change, expected = FAULTS[fault]
-    assert failing(spool_dir, model=changed(change)) == expected
+    assert failing(spool_dir, model=changed(change), checks=AREA) == expected

@@ -1,22 +1,33 @@
 """Each fault in the bytes of an answer is found, and nothing else is but what follows from it."""
 
+import re
+import threading
 from collections.abc import Callable
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from requests_toolbelt.multipart.decoder import MultipartDecoder
+from starlette.types import Scope
 
+from inference_gateway.check import content, framing
+from inference_gateway.check.verdict import Verdict
 from tests.check.faulty import (
     Reply,
     Rewrite,
     element,
     failing,
+    findings,
     parts_of,
     to_answers,
     to_body,
     token,
+    url_of,
     with_parts,
 )
+from tests.harness.old_gateway import mock_server, serving_old
+from tests.harness.wire import digest, reply_bytes
 
 DISPOSITION = b'Content-Disposition: form-data; name="elem_0"; filename="elem_0"'
 ARRAY, DICOM = b"Content-Type: application/binary", b"Content-Type: application/dicom"
@@ -31,6 +42,11 @@ def renamed(name: Callable[[bytes], bytes]) -> Rewrite:
         return replace(reply, body=body).with_header(b"content-type", b"multipart/related; boundary=" + new)
 
     return to_answers(change)
+
+
+def renamed_as_asked(scope: Scope, reply: Reply) -> Reply:
+    asked = re.search(rb'boundary="(.+)"', dict(scope["headers"]).get(b"content-type", b""))
+    return renamed(lambda old: asked[1] if asked else old)(scope, reply)
 
 
 def with_end(end: bytes) -> Rewrite:
@@ -70,6 +86,9 @@ def swapped(value: bytes) -> bytes:
     return other + b":" + one
 
 
+AREA = (*framing.CHECKS, *content.CHECKS)
+"""The checks that such a fault could make fail."""
+
 FAULTS: dict[str, tuple[Rewrite, set[str]]] = {
     "another status": (to_answers(lambda reply: replace(reply, status=500)), {"inference"}),
     "multipart/form-data": (
@@ -95,6 +114,7 @@ FAULTS: dict[str, tuple[Rewrite, set[str]]] = {
         to_answers(lambda reply: reply.with_header(b"content-type", b"multipart/related")),
         {"boundary", "framing"},
     ),
+    "a boundary that is the request's": (renamed_as_asked, {"boundary"}),
     "no close delimiter": (with_end(b""), {"framing", "commit-mark"}),
     "no CRLF after the close delimiter": (with_end(b"--T--"), {"framing"}),
     "text after the close delimiter": (with_end(b"--T--\r\nbye"), {"framing"}),
@@ -156,4 +176,38 @@ FAULTS: dict[str, tuple[Rewrite, set[str]]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault(fault: str, spool_dir: Path) -> None:
     rewrite, expected = FAULTS[fault]
-    assert failing(spool_dir, rewrite=rewrite) == expected
+    assert failing(spool_dir, rewrite=rewrite, checks=AREA) == expected
+
+
+class UntoldHandler(BaseHTTPRequestHandler):
+    """HTTP/1.0: neither a length nor chunks; the end of the connection is the end."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        parts = MultipartDecoder(body, self.headers["Content-Type"]).parts
+        input_hash = digest(*(each.content for each in parts))
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/related; boundary=T")
+        self.end_headers()
+        self.wfile.write(reply_bytes("T", {"protocol_version": "1.0", "parts": []}, [], input_hash))
+
+    def log_message(self, *arguments: object) -> None:
+        """No log."""
+
+
+def test_an_answer_whose_length_nobody_tells() -> None:
+    with HTTPServer(("127.0.0.1", 0), UntoldHandler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        found = findings(url_of(("127.0.0.1", server.server_port)), framing.CHECKS)
+        thread.join(30)
+    assert [each.check for each in found if each.verdict is not Verdict.PASS] == ["transfer"]
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_the_old_gateway_hashes_an_empty_element_as_one_nul(old: bool) -> None:
+    answer = {"protocol_version": "1.0", "parts": [{"binary_type": "dicom"}]}
+    with serving_old(mock_server(lambda *request: (answer, [b""]))) as running:
+        (found,) = findings(running.url, [framing.output_hash], old=old)
+    assert found.verdict is (Verdict.DIFFERS if old else Verdict.FAIL)
+    assert "a NUL where an element is empty" in found.detail

@@ -1,15 +1,21 @@
 """Each request that is taken, and each word that should not be in a refusal, is found."""
 
 import json
+import socket
+import threading
 from collections.abc import Callable
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.types import Scope
 
-from tests.check.faulty import Reply, Rewrite, failing, to_errors
+from inference_gateway.check import refusals, routes
+from inference_gateway.check.exchange import Target
+from inference_gateway.check.verdict import Subject, Verdict
+from tests.check.faulty import STUDY, Reply, Rewrite, failing, findings, to_errors, url_of
 
 MALFORMED = {"boundary-other", "empty-body", "cut-body", "bare-line-feeds", "bad-json"}
 
@@ -66,6 +72,9 @@ def echoing_path(scope: Scope, reply: Reply) -> Reply:
         return reply
     return reply.with_header(b"x-path", scope["path"].encode())
 
+
+AREA = (*routes.CHECKS, *refusals.CHECKS)
+"""The checks that such a fault could make fail."""
 
 FAULTS: dict[str, tuple[Rewrite, set[str]]] = {
     "JSON is taken": (status(lambda kind, _: kind.startswith("application/json"), 200), {"content-type"}),
@@ -129,9 +138,49 @@ FAULTS: dict[str, tuple[Rewrite, set[str]]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault(fault: str, spool_dir: Path) -> None:
     rewrite, expected = FAULTS[fault]
-    assert failing(spool_dir, rewrite=rewrite) == expected
+    assert failing(spool_dir, rewrite=rewrite, checks=AREA) == expected
 
 
 def test_a_gateway_that_waits_for_the_body(spool_dir: Path) -> None:
     """Both early answers come too late, however quick or slow this machine is."""
     assert failing(spool_dir, greedy=True, patience=0.5) == {"early-length", "early-type"}
+
+
+class ClosingHandler(BaseHTTPRequestHandler):
+    """Answers without reading the body, and closes."""
+
+    def do_POST(self) -> None:
+        self.send_response(400)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        self.close_connection = True
+
+    def log_message(self, *arguments: object) -> None:
+        """No log."""
+
+
+def test_a_gateway_that_closes_under_the_body() -> None:
+    with HTTPServer(("127.0.0.1", 0), ClosingHandler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        (found,) = findings(url_of(("127.0.0.1", server.server_port)), [refusals.seen_while_sending])
+        thread.join(30)
+    assert found.verdict is Verdict.FAIL
+    assert "closed under the body" in found.detail or "without an answer" in found.detail
+    assert found.advice is not None
+
+
+def test_nothing_to_say_of_errors_where_there_is_none() -> None:
+    """As where nothing was refused: another check says that."""
+    subject = Subject(Target("http://127.0.0.1:9", timeout=30), STUDY())
+    for each in (refusals.problems, refusals.no_traceback, refusals.no_echo):
+        assert each.run(subject).verdict is Verdict.SKIP
+
+
+def test_a_gateway_that_hangs_up() -> None:
+    """No answer at all is a failure that says which request it was."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    (found,) = findings(url_of(("127.0.0.1", port)), [refusals.bad_json])
+    assert found.verdict is Verdict.FAIL
+    assert found.detail.startswith("a first part that is no JSON: there is no connection")

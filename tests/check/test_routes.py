@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from inference_gateway.check import refusals, routes
 from tests.check.faulty import Reply, Rewrite, failing, to_path
 
 
@@ -16,6 +17,9 @@ def status(code: int) -> Rewrite:
 def as_html(reply: Reply) -> Reply:
     return reply.with_header(b"content-type", b"text/html; charset=utf-8")
 
+
+AREA = (*routes.CHECKS, *refusals.CHECKS)
+"""The checks that such a fault could make fail."""
 
 FAULTS: dict[str, tuple[Rewrite, set[str]]] = {
     "ping with another text": (
@@ -60,4 +64,4 @@ FAULTS: dict[str, tuple[Rewrite, set[str]]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault(fault: str, spool_dir: Path) -> None:
     rewrite, expected = FAULTS[fault]
-    assert failing(spool_dir, rewrite=rewrite) == expected
+    assert failing(spool_dir, rewrite=rewrite, checks=AREA) == expected

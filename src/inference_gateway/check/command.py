@@ -158,7 +158,7 @@ def check(
         click.echo(f"Error: nothing answers at {url}: {error}. Is the gateway running there?", err=True)
         sys.exit(UNREACHABLE)
     if sent.ignored:
-        click.echo(f"{sent.ignored} files of the study are not DICOM and are left out", err=True)
+        click.echo(f"left out of the study, as they are not DICOM: {sent.ignored}", err=True)
     findings = []
     with closing(subject):
         for finding in run_checks(subject):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import ssl
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 Headers = tuple[tuple[str, str], ...]
@@ -35,6 +35,8 @@ class Answer:
     body: bytes
     whole: bool
     """False where the connection ended before the body did."""
+    interrupted: bool = False
+    """True where the connection was closed while the request's body was being sent."""
 
     def header(self, name: str) -> str | None:
         """The values of a header, joined as RFC 9110 §5.3 has it; None where there is none."""
@@ -97,12 +99,13 @@ class Target:
             for name, value in (*self._headers, *headers, ("Connection", "close")):
                 connection.putheader(name, value)
             connection.endheaders()
+            interrupted = False
             try:
                 for block in body:
                     connection.send(block)
             except (BrokenPipeError, ConnectionResetError):
-                pass  # it takes no more: perhaps it has answered
-            return _read(connection.getresponse(), sink)
+                interrupted = True  # perhaps it has answered
+            return replace(_read(connection.getresponse(), sink), interrupted=interrupted)
         except TimeoutError:
             raise NoAnswer("no answer came within the time limit", late=True) from None
         except (OSError, http.client.HTTPException) as error:

@@ -12,7 +12,7 @@ _PROBLEM = "application/problem+json"
 _MEMBERS = {"type": str, "title": str, "status": int, "detail": str, "request_id": str}
 _TOO_MUCH = 1 << 60  # an exbibyte: over any limit
 _UNSENT = 1 << 20
-_SENT_MEANWHILE = 8 << 20
+_SENT_MEANWHILE = 16 << 20  # more than the socket buffers between two hosts hold
 _BLOCK = 64 << 10
 
 _MALFORMED = "refuse what is malformed with 400 before the model is called: a guess may be the wrong patient"
@@ -171,7 +171,12 @@ def early_type(subject: Subject) -> str:
 def seen_while_sending(subject: Subject) -> str:
     what = "a bad Content-Type, its body sent all the same"
     blocks = (bytes(_BLOCK) for _ in range(_SENT_MEANWHILE // _BLOCK))
-    answer = _post(subject, what, f'text/plain; type="{subject.canary}"', blocks, length=_SENT_MEANWHILE)
+    try:
+        answer = _post(subject, what, f'text/plain; type="{subject.canary}"', blocks, length=_SENT_MEANWHILE)
+    except Failed as failure:
+        raise Failed(str(failure), old=True) from None
+    if answer.interrupted:
+        raise Failed(f"{what}: closed under the body, so that most clients never see the answer", old=True)
     return _expect(what, answer, 400)
 
 

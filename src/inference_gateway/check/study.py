@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import secrets
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,8 +82,10 @@ def _uids(files: Iterable[Path | bytes]) -> frozenset[str] | None:
     for each in files:
         source = each if isinstance(each, Path) else io.BytesIO(each)
         try:
-            header = pydicom.dcmread(source, stop_before_pixels=True)
-            found |= {str(header.get(key)) for key in ("SOPInstanceUID", "SeriesInstanceUID")}
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # they quote values
+                header = pydicom.dcmread(source, stop_before_pixels=True)
+                found |= {str(header.get(key)) for key in ("SOPInstanceUID", "SeriesInstanceUID")}
         except Exception:  # noqa: S112 - a damaged file is the model's business; pydicom raises anything
             continue
     return frozenset(found - {"None"})
