@@ -138,6 +138,11 @@ def test_an_error_handler_is_told(
     assert any("KeyError" in each for each in log.tracebacks)
 
 
+def test_an_error_handler_for_a_status() -> None:
+    with pytest.raises(TypeError, match="exception classes"):
+        Gateway(__name__).register_error_handler(404, lambda error: "none")  # type: ignore[arg-type]
+
+
 def test_an_error_handler_that_fails(serve: Serve, spool_dir: Path, log: LogCapture) -> None:
     app = Gateway(__name__, settings=Settings(spool_dir=spool_dir))
     app.register_error_handler(Exception, lambda error: 1 / 0)

@@ -48,13 +48,18 @@ class Gateway(gateway.Gateway):
     def register_error_handler(self, kind: type[Exception], handler: ErrorHandler) -> None:
         """Calls `handler(error)` when a model raises a `kind`; the last one registered goes first.
 
-        What it returns is not sent: the answer is a problem document, and the traceback is in the log.
+        What it returns is not sent: the answer is a problem document, and the traceback is in the log. Raises
+        `TypeError` for a status, which Flask takes too.
         """
+        if not isinstance(kind, type):
+            raise TypeError(
+                "register error handlers for exception classes: a status has its problem document"
+            )
         self._error_handlers.insert(0, (kind, handler))
 
     def add_inference_route(self, route: str, model: Callable[..., Any], **options: Any) -> None:
-        """As `inference_gateway.Gateway` has it. Error handlers are for functions that are not `async`."""
-        if inspect.isfunction(model) and not inspect.iscoroutinefunction(model):
+        """As `inference_gateway.Gateway`; error handlers are for functions and methods, not `async` ones."""
+        if inspect.isroutine(model) and not inspect.iscoroutinefunction(model):
             model = self._handling_errors(model)
         super().add_inference_route(route, model, **options)
 
