@@ -16,22 +16,8 @@ from inference_gateway.gateway import Gateway
 from inference_gateway.settings import Settings
 from inference_gateway.telemetry import configure_logging
 
-# Commands with a module of their own, which is loaded when they are asked for.
-_ELSEWHERE = {"check": "inference_gateway.check.command"}
 
-
-class _Commands(click.Group):
-    def list_commands(self, context: click.Context) -> list[str]:
-        return sorted({*super().list_commands(context), *_ELSEWHERE})
-
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if name not in _ELSEWHERE:
-            return super().get_command(context, name)
-        found: click.Command = getattr(importlib.import_module(_ELSEWHERE[name]), name)
-        return found
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="inference-gateway")
 def main() -> None:
     """Put a medical-imaging model behind HTTP.
@@ -42,6 +28,30 @@ def main() -> None:
     inference-gateway check http://host:8000   whether a running gateway keeps the wire contract
     inference-gateway settings                 every limit, its value and its reason
     """
+
+
+class _Later(click.Command):
+    """A command of another module, imported when it is called: it needs an extra."""
+
+    def __init__(self, name: str, module: str, extra: str, short_help: str) -> None:
+        super().__init__(name, short_help=short_help)
+        self._module, self._extra = module, extra
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        try:
+            command: click.Command = getattr(importlib.import_module(self._module), str(self.name))
+        except ModuleNotFoundError as error:
+            raise click.UsageError(
+                f"{self.name} needs {error.name}: pip install 'inference-gateway[{self._extra}]'"
+            ) from None
+        return command.make_context(info_name, args, parent, **extra)
+
+
+main.add_command(
+    _Later("check", "inference_gateway.check.command", "dicom", "Check whether a gateway keeps the contract.")
+)
 
 
 @main.command()

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -150,3 +151,11 @@ def test_a_study_without_dicom(url: str, tmp_path: Path) -> None:
     result = run(url, str(tmp_path))
     assert result.exit_code == 2
     assert "has no DICOM file" in result.output
+
+
+def test_without_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "inference_gateway.check.command", None)
+    result = run("http://127.0.0.1:9")
+    assert result.exit_code == 2
+    assert "pip install 'inference-gateway[dicom]'" in result.output
+    assert CliRunner().invoke(main, ["--help"]).exit_code == 0
