@@ -6,6 +6,7 @@
 - `wire`: multipart messages made and read back without the product's code.
 - `log`: every log record of the process, as text.
 - `model`: a model that keeps what it was called with.
+- `old_gateway`: the Flask gateway that this project replaces, framing and accidents, on a socket.
 
 Nothing here sleeps or polls, and every wait has a limit.
 """
