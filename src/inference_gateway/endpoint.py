@@ -37,6 +37,8 @@ from inference_gateway.telemetry import Metrics, Record, RouteMetrics
 
 SHUTTING_DOWN = "the gateway is shutting down: send this to another instance"
 
+_DISK_SECONDS = 10.0  # for the disk to say how much room it has
+
 
 def new_request_id() -> str:
     """A fresh random id, 32 hexadecimal digits: the answer, the log and `current_request()` know a request
@@ -124,10 +126,11 @@ class _Journey:
         if self._endpoint.unavailable:
             raise Unavailable(self._endpoint.unavailable)
         request_type, declared = read_header(self._scope, shared.settings)
-        shared.budget.check(declared)
         with Ticket(shared.uploads, self._endpoint.queue) as ticket:
             spool = Spool(shared.settings.spool_dir, shared.settings.spool_memory_bytes, shared.budget)
             try:
+                if declared > shared.settings.spool_memory_bytes:
+                    await self._reserve(spool, declared)
                 request = await self._read_body(RequestAssembler(request_type, spool, shared.settings))
                 ticket.uploaded()
                 async with ClientWatch(self._receive, shared.settings.send_timeout) as client:
@@ -138,6 +141,14 @@ class _Journey:
                         await self._answer(response, request.input_hash, slot, client)
             finally:
                 await self._release(spool)
+
+    async def _reserve(self, spool: Spool, size: int) -> None:
+        """Asks the disk, which may take its time, whether it can hold the body."""
+        try:
+            async with asyncio.timeout(_DISK_SECONDS):
+                await self._shared.workers.run(spool.reserve, size)
+        except TimeoutError:
+            raise Unavailable("the gateway's disk does not answer: try again later") from None
 
     async def _release(self, spool: Spool) -> None:
         if spool.in_memory:
