@@ -30,6 +30,8 @@ DEFAULTS: dict[str, Any] = {
     "max_request_headers": 100,
     "keep_alive_timeout": 5,
     "model_concurrency": 1,
+    "orphaned_unready_after": 60,
+    "orphaned_unhealthy_after": None,
     "max_queue": 16,
     "max_uploads": 32,
     "spool_memory_bytes": MIB,
@@ -37,7 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "metrics": True,
     "log_format": "text",
 }
-TIMES = [name for name in DEFAULTS if name.endswith("_timeout")]
+TIMES = [name for name in DEFAULTS if name.endswith(("_timeout", "_after"))]
 SIZES = [name for name in DEFAULTS if name.endswith("_bytes")] + ["min_upload_rate"]
 COUNTS = [
     "max_parts",

@@ -30,6 +30,7 @@ from inference_gateway.telemetry import Metrics, logger
 
 PONG = "inference-service is up and accepting connections"
 _HEALTH_SECONDS = 10.0  # for the health check's handler: probes give up long before
+_STUCK = "a model does not come back"
 _NOT_NOW = {"retry-after": "2"}
 
 Health = str | tuple[str, int] | Response
@@ -187,13 +188,23 @@ class Gateway(Starlette):
     async def _ping(self, request: Request) -> Response:
         if self.setup_failed.is_set():
             return PlainTextResponse("a model could not be set up", 503)
+        if self._is_stuck(self.settings.orphaned_unhealthy_after):
+            return PlainTextResponse(_STUCK, 503)
         return PlainTextResponse(PONG)
+
+    def _is_stuck(self, limit: float | None) -> bool:
+        """Whether no call of some route has come back for so long, although nobody waits for them."""
+        return limit is not None and any(
+            endpoint.runner.stuck_for > limit for endpoint in self._endpoints.values()
+        )
 
     async def _healthcheck(self, request: Request) -> Response:
         if self._draining:
             return PlainTextResponse("shutting down", 503, _NOT_NOW)
         if any(endpoint.unavailable for endpoint in self._endpoints.values()):
             return PlainTextResponse("a model is not set up", 503, _NOT_NOW)
+        if self._is_stuck(self.settings.orphaned_unready_after):
+            return PlainTextResponse(_STUCK, 503, _NOT_NOW)
         slot = self._health.slot("healthcheck")
         try:
             answer = await slot.call(run_to_end, self._health.model)

@@ -89,6 +89,15 @@ class Settings(BaseSettings):
     model_concurrency: PositiveInt = Field(
         default=1, description="calls of the model at once, per route. One model on one GPU wants one"
     )
+    orphaned_unready_after: Seconds = Field(
+        default=60,
+        description="seconds for which every slot of a route is held by a call that nobody waits for; then "
+        "/healthcheck says 503",
+    )
+    orphaned_unhealthy_after: Seconds = Field(
+        default=None,
+        description="seconds of the same after which /ping says 503 too, so that the pod is restarted",
+    )
     max_queue: PositiveInt = Field(
         default=16,
         description="requests admitted but not yet in their model slot, uploading ones too, per route; "
