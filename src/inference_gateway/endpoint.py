@@ -13,6 +13,7 @@ from functools import partial
 from starlette.types import Receive, Scope, Send
 
 from inference_gateway.admission import Queue, Ticket, Uploads
+from inference_gateway.api_keys import ApiKeys
 from inference_gateway.body import EXTENSION, AsgiBody, Body
 from inference_gateway.client_watch import ClientWatch
 from inference_gateway.errors import (
@@ -64,6 +65,7 @@ class Shared:
     budget: SpoolBudget
     workers: Workers
     metrics: Metrics
+    api_keys: ApiKeys | None
 
 
 class InferenceEndpoint:
@@ -123,6 +125,8 @@ class _Journey:
     async def run(self) -> None:
         """From the header to the last byte of the answer."""
         shared = self._shared
+        if shared.api_keys is not None:
+            shared.api_keys.check(self._scope["headers"])
         if self._endpoint.unavailable:
             raise Unavailable(self._endpoint.unavailable)
         request_type, declared = read_header(self._scope, shared.settings)

@@ -17,8 +17,9 @@ from starlette.routing import Route
 
 from inference_gateway.admission import Uploads
 from inference_gateway.allocator import exempt_from_collection, keep_freed_memory
+from inference_gateway.api_keys import ApiKeys
 from inference_gateway.endpoint import SHUTTING_DOWN, InferenceEndpoint, Shared, new_request_id
-from inference_gateway.errors import RequestError, SetupFailed
+from inference_gateway.errors import RequestError, SetupFailed, Unauthorized
 from inference_gateway.execution import Model, ModelRunner, run_to_end
 from inference_gateway.ingest import Workers
 from inference_gateway.multipart import Encoder
@@ -68,6 +69,7 @@ class Gateway(Starlette):
             budget=SpoolBudget(self.settings.spool_quota_bytes),
             workers=Workers(),
             metrics=self.metrics,
+            api_keys=ApiKeys.of(self.settings),
         )
         self._endpoints: dict[str, InferenceEndpoint] = {}
         self.add_healthcheck_route(lambda: "READY")
@@ -144,6 +146,9 @@ class Gateway(Starlette):
             exempt_from_collection()
             stack.callback(gc.unfreeze)
             await asyncio.to_thread(check_directory, self.settings.spool_dir)
+            if (api_keys := self._shared.api_keys) is not None:
+                await asyncio.to_thread(api_keys.load)
+                stack.callback(asyncio.create_task(api_keys.keep_fresh()).cancel)
             state = None
             if self._user_lifespan is not None:
                 state = await stack.enter_async_context(self._user_lifespan(self))
@@ -218,7 +223,12 @@ class Gateway(Starlette):
         finally:
             slot.release()
 
-    async def _metrics(self, request: Request) -> Response:
+    async def _metrics(self, request: Request) -> Any:
+        if self._shared.api_keys is not None:
+            try:
+                self._shared.api_keys.check(request.scope["headers"])
+            except Unauthorized as error:
+                return Problem.of(error, new_request_id())
         return Response(self.metrics.text(), media_type=self.metrics.content_type)
 
 
