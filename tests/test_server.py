@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pytest
 
@@ -40,6 +40,8 @@ PING = head((), method=b"GET", target=b"/ping")
 PONG = b"inference-service is up and accepting connections"
 MESSAGE = 1 << 20
 LIMIT = 30.0
+
+T = TypeVar("T")
 
 
 class Start(Protocol):
@@ -328,7 +330,7 @@ def test_the_server_does_not_say_what_it_is(start: Start) -> None:
 def test_connections_are_watched_by_the_kernel(start: Start) -> None:
     """TCP keep-alive: a client whose machine is gone is noticed."""
     seen: list[int] = []
-    running = start()
+    running = start(send_timeout=7.5)
     accepted = running.server.server_state.connections
     with Connection(running.address) as connection:
         connection.send(PING)
@@ -336,6 +338,8 @@ def test_connections_are_watched_by_the_kernel(start: Start) -> None:
         for each in list(accepted):
             sock = each.transport.get_extra_info("socket")
             seen.append(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7500
     assert seen == [1]
 
 
@@ -380,15 +384,15 @@ class Process:
 
     def wait_line(self, pattern: str) -> re.Match[str]:
         """The first line of the log that matches."""
+        return self.wait_log(lambda: re.search(pattern, self.log, re.MULTILINE), pattern)
 
-        def found() -> re.Match[str] | None:
-            return next(filter(None, (re.search(pattern, line) for line in self.lines)), None)
-
+    def wait_log(self, found: Callable[[], T | None], what: str) -> T:
+        """Until it is found in the log; it is looked for with each line that comes."""
         with self._came:
             self._came.wait_for(lambda: found() or self._ended, LIMIT)
-            match = found()
-        assert match, f"{pattern!r} is not in the log:\n{self.log}"
-        return match
+            result = found()
+        assert result, f"{what!r} is not in the log:\n{self.log}"
+        return result
 
     @property
     def address(self) -> Address:
@@ -458,6 +462,11 @@ class HeldSetup:
     def teardown(self):
         pass
 
+class HeldTeardown:
+    __call__ = staticmethod(quick)
+    def teardown(self):
+        Path("go").read_text()
+
 class FailingSetup:
     def setup(self):
         raise ValueError("no weights here")
@@ -476,6 +485,9 @@ def unhealthy():
     return "READY"
 
 from inference_gateway import Gateway
+many_hung = Gateway()
+for number in range(10):
+    many_hung.add_inference_route(f"/{number}", HeldTeardown)
 sick = Gateway()
 sick.add_inference_route("/", quick)
 sick.add_healthcheck_route(unhealthy)
@@ -613,6 +625,17 @@ def test_a_hung_setup_does_not_keep_the_process(run: Run, tmp_path: Path) -> Non
     (tmp_path / "begun").read_text()
     process.popen.send_signal(signal.SIGTERM)
     assert process.wait(limit=10) == 0
+
+
+def test_hung_teardowns_end_together(run: Run) -> None:
+    """The drain's time is for all of them, not for each."""
+    process = run("my_model:many_hung", drain_timeout=0.5)
+    check_ok(exchange(process.address, PING))
+    begun = time.monotonic()
+    process.popen.send_signal(signal.SIGTERM)
+    assert process.wait() == 0
+    assert time.monotonic() - begun < 12
+    assert process.log.count("teardown of model HeldTeardown took too long") == 10
 
 
 def test_a_hung_health_check_does_not_keep_the_process(run: Run, tmp_path: Path) -> None:

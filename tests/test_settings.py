@@ -36,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "max_uploads": 32,
     "spool_memory_bytes": MIB,
     "spool_quota_bytes": 0,
+    "worker_timeout": 900,
     "api_keys": None,
     "api_keys_file": None,
     "metrics": True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -30,6 +31,7 @@ from inference_gateway.spool import SpoolBudget, check_directory
 from inference_gateway.telemetry import Metrics, logger
 
 PONG = "inference-service is up and accepting connections"
+_TEAR_DOWN_SECONDS = 1.0  # that the models' ends may take longer than the drain
 _HEALTH_SECONDS = 10.0  # for the health check's handler: probes give up long before
 _STUCK = "a model does not come back"
 _NOT_NOW = {"retry-after": "2"}
@@ -76,6 +78,7 @@ class Gateway(Starlette):
         self.setup_failed = asyncio.Event()
         self._setting_up: list[asyncio.Task[None]] = []
         self._draining = False
+        self._drain_end: float | None = None  # by time.monotonic()
         super().__init__(lifespan=type(self)._life, **starlette)
         self.router.redirect_slashes = False
         self.add_exception_handler(HTTPException, _problem)
@@ -152,8 +155,8 @@ class Gateway(Starlette):
             state = None
             if self._user_lifespan is not None:
                 state = await stack.enter_async_context(self._user_lifespan(self))
+            stack.push_async_callback(self._tear_down_all)
             for endpoint in self._endpoints.values():
-                stack.push_async_callback(self._tear_down, endpoint)
                 endpoint.unavailable = "the model is being set up: try again later"
                 self._setting_up.append(asyncio.create_task(self._set_up(endpoint)))
             stack.callback(self.drain)
@@ -172,20 +175,31 @@ class Gateway(Starlette):
             if not self._draining:
                 endpoint.unavailable = None
 
+    async def _tear_down_all(self) -> None:
+        """All at once, in what is left of the drain's time."""
+        await asyncio.gather(*map(self._tear_down, self._endpoints.values()))
+
     async def _tear_down(self, endpoint: InferenceEndpoint) -> None:
         if endpoint.runner.slots_taken:  # after the drain: it will not come back
             logger.warning("model %s is still busy: ended without its teardown", endpoint.runner.name)
             return
         try:
-            async with asyncio.timeout(self.settings.drain_timeout):
+            async with asyncio.timeout(self._drain_end and self._drain_end - time.monotonic()):
                 await endpoint.runner.tear_down()
         except TimeoutError:
             logger.warning("teardown of model %s took too long", endpoint.runner.name)
         except Exception:
             logger.exception("teardown of model %s failed", endpoint.runner.name)
 
+    @property
+    def is_set_up(self) -> bool:
+        """Whether all models may be called."""
+        return not any(endpoint.unavailable for endpoint in self._endpoints.values())
+
     def drain(self) -> None:
         """Takes no new requests from now on: readiness says 503, those in flight go on."""
+        if not self._draining and self.settings.drain_timeout is not None:
+            self._drain_end = time.monotonic() + self.settings.drain_timeout + _TEAR_DOWN_SECONDS
         self._draining = True
         for endpoint in self._endpoints.values():
             endpoint.unavailable = SHUTTING_DOWN
@@ -206,7 +220,7 @@ class Gateway(Starlette):
     async def _healthcheck(self, request: Request) -> Response:
         if self._draining:
             return PlainTextResponse("shutting down", 503, _NOT_NOW)
-        if any(endpoint.unavailable for endpoint in self._endpoints.values()):
+        if not self.is_set_up:
             return PlainTextResponse("a model is not set up", 503, _NOT_NOW)
         if self._is_stuck(self.settings.orphaned_unready_after):
             return PlainTextResponse(_STUCK, 503, _NOT_NOW)

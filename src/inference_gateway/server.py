@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import signal
 import socket
@@ -31,6 +32,7 @@ from inference_gateway.problem import DRAIN_BYTES, DRAIN_SECONDS, Problem
 from inference_gateway.settings import Settings
 
 EXIT_SETUP_FAILED = 3
+RUNNING, READY = b"0", b"1"  # what a worker tells its supervisor: the loop turns; the models are set up too
 
 _LAST_SECOND = 1.0  # after a second signal
 _FOR_EVER = 10**9  # seconds
@@ -65,6 +67,10 @@ class HardenedProtocol(HttpToolsProtocol):
             for name, value in _KEEP_ALIVE_PROBES:
                 if hasattr(socket, name):
                     sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+            send_timeout = self._settings.send_timeout
+            if send_timeout is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+                # Linux: what was sent is not acknowledged, or the client's window is closed, for so long.
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(1000 * send_timeout))
         self._arm_header_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -222,6 +228,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._gateway = app if isinstance(app, Gateway) else None
         self._setup_failed = False
+        self._supervisor: int | None = None  # the pipe to it
 
     @property
     def exit_code(self) -> int:
@@ -239,6 +246,25 @@ class Server(uvicorn.Server):
         self._setup_failed = True
         self.should_exit = True
 
+    def supervise(self, pipe: int) -> None:
+        """Makes it a worker, which gives a sign of life through `pipe` every second.
+
+        `pipe`: a descriptor that does not block. Where nobody reads it any more, the server drains and ends.
+        """
+        self._supervisor = pipe
+        self.config.callback_notify = self._beat
+        self.config.timeout_notify = 0
+
+    async def _beat(self) -> None:
+        assert self._supervisor is not None
+        ready = self._gateway is None or self._gateway.is_set_up
+        try:
+            os.write(self._supervisor, READY if ready else RUNNING)
+        except BlockingIOError:  # those before have not been read yet
+            pass
+        except BrokenPipeError:
+            self.should_exit = True
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drains: no new requests, those in flight get their time."""
         if self._gateway is not None:
@@ -247,8 +273,11 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """The first signal drains, the second ends: within a second, whatever hangs."""
-        if self.should_exit:
+        """The first signal drains, the second ends: within a second, whatever hangs.
+
+        A supervised server may hear the same signal from several sides, so that the second says nothing.
+        """
+        if self.should_exit and self._supervisor is None:
             self.force_exit = True
             end = threading.Timer(_LAST_SECOND, os._exit, (0,))
             end.daemon = True

@@ -140,6 +140,11 @@ class Settings(BaseSettings):
         default=0,
         description="bytes of spool files of all requests of this process together; over it: 507. 0: none",
     )
+    worker_timeout: Seconds = Field(
+        default=900,
+        description="seconds in which a worker's event loop does not turn; then it is killed and replaced. "
+        "Longer than a model may hold Python's lock (serve --workers only)",
+    )
     api_keys: Annotated[SecretStr, AfterValidator(_keys)] | None = Field(
         default=None,
         description="comma-separated keys; a request without one: 401. none: everybody may ask. For probes "
