@@ -221,6 +221,68 @@ def test_a_second_request_hides_no_disconnect(size: int, start: Start) -> None:
         go.set()
 
 
+OFFERS = {
+    "h2c": (
+        (b"Connection", b"Upgrade, HTTP2-Settings"),
+        (b"Upgrade", b"h2c"),
+        (b"HTTP2-Settings", b"AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA"),
+    ),
+    "WebSocket": ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")),
+}
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["at once", "body later"])
+@pytest.mark.parametrize("chunk", [0, 1000])
+@pytest.mark.parametrize("size", [0, 10, 3 * MESSAGE])
+@pytest.mark.parametrize("offer", OFFERS)
+def test_an_offer_of_another_protocol_is_declined(
+    offer: str, size: int, chunk: int, apart: bool, start: Start, log: LogCapture
+) -> None:
+    """Java's HTTP client offers HTTP/2 with its first request: it is answered, and so is the next one."""
+    got: list[int] = []
+
+    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> None:
+        got.append(sum(each.size for each in inputs))
+
+    running = start(model)
+    inputs = [part(bytes(size))] if size else []
+    sent = request((*TYPE, *OFFERS[offer]), message(part(b"1"), *inputs), chunk=chunk)
+    at = sent.index(b"\r\n\r\n") + 4 if apart else len(sent)
+    with Connection(running.address) as connection:
+        for _ in range(2):
+            connection.send(sent[:at])
+            if apart:
+                running.watched.wait_until(len(got) * 2 + 1)
+            connection.send(sent[at:])
+            check_ok(connection.read_answer())
+            connection.send(head(OFFERS[offer], method=b"GET", target=b"/ping"))
+            check_pong(connection.read_answer())
+    assert got == [size, size]
+    assert "WebSocket" not in log.text
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+def test_an_offer_hides_no_second_request(offer: str, start: Start) -> None:
+    running = start()
+    with Connection(running.address) as connection:
+        connection.send(request((*TYPE, *OFFERS[offer]), message(part(b"1"))) + POST)
+        assert check_ok(connection.read_answer()).header("connection") == "close"
+        assert connection.rest() == b""
+    with Connection(running.address) as connection:
+        connection.send(request((*TYPE, *OFFERS[offer]), message(part(b"1"))) + b"GARBAGE\r\n\r\n")
+        answer = connection.read_answer()
+        assert answer is not None
+        assert answer.status in (200, 400)
+
+
+def test_a_tunnel_is_refused(start: Start) -> None:
+    running = start()
+    for target in (b"/", b"example.org:443"):
+        answer = exchange(running.address, head((), method=b"CONNECT", target=target))
+        check_problem(answer, (400, 404, 405))
+    check_pong(exchange(running.address, PING))
+
+
 def test_an_idle_connection_is_closed(start: Start) -> None:
     running = start(keep_alive_timeout=0.2)
     with Connection(running.address, limit=10) as connection:
@@ -683,23 +745,149 @@ def test_the_log_as_json(run: Run) -> None:
     assert any(str(answer.header("x-request-id")) in line["message"] for line in ours)
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
-def test_tls(run: Run, tmp_path: Path) -> None:
-    make = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 1 -subj /CN=a"
-    command = [*make.split(), "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    process = run("my_model:quick", "--ssl-certfile", "cert.pem", "--ssl-keyfile", "key.pem")
-    context = ssl.create_default_context(cafile=tmp_path / "cert.pem")
-    for body in (message(part(b"1")), message(part(b"1"), part(bytes(3 * MESSAGE)))):
-        with (
-            socket.create_connection(process.address, timeout=LIMIT) as plain,
-            context.wrap_socket(plain, server_hostname="127.0.0.1") as secure,
-        ):
+# TLS
+
+
+class Certificates:
+    """A CA, a server's certificate and a client's, in a folder; and a CA and a client of somebody else."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for ca, names in (("ca", ("server", "client")), ("other-ca", ("stranger",))):
+            self._openssl(f"req -x509 {NEW_KEY} -keyout {ca}.key -out {ca}.pem -days 1 -subj /CN={ca}")
+            for name in names:
+                self._openssl(
+                    f"req -x509 {NEW_KEY} -keyout {name}.key -out {name}.pem -days 1 -subj /CN={name} "
+                    f"-CA {ca}.pem -CAkey {ca}.key -addext subjectAltName=IP:127.0.0.1"
+                )
+        self._openssl("pkcs8 -topk8 -in server.key -out locked.key -passout pass:open")
+        (folder / "both.pem").write_text(self.text("server.key") + self.text("server.pem"))
+
+    def _openssl(self, arguments: str) -> None:
+        subprocess.run(["openssl", *arguments.split()], cwd=self.folder, check=True, capture_output=True)
+
+    def path(self, name: str) -> str:
+        return str(self.folder / name)
+
+    def text(self, name: str) -> str:
+        return (self.folder / name).read_text()
+
+    def client(self, name: str | None = None) -> ssl.SSLContext:
+        """What a client needs, with a certificate of its own where it has one."""
+        context = ssl.create_default_context(cafile=self.path("ca.pem"))
+        if name is not None:
+            context.load_cert_chain(self.path(f"{name}.pem"), self.path(f"{name}.key"))
+        return context
+
+
+NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl to make certificates")
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+def secure_exchange(address: Address, context: ssl.SSLContext, body: bytes) -> bytes:
+    """The whole answer; empty where the server ends the connection without one."""
+    with (
+        socket.create_connection(address, timeout=LIMIT) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as secure,
+    ):
+        came = b""
+        try:
             secure.sendall(request((*TYPE, (b"Connection", b"close")), body))
-            came = b""
             while block := secure.recv(1 << 16):
                 came += block
+        except (ssl.SSLError, ConnectionError):
+            return b""
+        return came
+
+
+def check_secure(address: Address, context: ssl.SSLContext) -> None:
+    for body in (message(part(b"1")), message(part(b"1"), part(bytes(3 * MESSAGE)))):
+        came = secure_exchange(address, context, body)
         assert came.startswith(b"HTTP/1.1 200 ")
         assert b'"done"' in came
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"certfile": "server.pem", "keyfile": "server.key"},
+        {"certfile": "both.pem"},
+        {"certfile": "server.pem", "keyfile": "locked.key", "keyfile-password": "open"},
+    ],
+    ids=["two files", "one file", "password"],
+)
+def test_tls(options: dict[str, str], workers: str, run: Run, certificates: Certificates) -> None:
+    paths = {
+        name: value if "password" in name else certificates.path(value) for name, value in options.items()
+    }
+    given = [f"--ssl-{name}={value}" for name, value in paths.items()]
+    process = run("my_model:quick", "--workers", workers, *given)
+    assert process.wait_line("running on https://")
+    check_secure(process.address, certificates.client())
+    with Connection(process.address) as connection:
+        connection.send(PING)
+        assert connection.rest() == b""
     process.popen.terminate()
     assert process.wait() == 0
+    assert "pass:open" not in process.log
+
+
+def test_a_password_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, run: Run, certificates: Certificates
+) -> None:
+    files = (
+        "--ssl-certfile",
+        certificates.path("server.pem"),
+        "--ssl-keyfile",
+        certificates.path("locked.key"),
+    )
+    process = run("my_model:quick", *files, ssl_keyfile_password="open")
+    check_secure(process.address, certificates.client())
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_mutual_tls(workers: str, run: Run, certificates: Certificates) -> None:
+    """Who has no certificate of the CA gets no answer."""
+    files = {"certfile": "server.pem", "keyfile": "server.key", "ca-certs": "ca.pem"}
+    given = [f"--ssl-{name}={certificates.path(value)}" for name, value in files.items()]
+    process = run("my_model:quick", "--workers", workers, *given)
+    check_secure(process.address, certificates.client("client"))
+    for name in (None, "stranger"):
+        try:
+            came = secure_exchange(process.address, certificates.client(name), message(part(b"1")))
+        except (ssl.SSLError, ConnectionError):
+            came = b""
+        assert came == b""
+    check_secure(process.address, certificates.client("client"))
+    process.wait_log(lambda: process.log.count("status 200") == 4, "four requests")
+    process.popen.terminate()
+    assert process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"keyfile": "server.key"}, "--ssl-certfile"),
+        ({"ca-certs": "ca.pem"}, "--ssl-certfile"),
+        ({"certfile": "none.pem"}, "none.pem"),
+        ({"certfile": "server.pem"}, "cannot be used"),
+        ({"certfile": "server.pem", "keyfile": "client.key"}, "cannot be used"),
+        ({"certfile": "server.pem", "keyfile": "server.key", "ca-certs": "server.key"}, "cannot be used"),
+    ],
+)
+def test_tls_options_that_do_not_fit(
+    options: dict[str, str], says: str, run: Run, certificates: Certificates
+) -> None:
+    """Never a server without the TLS that was asked for."""
+    given = [f"--ssl-{name}={certificates.path(value)}" for name, value in options.items()]
+    process = run("my_model:quick", *given)
+    assert process.wait() == 2
+    assert says in process.log
+    assert "Traceback" not in process.log

@@ -55,6 +55,7 @@ class HardenedProtocol(HttpToolsProtocol):
         self._refused = False  # the connection has had its last answer: what comes is thrown away
         self._chunk_size = 0  # of what the parser is being fed
         self._in_trailer = False  # after the header: fields that come now are trailers
+        self._in_framing = False  # the parser is told what is known already
         self._pipelined = False  # a second request has come before the first was answered
         self._thrown_away = 0
 
@@ -85,11 +86,35 @@ class HardenedProtocol(HttpToolsProtocol):
             return
         self._chunk_size = len(data)
         self._bare_bytes += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.send_400_response("")
         if not self._refused:
             self._check_header_bytes()
         if self.cycle is None or self.cycle.response_complete:
             self._arm_keep_alive()
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
+
+    def _decline_upgrade(self, data: bytes) -> None:
+        """The request offers another protocol, as Java's client does: it goes on as HTTP/1.1 (RFC 9110 §7.8).
+
+        The parser takes no body then. A new one that is told of the body's framing does.
+        """
+        self.parser = httptools.HttpRequestParser(self)
+        framing = (b"content-length", b"transfer-encoding")
+        lines = [b"%s: %s\r\n" % header for header in self.headers if header[0] in framing]
+        self._in_framing = True
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n" + b"".join(lines) + b"\r\n")
+        self._in_framing = False
+        if data:
+            self._parse(data)
 
     def _throw_away(self, size: int) -> None:
         """What comes after the last answer: so much and so long, so that the client sees the answer."""
@@ -113,6 +138,8 @@ class HardenedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request's first byte: another one's answer must be complete by now."""
+        if self._in_framing:
+            return
         if self.cycle is not None and not self.cycle.response_complete:
             self._pipelined = True
             self.cycle.keep_alive = False
@@ -126,17 +153,17 @@ class HardenedProtocol(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """Part of the request line."""
-        if not self._pipelined:
+        if not self._pipelined and not self._in_framing:
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header field; trailers (RFC 9112 §7.1.2) are thrown away."""
-        if not self._pipelined and not self._in_trailer:
+        if not self._pipelined and not self._in_trailer and not self._in_framing:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The header is in: starts the application, unless the header is too large."""
-        if self._pipelined:
+        if self._pipelined or self._in_framing:
             return
         self._in_trailer = True
         self._disarm_header_timer()
@@ -170,7 +197,9 @@ class HardenedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request's end."""
+        """The request's end, unless the parser has stopped at its header."""
+        if self.parser.should_upgrade():
+            return
         self._bare_bytes = 0
         self._thrown_away = 0
         if not self._pipelined and not self._refused:
