@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 import pytest
 
-from inference_gateway import Gateway, Settings, current_request
+from inference_gateway import Gateway, Settings, current_request, server
 from inference_gateway.server import make_server
 from tests.conftest import Serve
 from tests.harness.log import LogCapture
@@ -219,6 +219,54 @@ def test_a_second_request_hides_no_disconnect(size: int, start: Start) -> None:
         assert gone.wait(LIMIT)
     finally:
         go.set()
+
+
+@pytest.mark.parametrize("size", [10, 3 * MESSAGE])
+def test_a_second_request_does_not_end_the_first(
+    size: int, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long that takes."""
+    monkeypatch.setattr(server, "DRAIN_SECONDS", 0.1)
+    begun, go = threading.Event(), threading.Event()
+
+    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> None:
+        begun.set()
+        assert go.wait(LIMIT)
+
+    running = start(model, header_timeout=1)
+    try:
+        with Connection(running.address, limit=LIMIT) as connection:
+            connection.send(POST)
+            assert begun.wait(LIMIT)
+            connection.send(POST[:30], POST[30:], bytes(size))
+            assert exchange(running.address) is None  # a second, in which nothing is cut
+            go.set()
+            assert check_ok(connection.read_answer()).header("connection") == "close"
+    finally:
+        go.set()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel's doing (Linux)")
+def test_a_client_that_asks_and_takes_no_answer(start: Start) -> None:
+    """The application has been done with the answers for long: neither they nor the socket are kept."""
+
+    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> Any:
+        return {"parts": [{"binary_type": "heatmap"}]}, [bytes(60_000)]
+
+    running = start(model, send_timeout=0.3, keep_alive_timeout=0.1, header_timeout=0.5)
+    connections = running.server.server_state.connections
+    with Connection(running.address, limit=LIMIT) as connection:
+        for number in range(1, 1000):
+            connection.send(POST)
+            running.watched.wait_until(number)
+            running.watched.wait_idle()
+            (accepted,) = connections
+            if accepted.transport.get_write_buffer_size():
+                break
+        end = time.monotonic() + LIMIT
+        while accepted in connections:
+            assert time.monotonic() < end, "the connection is kept"
+            assert exchange(running.address) is None  # half a second
 
 
 OFFERS = {

@@ -117,8 +117,11 @@ class HardenedProtocol(HttpToolsProtocol):
             self._parse(data)
 
     def _throw_away(self, size: int) -> None:
-        """What comes after the last answer: so much and so long, so that the client sees the answer."""
-        if not self._thrown_away:
+        """What comes after the last answer: so much and so long, so that the client sees the answer.
+
+        Behind a pipelined request there is no hurry: the connection is closed after the answer to the first.
+        """
+        if not self._thrown_away and not self._pipelined:
             self.loop.call_later(DRAIN_SECONDS, self._abort_if_thrown_away, self.cycle)
         self._thrown_away += size
         if self._thrown_away > DRAIN_BYTES:
