@@ -138,7 +138,7 @@ def test_a_file_and_its_changes(
     (tmp_path / "new").rename(file)  # as Kubernetes changes a secret: another file of the same name
     wait_for(lambda: let_in(b"SECRET-3"))
     assert [let_in(b"SECRET-%d" % number) for number in range(4)] == [True, False, False, True]
-    for change in (file.unlink, lambda: file.write_text("two SECRET words")):
+    for change in (file.unlink, file.touch, lambda: file.write_text("two SECRET words")):
         log.forget()
         change()
         wait_for(lambda: "stay as they were" in log.text)

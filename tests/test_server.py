@@ -323,6 +323,15 @@ def test_an_offer_hides_no_second_request(offer: str, start: Start) -> None:
         assert answer.status in (200, 400)
 
 
+def test_many_offers_at_once(start: Start, log: LogCapture) -> None:
+    running = start()
+    with Connection(running.address) as connection:
+        connection.send(head(OFFERS["h2c"], method=b"GET", target=b"/ping") * 5000)
+        check_pong(connection.read_answer())
+        assert connection.rest() == b""
+    assert log.tracebacks == []
+
+
 def test_a_tunnel_is_refused(start: Start) -> None:
     running = start()
     for target in (b"/", b"example.org:443"):

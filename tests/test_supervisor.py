@@ -291,6 +291,7 @@ def test_a_second_signal_ends_it_at_once(run: Run, tmp_path: Path) -> None:
     check_ended(pids.values())
 
 
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs pidfd_open (Linux)")
 def test_workers_without_a_parent_end(run: Run) -> None:
     process = run("my_model:who", "--workers", "2")
     pids = wait_workers(process, 2)

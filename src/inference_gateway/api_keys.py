@@ -67,7 +67,7 @@ class ApiKeys:
                 if not API_KEY.fullmatch(line):
                     raise SetupFailed(f"GATEWAY_API_KEYS_FILE: line {number} is no key: no blanks, no commas")
                 keys.append(line)
-        if not keys and not self._given:
+        if not keys:  # perhaps somebody is just writing it
             raise SetupFailed("GATEWAY_API_KEYS_FILE has no key in it: put one on a line of its own")
         self._digests = self._given + _digests(keys)
 

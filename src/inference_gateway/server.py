@@ -113,7 +113,7 @@ class HardenedProtocol(HttpToolsProtocol):
         self._in_framing = True
         self.parser.feed_data(b"POST / HTTP/1.1\r\n" + b"".join(lines) + b"\r\n")
         self._in_framing = False
-        if data:
+        if data and not self._pipelined:  # behind that nothing counts, however many offers there are
             self._parse(data)
 
     def _throw_away(self, size: int) -> None:
