@@ -676,6 +676,16 @@ def test_an_upload_in_flight_is_answered_after_the_signal(run: Run) -> None:
     assert process.wait() == 0
 
 
+def test_a_refused_client_that_does_not_stop_holds_nobody_up(run: Run) -> None:
+    process = run("my_model:quick", drain_timeout=0.3, max_body_bytes="1MiB")
+    with Connection(process.address, limit=LIMIT) as connection:
+        connection.send(head((*TYPE, (b"Content-Length", b"%d" % (2 * MESSAGE)))), bytes(MESSAGE))
+        check_problem(connection.read_answer(), 413)
+        process.popen.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    assert "Traceback" not in process.log
+
+
 def check_metric(address: Address, line: bytes) -> None:
     """Wait until it is so; each question is a round trip."""
     while line not in check_ok(exchange(address, PING.replace(b"/ping", b"/metrics"))).body:

@@ -236,12 +236,12 @@ def test_one_that_holds_pythons_lock_is_left_alone(run: Run, tmp_path: Path) -> 
 
 
 def test_one_that_is_silent_for_too_long_is_replaced(run: Run, tmp_path: Path) -> None:
-    process = run("my_model:locked", "--workers", "2", worker_timeout=5)
+    process = run("my_model:locked", "--workers", "2", worker_timeout=15)
     wait_workers(process, 2)
     with Connection(process.address, limit=LIMIT) as connection:
         connection.send(POST)
         locked = int((tmp_path / "locked").read_text())
-        process.wait_line("nothing heard for 5")
+        process.wait_line("nothing heard for 15")
         process.wait_line(f"process {locked} has ended by signal 9")
         assert connection.read_answer() is None
     process.wait_log(lambda: locked not in workers_of(process).values(), "another worker")

@@ -80,7 +80,8 @@ class Problem:
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         if body is not None and drain:
             await send({"type": "http.response.body", "body": self._body, "more_body": True})
-            with suppress(TimeoutError, ClientDisconnected):
+            # Answered: nothing is left to cancel when the server's drain is over.
+            with suppress(TimeoutError, ClientDisconnected, asyncio.CancelledError):
                 async with asyncio.timeout(DRAIN_SECONDS):
                     await _throw_away(body)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
