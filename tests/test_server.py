@@ -586,6 +586,11 @@ class HeldTeardown:
     def teardown(self):
         Path("go").read_text()
 
+class HungDisk:
+    def setup(self):
+        os.statvfs = lambda folder: Path("go").read_text()
+    __call__ = staticmethod(quick)
+
 class FailingSetup:
     def setup(self):
         raise ValueError("no weights here")
@@ -746,6 +751,21 @@ def test_a_second_signal_ends_it_while_a_model_is_torn_down(run: Run, tmp_path: 
     process.wait_line("Waiting for application shutdown")
     process.popen.send_signal(signal.SIGTERM)
     assert process.wait(limit=2) == 0
+
+
+def test_a_hung_disk_does_not_keep_the_process(run: Run) -> None:
+    """Its thread is one that the interpreter would wait for."""
+    process = run("my_model:HungDisk", drain_timeout=0.3)
+    while (answer := exchange(process.address, PING.replace(b"/ping", b"/healthcheck"))) is None or (
+        answer.status == 503
+    ):
+        pass  # the model is being set up
+    with Connection(process.address, limit=LIMIT) as connection:
+        connection.send(head((*TYPE, (b"Content-Length", b"%d" % (2 * MESSAGE)))))
+        check_metric(process.address, b"gateway_uploads 1.0")
+        process.popen.send_signal(signal.SIGTERM)
+        check_problem(connection.read_answer(), 503)
+        assert process.wait(limit=20) == 0
 
 
 def test_a_hung_setup_does_not_keep_the_process(run: Run, tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def serve(
             f"the certificate, its key or the CA certificates cannot be used: {error}"
         ) from None
     server.run(sockets)
-    sys.exit(server.exit_code)
+    server.exit()
 
 
 def _tls_options(tls: dict[str, str | None]) -> dict[str, Any]:

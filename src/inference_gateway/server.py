@@ -13,12 +13,13 @@ import math
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NoReturn
 
 import httptools
 import uvicorn
@@ -35,6 +36,7 @@ EXIT_SETUP_FAILED = 3
 RUNNING, READY = b"0", b"1"  # what a worker tells its supervisor: the loop turns; the models are set up too
 
 _LAST_SECOND = 1.0  # after a second signal
+_LAST_SECONDS = 3.0  # for the interpreter's end, after the application's
 _FOR_EVER = 10**9  # seconds
 
 # A body of fewer bytes comes through the HTTP parser.
@@ -260,6 +262,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._gateway = app if isinstance(app, Gateway) else None
         self._setup_failed = False
+        self._signalled = False
         self._supervisor: int | None = None  # the pipe to it
 
     @property
@@ -311,14 +314,16 @@ class Server(uvicorn.Server):
         """
         if self.should_exit and self._supervisor is None:
             self.force_exit = True
-            end = threading.Timer(_LAST_SECOND, os._exit, (0,))
-            end.daemon = True
-            end.start()
+            _end_within(_LAST_SECOND, 0)
         self.should_exit = True
+        self._signalled = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn's, but the signals are not raised again: to be told to end is no failure."""
+        """As uvicorn's, but the signals are not raised again: to be told to end is no failure.
+
+        Nor are the handlers of before put back then: a second signal may come while the process ends.
+        """
         handled = (signal.SIGINT, signal.SIGTERM)
         try:
             before = {sig: signal.signal(sig, self.handle_exit) for sig in handled}
@@ -328,8 +333,20 @@ class Server(uvicorn.Server):
         try:
             yield
         finally:
-            for sig, handler in before.items():
-                signal.signal(sig, handler)
+            if not self._signalled:
+                for sig, handler in before.items():
+                    signal.signal(sig, handler)
+
+    def exit(self) -> NoReturn:
+        """Ends the process after `run`: soon, even if a thread hangs that the interpreter would wait for."""
+        _end_within(_LAST_SECONDS, self.exit_code)
+        sys.exit(self.exit_code)
+
+
+def _end_within(seconds: float, exit_code: int) -> None:
+    end = threading.Timer(seconds, os._exit, (exit_code,))
+    end.daemon = True
+    end.start()
 
 
 def make_server(app: Any, *, host: str = "127.0.0.1", port: int = 8000, **uvicorn_options: Any) -> Server:
