@@ -35,8 +35,9 @@ from inference_gateway.settings import Settings
 EXIT_SETUP_FAILED = 3
 RUNNING, READY = b"0", b"1"  # what a worker tells its supervisor: the loop turns; the models are set up too
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LAST_SECOND = 1.0  # after a second signal
-_LAST_SECONDS = 3.0  # for the interpreter's end, after the application's
+_LAST_SECONDS = 2.0  # for the interpreter's end, after the application's
 _FOR_EVER = 10**9  # seconds
 
 # A body of fewer bytes comes through the HTTP parser.
@@ -324,9 +325,8 @@ class Server(uvicorn.Server):
 
         Nor are the handlers of before put back then: a second signal may come while the process ends.
         """
-        handled = (signal.SIGINT, signal.SIGTERM)
         try:
-            before = {sig: signal.signal(sig, self.handle_exit) for sig in handled}
+            before = {sig: signal.signal(sig, self.handle_exit) for sig in _SIGNALS}
         except ValueError:  # not the main thread: signals are somebody else's
             yield
             return
@@ -338,7 +338,12 @@ class Server(uvicorn.Server):
                     signal.signal(sig, handler)
 
     def exit(self) -> NoReturn:
-        """Ends the process after `run`: soon, even if a thread hangs that the interpreter would wait for."""
+        """Ends the process after `run`: soon, even if a thread hangs that the interpreter would wait for.
+
+        Signals are ignored: Python's handlers are gone before the process is, and its exit code is known.
+        """
+        for sig in _SIGNALS:
+            signal.signal(sig, signal.SIG_IGN)
         _end_within(_LAST_SECONDS, self.exit_code)
         sys.exit(self.exit_code)
 
