@@ -30,9 +30,11 @@ ENV PYTHONPATH=/app \
 # A number, so that Kubernetes can see that it is not root.
 USER 10001:10001
 EXPOSE 8000
-# Liveness: /ping answers while models are being set up, so the start period need not wait for them.
+# Liveness: /ping answers while models are being set up, so the start period need not wait for them. It asks
+# without TLS: an image that serves with TLS needs its own.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['GATEWAY_PORT']), timeout=4); c.request('GET', '/ping'); sys.exit(c.getresponse().status != 200)"]
-# SIGTERM drains; the server reaps nothing and needs no init before it.
+# As process 1 the server drains on SIGTERM, and reaps what others leave behind: it needs no init before it.
+# With a read-only root it wants a folder for the spool: docker run --read-only --tmpfs /tmp.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["inference-gateway", "serve"]

@@ -24,6 +24,7 @@ STATUSES = {
     "InvalidContentType": 400,
     "MalformedMultipart": 400,
     "InvalidRootPart": 400,
+    "Unauthorized": 401,
     "UploadTimeout": 408,
     "LimitExceeded": 413,
     "UnsupportedEncoding": 415,
@@ -106,6 +107,7 @@ def test_every_refusal_becomes_a_problem(cls: type[RequestError]) -> None:
         "request_id": "id-1",
     }
     assert (b"retry-after" in dict(problem._headers)) == (cls.status == 503)
+    assert (dict(problem._headers).get(b"www-authenticate") == b"Bearer") == (cls.status == 401)
 
 
 @pytest.mark.parametrize("cls", [cls for cls in below(RequestError) if not issubclass(cls, ModelError)])

@@ -549,6 +549,64 @@ async def test_a_turn_that_was_given_up_keeps_nothing_alive_behind_a_hung_model(
     await hung
 
 
+async def test_the_line_behind_a_hung_model_does_not_grow(held: Held) -> None:
+    """Whoever gives up leaves it; those who stay get their turns, in their order."""
+    model = runner(queue_timeout=0.01)
+    patient = runner()
+    for each in (model, patient):
+        hung = asyncio.create_task(turn(each.slot("hung"), held))
+        await begun(held.begun)
+        held.begun.clear()
+        order: list[int] = []
+        staying = (
+            asyncio.create_task(turn(patient.slot("stays"), order.append, 0)) if each is patient else None
+        )
+        for number in range(50):
+            waiting = asyncio.create_task(turn(each.slot("gives up"), order.append, number))
+            await turns(3)
+            waiting.cancel()
+            with pytest.raises((asyncio.CancelledError, Unavailable)):
+                await waiting
+        left = 1 if staying else 0
+        assert (len(each._line), each._wake.qsize()) == (left, left)
+        held.go.set()
+        await hung
+        if staying:
+            await staying
+        assert order == [0] * left
+        held.go.clear()
+        assert await turn(each.slot("next"), lambda: "served") == "served"
+        await idle(each)
+
+
+async def test_how_long_all_slots_are_held_by_calls_nobody_waits_for(held: Held) -> None:
+    model = runner(concurrency=2, timeout=0.05)
+    calls = [asyncio.create_task(turn(model.slot(str(number)), held)) for number in range(2)]
+    with pytest.raises(ModelTimeout):
+        await calls[0]
+    with pytest.raises(ModelTimeout):
+        await calls[1]
+    assert model.orphaned == 2
+    before = model.stuck_for
+    async with asyncio.timeout(LIMIT):
+        while model.stuck_for <= before:  # noqa: ASYNC110 - a clock's doing, of which no event tells
+            await asyncio.sleep(0)
+    held.go.set()
+    await idle(model)
+    assert model.stuck_for == 0
+
+
+async def test_one_slot_that_is_left_is_enough(held: Held) -> None:
+    model = runner(concurrency=2)
+    hung = asyncio.create_task(turn(model.slot("hung"), held))
+    await begun(held.begun)
+    hung.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await hung
+    assert (model.orphaned, model.stuck_for) == (1, 0)
+    assert await turn(model.slot("next"), lambda: "served") == "served"
+
+
 # The current request
 
 

@@ -5,6 +5,7 @@ import functools
 import json
 import re
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -230,6 +231,77 @@ def samples(address: Address) -> dict[str, float]:
     assert media_type(answer) == "text/plain"
     lines = [line for line in answer.body.decode().splitlines() if not line.startswith("#")]
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+class Hung:
+    """A model whose calls come back when they are let."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.calls = 0
+
+    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
+        self.calls += 1
+        assert self.go.wait(LIMIT)
+        return "done"
+
+
+@pytest.fixture
+def hung() -> Iterator[Hung]:
+    model = Hung()
+    yield model
+    model.go.set()
+
+
+def wait_status(address: Address, path: bytes, status: int) -> Answer:
+    """Until it answers so; each look is a round trip."""
+    end = time.monotonic() + LIMIT
+    while (answer := call(address, path)).status != status:
+        assert time.monotonic() < end, f"{answer.status} {answer.body!r}"
+    return answer
+
+
+def test_a_model_that_does_not_come_back_is_told_by_readiness(
+    hung: Hung, spool_dir: Path, serve: Serve
+) -> None:
+    """Requests are refused as ever meanwhile, and all is well when the call is back."""
+    settings = Settings(
+        spool_dir=spool_dir, model_timeout=0.05, queue_timeout=0.05, orphaned_unready_after=0.2
+    )
+    app = Gateway(settings=settings)
+    app.add_inference_route("/", hung)
+    app.add_inference_route("/other", model)
+    address = serve(app).address
+    assert call(address, b"/healthcheck").status == 200
+    check_problem(post(address), 504)
+    answer = wait_status(address, b"/healthcheck", 503)
+    assert answer.body == b"a model does not come back"
+    assert int(answer.header("retry-after") or "") >= 1
+    check_plain(call(address, b"/ping"), 200, PONG)
+    refused = post(address)
+    check_problem(refused, 503)
+    assert refused.header("retry-after")
+    assert post(address, b"/other").status == 200
+    hung.go.set()
+    wait_status(address, b"/healthcheck", 200)
+    assert post(address).status == 200
+    assert hung.calls == 2
+
+
+def test_a_model_that_does_not_come_back_is_told_by_liveness_where_asked_for(
+    hung: Hung, spool_dir: Path, serve: Serve
+) -> None:
+    settings = Settings(
+        spool_dir=spool_dir, model_timeout=0.05, orphaned_unready_after=0, orphaned_unhealthy_after=0.2
+    )
+    app = Gateway(settings=settings)
+    app.add_inference_route("/", hung)
+    address = serve(app).address
+    check_problem(post(address), 504)
+    check_plain(wait_status(address, b"/ping", 503), 503, b"a model does not come back")
+    assert call(address, b"/healthcheck").status == 200
+    hung.go.set()
+    wait_status(address, b"/ping", 200)
 
 
 @pytest.mark.wire("routes: /metrics")

@@ -1,6 +1,7 @@
 """Bodies on their way in: windows, back-pressure, time limits, and what is left when it goes wrong."""
 
 import asyncio
+import os
 import random
 import resource
 import select
@@ -18,7 +19,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from inference_gateway import Gateway, Settings
+from inference_gateway import Gateway, Settings, endpoint
 from inference_gateway.body import EXTENSION, AsgiBody
 from inference_gateway.errors import BadRequest, ClientDisconnected, LimitExceeded, RequestError
 from inference_gateway.ingest import WINDOW, Ingest, Workers
@@ -485,6 +486,58 @@ def test_the_budget_is_asked_for_what_comes(spool_dir: Path, serve: Serve) -> No
     check_served(running.address, body_of(MESSAGE))
     check_nothing_left(running, spool_dir, app)
     assert len(model.take()) == 1
+
+
+def expecting(size: int) -> bytes:
+    """The head of a request that waits for its 100."""
+    return head((*TYPE, (b"Content-Length", b"%d" % size), (b"Expect", b"100-continue")))
+
+
+@needs_proc
+@pytest.mark.wire("refused: disk full")
+def test_the_disk_is_asked_for_what_is_declared(spool_dir: Path, serve: Serve) -> None:
+    """With the declared bytes of the uploads that are going on; before a byte of the body is read."""
+    app, model = model_of(spool_dir, max_body_bytes=1 << 60)
+    running = serve(app)
+    disk = os.statvfs(spool_dir)
+    free = disk.f_bavail * disk.f_frsize
+    answer = exchange(running.address, expecting(1 << 55))
+    check_problem(answer, 507)
+    assert answer is not None
+    assert answer.interim == ()
+    with Connection(running.address) as first:
+        first.send(expecting(free // 10 * 7))
+        assert first.read_interim() == 100
+        check_problem(exchange(running.address, expecting(free // 10 * 7)), 507)
+        check_served(running.address, body_of(3 * MESSAGE))
+    running.watched.wait_idle()
+    with Connection(running.address) as second:
+        second.send(expecting(free // 10 * 7))
+        assert second.read_interim() == 100
+    check_nothing_left(running, spool_dir, app)
+    assert len(model.take()) == 1
+
+
+@pytest.mark.wire("refused: disk full")
+def test_a_disk_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, spool_dir: Path, serve: Serve) -> None:
+    """Nobody waits for it for ever, and probes and small requests do not wait at all."""
+    app, _ = model_of(spool_dir)
+    running = serve(app)
+    go = threading.Event()
+    real = os.statvfs
+    monkeypatch.setattr(os, "statvfs", lambda folder: go.wait(LIMIT) and real(folder))
+    monkeypatch.setattr(endpoint, "_DISK_SECONDS", 0.3)
+    try:
+        answer = exchange(running.address, expecting(5 * MESSAGE))
+        check_problem(answer, 503)
+        assert answer is not None
+        assert answer.header("retry-after")
+        check_served(running.address, body_of(10))
+        ping = exchange(running.address, head((), method=b"GET", target=b"/ping"))
+        assert ping is not None
+        assert ping.status == 200
+    finally:
+        go.set()
 
 
 @needs_proc

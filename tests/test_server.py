@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pytest
 
-from inference_gateway import Gateway, Settings, current_request
+from inference_gateway import Gateway, Settings, current_request, server
 from inference_gateway.server import make_server
 from tests.conftest import Serve
 from tests.harness.log import LogCapture
@@ -40,6 +40,8 @@ PING = head((), method=b"GET", target=b"/ping")
 PONG = b"inference-service is up and accepting connections"
 MESSAGE = 1 << 20
 LIMIT = 30.0
+
+T = TypeVar("T")
 
 
 class Start(Protocol):
@@ -219,6 +221,125 @@ def test_a_second_request_hides_no_disconnect(size: int, start: Start) -> None:
         go.set()
 
 
+@pytest.mark.parametrize("size", [10, 3 * MESSAGE])
+def test_a_second_request_does_not_end_the_first(
+    size: int, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long that takes."""
+    monkeypatch.setattr(server, "DRAIN_SECONDS", 0.1)
+    begun, go = threading.Event(), threading.Event()
+
+    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> None:
+        begun.set()
+        assert go.wait(LIMIT)
+
+    running = start(model, header_timeout=1)
+    try:
+        with Connection(running.address, limit=LIMIT) as connection:
+            connection.send(POST)
+            assert begun.wait(LIMIT)
+            connection.send(POST[:30], POST[30:], bytes(size))
+            assert exchange(running.address) is None  # a second, in which nothing is cut
+            go.set()
+            assert check_ok(connection.read_answer()).header("connection") == "close"
+    finally:
+        go.set()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel's doing (Linux)")
+def test_a_client_that_asks_and_takes_no_answer(start: Start) -> None:
+    """The application has been done with the answers for long: neither they nor the socket are kept."""
+
+    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> Any:
+        return {"parts": [{"binary_type": "heatmap"}]}, [bytes(60_000)]
+
+    running = start(model, send_timeout=0.3, keep_alive_timeout=0.1, header_timeout=0.5)
+    connections = running.server.server_state.connections
+    with Connection(running.address, limit=LIMIT) as connection:
+        for number in range(1, 1000):
+            connection.send(POST)
+            running.watched.wait_until(number)
+            running.watched.wait_idle()
+            (accepted,) = connections
+            if accepted.transport.get_write_buffer_size():
+                break
+        end = time.monotonic() + LIMIT
+        while accepted in connections:
+            assert time.monotonic() < end, "the connection is kept"
+            assert exchange(running.address) is None  # half a second
+
+
+OFFERS = {
+    "h2c": (
+        (b"Connection", b"Upgrade, HTTP2-Settings"),
+        (b"Upgrade", b"h2c"),
+        (b"HTTP2-Settings", b"AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA"),
+    ),
+    "WebSocket": ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")),
+}
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["at once", "body later"])
+@pytest.mark.parametrize("chunk", [0, 1000])
+@pytest.mark.parametrize("size", [0, 10, 3 * MESSAGE])
+@pytest.mark.parametrize("offer", OFFERS)
+def test_an_offer_of_another_protocol_is_declined(
+    offer: str, size: int, chunk: int, apart: bool, start: Start, log: LogCapture
+) -> None:
+    """Java's HTTP client offers HTTP/2 with its first request: it is answered, and so is the next one."""
+    got: list[int] = []
+
+    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> None:
+        got.append(sum(each.size for each in inputs))
+
+    running = start(model)
+    inputs = [part(bytes(size))] if size else []
+    sent = request((*TYPE, *OFFERS[offer]), message(part(b"1"), *inputs), chunk=chunk)
+    at = sent.index(b"\r\n\r\n") + 4 if apart else len(sent)
+    with Connection(running.address) as connection:
+        for _ in range(2):
+            connection.send(sent[:at])
+            if apart:
+                running.watched.wait_until(len(got) * 2 + 1)
+            connection.send(sent[at:])
+            check_ok(connection.read_answer())
+            connection.send(head(OFFERS[offer], method=b"GET", target=b"/ping"))
+            check_pong(connection.read_answer())
+    assert got == [size, size]
+    assert "WebSocket" not in log.text
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+def test_an_offer_hides_no_second_request(offer: str, start: Start) -> None:
+    running = start()
+    with Connection(running.address) as connection:
+        connection.send(request((*TYPE, *OFFERS[offer]), message(part(b"1"))) + POST)
+        assert check_ok(connection.read_answer()).header("connection") == "close"
+        assert connection.rest() == b""
+    with Connection(running.address) as connection:
+        connection.send(request((*TYPE, *OFFERS[offer]), message(part(b"1"))) + b"GARBAGE\r\n\r\n")
+        answer = connection.read_answer()
+        assert answer is not None
+        assert answer.status in (200, 400)
+
+
+def test_many_offers_at_once(start: Start, log: LogCapture) -> None:
+    running = start()
+    with Connection(running.address) as connection:
+        connection.send(head(OFFERS["h2c"], method=b"GET", target=b"/ping") * 5000)
+        check_pong(connection.read_answer())
+        assert connection.rest() == b""
+    assert log.tracebacks == []
+
+
+def test_a_tunnel_is_refused(start: Start) -> None:
+    running = start()
+    for target in (b"/", b"example.org:443"):
+        answer = exchange(running.address, head((), method=b"CONNECT", target=target))
+        check_problem(answer, (400, 404, 405))
+    check_pong(exchange(running.address, PING))
+
+
 def test_an_idle_connection_is_closed(start: Start) -> None:
     running = start(keep_alive_timeout=0.2)
     with Connection(running.address, limit=10) as connection:
@@ -328,7 +449,7 @@ def test_the_server_does_not_say_what_it_is(start: Start) -> None:
 def test_connections_are_watched_by_the_kernel(start: Start) -> None:
     """TCP keep-alive: a client whose machine is gone is noticed."""
     seen: list[int] = []
-    running = start()
+    running = start(send_timeout=7.5)
     accepted = running.server.server_state.connections
     with Connection(running.address) as connection:
         connection.send(PING)
@@ -336,6 +457,8 @@ def test_connections_are_watched_by_the_kernel(start: Start) -> None:
         for each in list(accepted):
             sock = each.transport.get_extra_info("socket")
             seen.append(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7500
     assert seen == [1]
 
 
@@ -380,15 +503,15 @@ class Process:
 
     def wait_line(self, pattern: str) -> re.Match[str]:
         """The first line of the log that matches."""
+        return self.wait_log(lambda: re.search(pattern, self.log, re.MULTILINE), pattern)
 
-        def found() -> re.Match[str] | None:
-            return next(filter(None, (re.search(pattern, line) for line in self.lines)), None)
-
+    def wait_log(self, found: Callable[[], T | None], what: str) -> T:
+        """Until it is found in the log; it is looked for with each line that comes."""
         with self._came:
             self._came.wait_for(lambda: found() or self._ended, LIMIT)
-            match = found()
-        assert match, f"{pattern!r} is not in the log:\n{self.log}"
-        return match
+            result = found()
+        assert result, f"{what!r} is not in the log:\n{self.log}"
+        return result
 
     @property
     def address(self) -> Address:
@@ -458,6 +581,16 @@ class HeldSetup:
     def teardown(self):
         pass
 
+class HeldTeardown:
+    __call__ = staticmethod(quick)
+    def teardown(self):
+        Path("go").read_text()
+
+class HungDisk:
+    def setup(self):
+        os.statvfs = lambda folder: Path("go").read_text()
+    __call__ = staticmethod(quick)
+
 class FailingSetup:
     def setup(self):
         raise ValueError("no weights here")
@@ -476,6 +609,9 @@ def unhealthy():
     return "READY"
 
 from inference_gateway import Gateway
+many_hung = Gateway()
+for number in range(10):
+    many_hung.add_inference_route(f"/{number}", HeldTeardown)
 sick = Gateway()
 sick.add_inference_route("/", quick)
 sick.add_healthcheck_route(unhealthy)
@@ -545,6 +681,16 @@ def test_an_upload_in_flight_is_answered_after_the_signal(run: Run) -> None:
     assert process.wait() == 0
 
 
+def test_a_refused_client_that_does_not_stop_holds_nobody_up(run: Run) -> None:
+    process = run("my_model:quick", drain_timeout=0.3, max_body_bytes="1MiB")
+    with Connection(process.address, limit=LIMIT) as connection:
+        connection.send(head((*TYPE, (b"Content-Length", b"%d" % (2 * MESSAGE)))), bytes(MESSAGE))
+        check_problem(connection.read_answer(), 413)
+        process.popen.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    assert "Traceback" not in process.log
+
+
 def check_metric(address: Address, line: bytes) -> None:
     """Wait until it is so; each question is a round trip."""
     while line not in check_ok(exchange(address, PING.replace(b"/ping", b"/metrics"))).body:
@@ -607,12 +753,38 @@ def test_a_second_signal_ends_it_while_a_model_is_torn_down(run: Run, tmp_path: 
     assert process.wait(limit=2) == 0
 
 
+def test_a_hung_disk_does_not_keep_the_process(run: Run) -> None:
+    """Its thread is one that the interpreter would wait for."""
+    process = run("my_model:HungDisk", drain_timeout=0.3)
+    while (answer := exchange(process.address, PING.replace(b"/ping", b"/healthcheck"))) is None or (
+        answer.status == 503
+    ):
+        pass  # the model is being set up
+    with Connection(process.address, limit=LIMIT) as connection:
+        connection.send(head((*TYPE, (b"Content-Length", b"%d" % (2 * MESSAGE)))))
+        check_metric(process.address, b"gateway_uploads 1.0")
+        process.popen.send_signal(signal.SIGTERM)
+        check_problem(connection.read_answer(), 503)
+        assert process.wait(limit=20) == 0
+
+
 def test_a_hung_setup_does_not_keep_the_process(run: Run, tmp_path: Path) -> None:
     process = run("my_model:HeldSetup", drain_timeout=0.3)
     check_ok(exchange(process.address, PING))
     (tmp_path / "begun").read_text()
     process.popen.send_signal(signal.SIGTERM)
     assert process.wait(limit=10) == 0
+
+
+def test_hung_teardowns_end_together(run: Run) -> None:
+    """The drain's time is for all of them, not for each."""
+    process = run("my_model:many_hung", drain_timeout=0.5)
+    check_ok(exchange(process.address, PING))
+    begun = time.monotonic()
+    process.popen.send_signal(signal.SIGTERM)
+    assert process.wait() == 0
+    assert time.monotonic() - begun < 12
+    assert process.log.count("teardown of model HeldTeardown took too long") == 10
 
 
 def test_a_hung_health_check_does_not_keep_the_process(run: Run, tmp_path: Path) -> None:
@@ -660,23 +832,149 @@ def test_the_log_as_json(run: Run) -> None:
     assert any(str(answer.header("x-request-id")) in line["message"] for line in ours)
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
-def test_tls(run: Run, tmp_path: Path) -> None:
-    make = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 1 -subj /CN=a"
-    command = [*make.split(), "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    process = run("my_model:quick", "--ssl-certfile", "cert.pem", "--ssl-keyfile", "key.pem")
-    context = ssl.create_default_context(cafile=tmp_path / "cert.pem")
-    for body in (message(part(b"1")), message(part(b"1"), part(bytes(3 * MESSAGE)))):
-        with (
-            socket.create_connection(process.address, timeout=LIMIT) as plain,
-            context.wrap_socket(plain, server_hostname="127.0.0.1") as secure,
-        ):
+# TLS
+
+
+class Certificates:
+    """A CA, a server's certificate and a client's, in a folder; and a CA and a client of somebody else."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for ca, names in (("ca", ("server", "client")), ("other-ca", ("stranger",))):
+            self._openssl(f"req -x509 {NEW_KEY} -keyout {ca}.key -out {ca}.pem -days 1 -subj /CN={ca}")
+            for name in names:
+                self._openssl(
+                    f"req -x509 {NEW_KEY} -keyout {name}.key -out {name}.pem -days 1 -subj /CN={name} "
+                    f"-CA {ca}.pem -CAkey {ca}.key -addext subjectAltName=IP:127.0.0.1"
+                )
+        self._openssl("pkcs8 -topk8 -in server.key -out locked.key -passout pass:open")
+        (folder / "both.pem").write_text(self.text("server.key") + self.text("server.pem"))
+
+    def _openssl(self, arguments: str) -> None:
+        subprocess.run(["openssl", *arguments.split()], cwd=self.folder, check=True, capture_output=True)
+
+    def path(self, name: str) -> str:
+        return str(self.folder / name)
+
+    def text(self, name: str) -> str:
+        return (self.folder / name).read_text()
+
+    def client(self, name: str | None = None) -> ssl.SSLContext:
+        """What a client needs, with a certificate of its own where it has one."""
+        context = ssl.create_default_context(cafile=self.path("ca.pem"))
+        if name is not None:
+            context.load_cert_chain(self.path(f"{name}.pem"), self.path(f"{name}.key"))
+        return context
+
+
+NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl to make certificates")
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+def secure_exchange(address: Address, context: ssl.SSLContext, body: bytes) -> bytes:
+    """The whole answer; empty where the server ends the connection without one."""
+    with (
+        socket.create_connection(address, timeout=LIMIT) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as secure,
+    ):
+        came = b""
+        try:
             secure.sendall(request((*TYPE, (b"Connection", b"close")), body))
-            came = b""
             while block := secure.recv(1 << 16):
                 came += block
+        except (ssl.SSLError, ConnectionError):
+            return b""
+        return came
+
+
+def check_secure(address: Address, context: ssl.SSLContext) -> None:
+    for body in (message(part(b"1")), message(part(b"1"), part(bytes(3 * MESSAGE)))):
+        came = secure_exchange(address, context, body)
         assert came.startswith(b"HTTP/1.1 200 ")
         assert b'"done"' in came
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"certfile": "server.pem", "keyfile": "server.key"},
+        {"certfile": "both.pem"},
+        {"certfile": "server.pem", "keyfile": "locked.key", "keyfile-password": "open"},
+    ],
+    ids=["two files", "one file", "password"],
+)
+def test_tls(options: dict[str, str], workers: str, run: Run, certificates: Certificates) -> None:
+    paths = {
+        name: value if "password" in name else certificates.path(value) for name, value in options.items()
+    }
+    given = [f"--ssl-{name}={value}" for name, value in paths.items()]
+    process = run("my_model:quick", "--workers", workers, *given)
+    assert process.wait_line("running on https://")
+    check_secure(process.address, certificates.client())
+    with Connection(process.address) as connection:
+        connection.send(PING)
+        assert connection.rest() == b""
     process.popen.terminate()
     assert process.wait() == 0
+    assert "pass:open" not in process.log
+
+
+def test_a_password_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, run: Run, certificates: Certificates
+) -> None:
+    files = (
+        "--ssl-certfile",
+        certificates.path("server.pem"),
+        "--ssl-keyfile",
+        certificates.path("locked.key"),
+    )
+    process = run("my_model:quick", *files, ssl_keyfile_password="open")
+    check_secure(process.address, certificates.client())
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_mutual_tls(workers: str, run: Run, certificates: Certificates) -> None:
+    """Who has no certificate of the CA gets no answer."""
+    files = {"certfile": "server.pem", "keyfile": "server.key", "ca-certs": "ca.pem"}
+    given = [f"--ssl-{name}={certificates.path(value)}" for name, value in files.items()]
+    process = run("my_model:quick", "--workers", workers, *given)
+    check_secure(process.address, certificates.client("client"))
+    for name in (None, "stranger"):
+        try:
+            came = secure_exchange(process.address, certificates.client(name), message(part(b"1")))
+        except (ssl.SSLError, ConnectionError):
+            came = b""
+        assert came == b""
+    check_secure(process.address, certificates.client("client"))
+    process.wait_log(lambda: process.log.count("status 200") == 4, "four requests")
+    process.popen.terminate()
+    assert process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"keyfile": "server.key"}, "--ssl-certfile"),
+        ({"ca-certs": "ca.pem"}, "--ssl-certfile"),
+        ({"certfile": "none.pem"}, "none.pem"),
+        ({"certfile": "server.pem"}, "cannot be used"),
+        ({"certfile": "server.pem", "keyfile": "client.key"}, "cannot be used"),
+        ({"certfile": "server.pem", "keyfile": "server.key", "ca-certs": "server.key"}, "cannot be used"),
+    ],
+)
+def test_tls_options_that_do_not_fit(
+    options: dict[str, str], says: str, run: Run, certificates: Certificates
+) -> None:
+    """Never a server without the TLS that was asked for."""
+    given = [f"--ssl-{name}={certificates.path(value)}" for name, value in options.items()]
+    process = run("my_model:quick", *given)
+    assert process.wait() == 2
+    assert says in process.log
+    assert "Traceback" not in process.log

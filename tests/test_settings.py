@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from inference_gateway import Settings
 
@@ -30,14 +30,19 @@ DEFAULTS: dict[str, Any] = {
     "max_request_headers": 100,
     "keep_alive_timeout": 5,
     "model_concurrency": 1,
+    "orphaned_unready_after": 60,
+    "orphaned_unhealthy_after": None,
     "max_queue": 16,
     "max_uploads": 32,
     "spool_memory_bytes": MIB,
     "spool_quota_bytes": 0,
+    "worker_timeout": 900,
+    "api_keys": None,
+    "api_keys_file": None,
     "metrics": True,
     "log_format": "text",
 }
-TIMES = [name for name in DEFAULTS if name.endswith("_timeout")]
+TIMES = [name for name in DEFAULTS if name.endswith(("_timeout", "_after"))]
 SIZES = [name for name in DEFAULTS if name.endswith("_bytes")] + ["min_upload_rate"]
 COUNTS = [
     "max_parts",
@@ -62,7 +67,7 @@ def test_names_and_defaults() -> None:
 
 
 def test_the_lists_above_cover_every_field() -> None:
-    assert {*TIMES, *SIZES, *COUNTS, "metrics", "log_format"} == set(DEFAULTS)
+    assert {*TIMES, *SIZES, *COUNTS, "api_keys", "api_keys_file", "metrics", "log_format"} == set(DEFAULTS)
 
 
 def test_every_field_says_what_it_is_for() -> None:
@@ -85,6 +90,8 @@ def test_spools_rest_in_the_temp_folder_of_the_system(
 @pytest.mark.parametrize("name", [*DEFAULTS, "spool_dir"])
 def test_each_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     text, value = {
+        "api_keys": ("a, b", SecretStr("a, b")),
+        "api_keys_file": ("/run/keys", Path("/run/keys")),
         "metrics": ("false", False),
         "log_format": ("json", "json"),
         "spool_dir": ("/var/spool", Path("/var/spool")),
@@ -155,6 +162,7 @@ def test_these_sizes_may_be_zero(name: str) -> None:
         *[(name, value) for name in SIZES for value in ("-1", "x", "1 XB", "none", "")],
         *[(name, "0") for name in SIZES if name not in MAY_BE_ZERO],
         *[(name, value) for name in COUNTS for value in ("0", "-1", "x", "1.5", "none", "")],
+        *[("api_keys", value) for value in ("", " ", ",", "a b", "a,\u00e4", "a\tb")],
         ("metrics", "perhaps"),
         ("log_format", "xml"),
     ],
@@ -164,6 +172,15 @@ def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch, name: str
     with pytest.raises(ValidationError) as caught:
         Settings()
     assert [error["loc"][0] for error in caught.value.errors()] == [name]
+
+
+def test_keys_are_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_API_KEYS", "SECRET")
+    assert "SECRET" not in f"{Settings()!r} {Settings()} {Settings().api_keys}"
+    monkeypatch.setenv("GATEWAY_API_KEYS", "SECRET with blanks")
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert "SECRET" not in str(caught.value)
 
 
 def test_an_unknown_name_is_refused() -> None:

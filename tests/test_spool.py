@@ -339,20 +339,11 @@ class TestBudget:
         budget.take(4)
         assert budget.used == 10
 
-    def test_check_takes_nothing(self) -> None:
-        budget = SpoolBudget(10)
-        budget.check(10)
-        budget.take(3)
-        budget.check(7)
-        with pytest.raises(InsufficientStorage):
-            budget.check(8)
-        assert budget.used == 3
-
     def test_without_a_quota_there_is_no_end(self) -> None:
         budget = SpoolBudget()
         budget.take(1 << 60)
-        budget.check(1 << 60)
-        assert budget.used == 1 << 60
+        budget.take(1)
+        assert budget.used == (1 << 60) + 1
 
     def test_threads_take_and_give_back_at_once(self) -> None:
         budget = SpoolBudget(1000)
@@ -399,6 +390,56 @@ class TestBudget:
             spool.append(b"x" * 10)
             with pytest.raises(InsufficientStorage):
                 spool.append(b"x" * 5)
+        assert budget.used == 0
+
+    @pytest.mark.wire("refused: disk budget spent")
+    def test_a_declared_body_is_reserved(self, spool_dir: Path) -> None:
+        budget = SpoolBudget(1000)
+        with opened(spool_dir, 10, budget) as one, opened(spool_dir, 10, budget) as two:
+            one.reserve(600)
+            with pytest.raises(InsufficientStorage):
+                two.reserve(401)
+            assert (budget.used, budget.written) == (600, 0)
+            two.reserve(400)
+            for size in (5, 100, 495):
+                one.append(bytes(size))
+            assert (budget.used, budget.written) == (1000, 600)
+            with pytest.raises(InsufficientStorage):
+                one.append(b"x")
+        assert (budget.used, budget.written) == (0, 0)
+
+    def test_a_body_that_stays_in_memory_reserves_nothing(self, spool_dir: Path) -> None:
+        budget = SpoolBudget(5)
+        with opened(spool_dir, 10, budget) as spool:
+            spool.reserve(10)
+            assert budget.used == 0
+
+    @pytest.mark.wire("refused: disk full")
+    def test_the_disk_is_asked(self, spool_dir: Path) -> None:
+        """What is reserved and not yet written counts, what others have written the disk knows."""
+        budget = SpoolBudget()
+        disk = os.statvfs(spool_dir)
+        free = disk.f_bavail * disk.f_frsize
+        with opened(spool_dir, 0, budget) as one, opened(spool_dir, 0, budget) as two:
+            one.reserve(free // 10 * 7)
+            with pytest.raises(InsufficientStorage):
+                two.reserve(free // 10 * 7)
+        assert budget.used == 0
+        with opened(spool_dir, 0, budget) as spool:
+            spool.reserve(free // 10 * 7)
+
+    def test_a_disk_that_tells_no_size(self, monkeypatch: pytest.MonkeyPatch, spool_dir: Path) -> None:
+        """As file systems of a network or in user space may."""
+        untold = os.statvfs_result((4096, 4096, 0, 0, 0, 0, 0, 0, 0, 255))
+        monkeypatch.setattr(os, "statvfs", lambda _: untold)
+        with opened(spool_dir, 0, SpoolBudget()) as spool:
+            spool.reserve(1 << 50)
+
+    @pytest.mark.wire("refused: disk full")
+    def test_a_disk_that_cannot_be_asked(self, tmp_path: Path) -> None:
+        budget = SpoolBudget()
+        with opened(tmp_path / "gone", 0, budget) as spool, pytest.raises(InsufficientStorage):
+            spool.reserve(1)
         assert budget.used == 0
 
 

@@ -107,6 +107,7 @@ REFUSED = (
     "refused: header bytes over their limit",
     "refused: client sends nothing",
     "refused: client too slow",
+    "refused: no API key that is known",
     "refused: draining",
     "refused: not started yet",
     "refused: queue full",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import socket
+import ssl
 import sys
 from typing import Any
 
@@ -15,6 +17,8 @@ from starlette.applications import Starlette
 from inference_gateway.gateway import Gateway
 from inference_gateway.settings import Settings
 from inference_gateway.telemetry import configure_logging
+
+_PASSWORD_VARIABLE = "GATEWAY_SSL_KEYFILE_PASSWORD"  # noqa: S105 - the name of it
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -73,6 +77,16 @@ main.add_command(
     show_envvar=True,
     help="Port to listen on; 0 takes a free one.",
 )
+@click.option(
+    "--workers",
+    default=1,
+    envvar="GATEWAY_WORKERS",
+    type=click.IntRange(1),
+    show_default=True,
+    show_envvar=True,
+    help="Processes, each with its own copy of the model and its own limits.",
+)
+@click.option("--worker", nargs=3, type=int, hidden=True)
 @click.option("--route", default="/", show_default=True, help="Route of a bare callback or class.")
 @click.option(
     "--log-level",
@@ -81,21 +95,35 @@ main.add_command(
     type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
 )
 @click.option("--ssl-certfile", type=click.Path(exists=True, dir_okay=False), help="TLS certificate, PEM.")
-@click.option("--ssl-keyfile", type=click.Path(exists=True, dir_okay=False), help="Its key, PEM.")
+@click.option(
+    "--ssl-keyfile",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Its key, PEM; by default in the same file.",
+)
+@click.option(
+    "--ssl-keyfile-password",
+    envvar=_PASSWORD_VARIABLE,
+    show_envvar=True,
+    help="Of the key, where it has one; other users may see options, but not the environment.",
+)
+@click.option("--ssl-ciphers", help="TLS 1.2 ciphers in OpenSSL's form; its defaults are good.")
 @click.option(
     "--ssl-ca-certs",
     type=click.Path(exists=True, dir_okay=False),
     help="CA certificates: clients must show one of theirs (mutual TLS).",
 )
+@click.pass_context
 def serve(
+    context: click.Context,
+    /,
     target: str,
     host: str,
     port: int,
+    workers: int,
+    worker: tuple[int, int, int] | None,
     route: str,
     log_level: str,
-    ssl_certfile: str | None,
-    ssl_keyfile: str | None,
-    ssl_ca_certs: str | None,
+    **tls: str | None,
 ) -> None:
     """Serve TARGET until SIGTERM or Ctrl-C.
 
@@ -107,21 +135,64 @@ def serve(
     Limits are set by environment variables: see `inference-gateway settings`. Exit code 0 after a signal, 2
     where TARGET or a setting is wrong, 3 where the service could not start.
     """
-    import ssl
-
     from inference_gateway.server import make_server
+    from inference_gateway.supervisor import supervise
 
     settings = _settings()
+    options = _tls_options(tls)
     configure_logging(settings.log_format, log_level.upper())
+    if worker is None and (workers > 1 or os.getpid() == 1):  # process 1 has to reap: it runs no model
+        code = supervise(
+            _worker_arguments(context),
+            host=host,
+            port=port,
+            scheme="https" if options else "http",
+            workers=workers,
+            drain_timeout=settings.drain_timeout,
+            worker_timeout=settings.worker_timeout,
+        )
+        sys.exit(code)
     app = _application(target, route, settings)
-    options: dict[str, Any] = {}
-    if ssl_certfile:
-        options.update(ssl_certfile=ssl_certfile, ssl_keyfile=ssl_keyfile)
-    if ssl_ca_certs:
-        options.update(ssl_ca_certs=ssl_ca_certs, ssl_cert_reqs=ssl.CERT_REQUIRED)
     server = make_server(app, host=host, port=port, **options)
-    server.run()
-    sys.exit(server.exit_code)
+    sockets = None
+    if worker is not None:
+        number, listener, pipe = worker
+        for descriptor in (listener, pipe):
+            os.set_inheritable(descriptor, False)
+        sockets = [socket.socket(fileno=listener)]
+        if isinstance(app, Gateway):
+            app.metrics.worker = number
+        server.supervise(pipe)
+    try:
+        server.config.load()
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise click.UsageError(
+            f"the certificate, its key or the CA certificates cannot be used: {error}"
+        ) from None
+    server.run(sockets)
+    server.exit()
+
+
+def _tls_options(tls: dict[str, str | None]) -> dict[str, Any]:
+    """For uvicorn. Raises `click.UsageError` for options that would leave the connection without TLS."""
+    options: dict[str, Any] = {name: value for name, value in tls.items() if value is not None}
+    if options.keys() - {"ssl_keyfile_password"} and "ssl_certfile" not in options:
+        raise click.UsageError("TLS needs a certificate: name it with --ssl-certfile")
+    if "ssl_certfile" not in options:
+        return {}
+    if "ssl_ca_certs" in options:
+        options["ssl_cert_reqs"] = ssl.CERT_REQUIRED
+    return options
+
+
+def _worker_arguments(context: click.Context) -> list[str]:
+    """What this command was called with, for a worker of it."""
+    if context.params["ssl_keyfile_password"] is not None:
+        os.environ[_PASSWORD_VARIABLE] = context.params["ssl_keyfile_password"]
+    own = ("target", "worker", "workers", "ssl_keyfile_password")
+    given = {name: value for name, value in context.params.items() if name not in own and value is not None}
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    return [*options, context.params["target"]]
 
 
 @main.command("settings")

@@ -13,6 +13,7 @@ from functools import partial
 from starlette.types import Receive, Scope, Send
 
 from inference_gateway.admission import Queue, Ticket, Uploads
+from inference_gateway.api_keys import ApiKeys
 from inference_gateway.body import EXTENSION, AsgiBody, Body
 from inference_gateway.client_watch import ClientWatch
 from inference_gateway.errors import (
@@ -36,6 +37,8 @@ from inference_gateway.spool import Spool, SpoolBudget
 from inference_gateway.telemetry import Metrics, Record, RouteMetrics
 
 SHUTTING_DOWN = "the gateway is shutting down: send this to another instance"
+
+_DISK_SECONDS = 10.0  # for the disk to say how much room it has
 
 
 def new_request_id() -> str:
@@ -62,6 +65,7 @@ class Shared:
     budget: SpoolBudget
     workers: Workers
     metrics: Metrics
+    api_keys: ApiKeys | None
 
 
 class InferenceEndpoint:
@@ -121,13 +125,16 @@ class _Journey:
     async def run(self) -> None:
         """From the header to the last byte of the answer."""
         shared = self._shared
+        if shared.api_keys is not None:
+            shared.api_keys.check(self._scope["headers"])
         if self._endpoint.unavailable:
             raise Unavailable(self._endpoint.unavailable)
         request_type, declared = read_header(self._scope, shared.settings)
-        shared.budget.check(declared)
         with Ticket(shared.uploads, self._endpoint.queue) as ticket:
             spool = Spool(shared.settings.spool_dir, shared.settings.spool_memory_bytes, shared.budget)
             try:
+                if declared > shared.settings.spool_memory_bytes:
+                    await self._reserve(spool, declared)
                 request = await self._read_body(RequestAssembler(request_type, spool, shared.settings))
                 ticket.uploaded()
                 async with ClientWatch(self._receive, shared.settings.send_timeout) as client:
@@ -138,6 +145,14 @@ class _Journey:
                         await self._answer(response, request.input_hash, slot, client)
             finally:
                 await self._release(spool)
+
+    async def _reserve(self, spool: Spool, size: int) -> None:
+        """Asks the disk, which may take its time, whether it can hold the body."""
+        try:
+            async with asyncio.timeout(_DISK_SECONDS):
+                await self._shared.workers.run(spool.reserve, size)
+        except TimeoutError:
+            raise Unavailable("the gateway's disk does not answer: try again later") from None
 
     async def _release(self, spool: Spool) -> None:
         if spool.in_memory:

@@ -7,6 +7,7 @@ GatewayError
 │   │   ├── InvalidContentType
 │   │   ├── MalformedMultipart
 │   │   └── InvalidRootPart
+│   ├── Unauthorized             401
 │   ├── UploadTimeout            408
 │   ├── LimitExceeded            413
 │   ├── UnsupportedEncoding      415
@@ -79,6 +80,13 @@ class InvalidRootPart(BadRequest):
     """The root part (RFC 2387 §3.2) is missing or is not JSON in the declared charset."""
 
     sentence = "the root part is not valid JSON"
+
+
+class Unauthorized(RequestError):
+    """The gateway wants an API key, and the request has none that it knows."""
+
+    status = 401
+    sentence = "an API key is needed: send one of yours as Authorization: Bearer KEY or X-API-Key: KEY"
 
 
 class UploadTimeout(RequestError):

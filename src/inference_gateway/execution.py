@@ -16,6 +16,7 @@ import inspect
 import queue
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -142,10 +143,18 @@ class ModelRunner:
         self.queue_timeout = queue_timeout
         self.slots_taken = 0  # orphaned ones too
         self.orphaned = 0  # calls whose caller is gone or whose time is up
-        self._turns: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()
-        self._waiting = 0
+        self._stuck_since: float | None = None  # by time.monotonic(): all slots are orphaned
+        self._line: OrderedDict[Slot, None] = OrderedDict()  # who waits for a turn, first come first
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # an entry for each in line, or to end
+        self._ended = False
         self._threads = 0
         self._lock = threading.Lock()
+
+    @property
+    def stuck_for(self) -> float:
+        """Seconds for which each slot has been held by a call that nobody waits for; 0.0 where one is not."""
+        since = self._stuck_since
+        return 0.0 if since is None else time.monotonic() - since
 
     async def set_up(self) -> None:
         """Runs `setup` and `warm_up`. Raises `SetupFailed`, with the model's exception as its cause."""
@@ -160,8 +169,9 @@ class ModelRunner:
         try:
             await self._life_cycle("teardown")
         finally:
+            self._ended = True
             for _ in range(self._threads):
-                self._turns.put(None)
+                self._wake.put(None)
 
     async def _life_cycle(self, step: str) -> None:
         function = getattr(self.model, step, None)
@@ -179,15 +189,30 @@ class ModelRunner:
 
     def _line_up(self, slot: Slot) -> None:
         with self._lock:
-            self._waiting += 1
-            if self._waiting + self.slots_taken > self._threads < self.concurrency:
+            self._line[slot] = None
+            if len(self._line) + self.slots_taken > self._threads < self.concurrency:
                 self._threads += 1
                 name = f"model {self.route} {self._threads}"
                 threading.Thread(target=self._work, name=name, daemon=True).start()
-        self._turns.put(slot)
+        self._wake.put(None)
+
+    def _step_out(self, slot: Slot) -> None:
+        """Under the lock: a request that gives up leaves the line, so that it is no longer than the queue."""
+        if self._line.pop(slot, slot) is None and not self._ended:
+            with suppress(queue.Empty):  # a thread that has its entry already finds one less in line
+                self._wake.get_nowait()
 
     def _work(self) -> None:
-        while (slot := self._turns.get()) is not None:
+        while True:
+            self._wake.get()
+            with self._lock:
+                if self._line:
+                    slot, _ = self._line.popitem(last=False)
+                    slot._begin()
+                elif self._ended:
+                    return
+                else:
+                    continue
             slot._serve()
             del slot  # an idle thread must not keep a request alive
 
@@ -283,24 +308,26 @@ class Slot:
         with self._runner._lock:
             if self._state is _State.WAITING:
                 self._state = _State.ENDED
-                self._jobs, self._job = queue.SimpleQueue(), None  # it stays in line behind a hung model
+                self._jobs, self._job = queue.SimpleQueue(), None  # keep nothing of the request
+                self._runner._step_out(self)
             elif self._state is _State.RUNNING:
                 self._jobs.put(None)
                 if going_on:
                     self._orphaned = True
                     self._runner.orphaned += 1
+                    if self._runner.orphaned == self._runner.concurrency:
+                        self._runner._stuck_since = time.monotonic()
         if going_on:
             self.request._cancel()
+
+    def _begin(self) -> None:
+        """Under the runner's lock: the turn has come."""
+        self._state = _State.RUNNING
+        self._runner.slots_taken += 1
 
     def _serve(self) -> None:
         """The turn, on the thread."""
         runner = self._runner
-        with runner._lock:
-            runner._waiting -= 1
-            if self._state is not _State.WAITING:  # nobody waits any more
-                return
-            self._state = _State.RUNNING
-            runner.slots_taken += 1
         started = time.monotonic()
         if self._timeout is not None:
             self.request.deadline = started + self._timeout
@@ -315,7 +342,9 @@ class Slot:
         with runner._lock:
             self._state = _State.ENDED
             runner.slots_taken -= 1
-            runner.orphaned -= self._orphaned
+            if self._orphaned:
+                runner.orphaned -= 1
+                runner._stuck_since = None
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -17,8 +18,9 @@ from starlette.routing import Route
 
 from inference_gateway.admission import Uploads
 from inference_gateway.allocator import exempt_from_collection, keep_freed_memory
+from inference_gateway.api_keys import ApiKeys
 from inference_gateway.endpoint import SHUTTING_DOWN, InferenceEndpoint, Shared, new_request_id
-from inference_gateway.errors import RequestError, SetupFailed
+from inference_gateway.errors import RequestError, SetupFailed, Unauthorized
 from inference_gateway.execution import Model, ModelRunner, run_to_end
 from inference_gateway.ingest import Workers
 from inference_gateway.multipart import Encoder
@@ -29,7 +31,9 @@ from inference_gateway.spool import SpoolBudget, check_directory
 from inference_gateway.telemetry import Metrics, logger
 
 PONG = "inference-service is up and accepting connections"
+_TEAR_DOWN_SECONDS = 1.0  # that the models' ends may take longer than the drain
 _HEALTH_SECONDS = 10.0  # for the health check's handler: probes give up long before
+_STUCK = "a model does not come back"
 _NOT_NOW = {"retry-after": "2"}
 
 Health = str | tuple[str, int] | Response
@@ -67,12 +71,14 @@ class Gateway(Starlette):
             budget=SpoolBudget(self.settings.spool_quota_bytes),
             workers=Workers(),
             metrics=self.metrics,
+            api_keys=ApiKeys.of(self.settings),
         )
         self._endpoints: dict[str, InferenceEndpoint] = {}
         self.add_healthcheck_route(lambda: "READY")
         self.setup_failed = asyncio.Event()
         self._setting_up: list[asyncio.Task[None]] = []
         self._draining = False
+        self._drain_end: float | None = None  # by time.monotonic()
         super().__init__(lifespan=type(self)._life, **starlette)
         self.router.redirect_slashes = False
         self.add_exception_handler(HTTPException, _problem)
@@ -143,11 +149,14 @@ class Gateway(Starlette):
             exempt_from_collection()
             stack.callback(gc.unfreeze)
             await asyncio.to_thread(check_directory, self.settings.spool_dir)
+            if (api_keys := self._shared.api_keys) is not None:
+                await asyncio.to_thread(api_keys.load)
+                stack.callback(asyncio.create_task(api_keys.keep_fresh()).cancel)
             state = None
             if self._user_lifespan is not None:
                 state = await stack.enter_async_context(self._user_lifespan(self))
+            stack.push_async_callback(self._tear_down_all)
             for endpoint in self._endpoints.values():
-                stack.push_async_callback(self._tear_down, endpoint)
                 endpoint.unavailable = "the model is being set up: try again later"
                 self._setting_up.append(asyncio.create_task(self._set_up(endpoint)))
             stack.callback(self.drain)
@@ -166,20 +175,31 @@ class Gateway(Starlette):
             if not self._draining:
                 endpoint.unavailable = None
 
+    async def _tear_down_all(self) -> None:
+        """All at once, in what is left of the drain's time."""
+        await asyncio.gather(*map(self._tear_down, self._endpoints.values()))
+
     async def _tear_down(self, endpoint: InferenceEndpoint) -> None:
         if endpoint.runner.slots_taken:  # after the drain: it will not come back
             logger.warning("model %s is still busy: ended without its teardown", endpoint.runner.name)
             return
         try:
-            async with asyncio.timeout(self.settings.drain_timeout):
+            async with asyncio.timeout(self._drain_end and self._drain_end - time.monotonic()):
                 await endpoint.runner.tear_down()
         except TimeoutError:
             logger.warning("teardown of model %s took too long", endpoint.runner.name)
         except Exception:
             logger.exception("teardown of model %s failed", endpoint.runner.name)
 
+    @property
+    def is_set_up(self) -> bool:
+        """Whether all models may be called."""
+        return not any(endpoint.unavailable for endpoint in self._endpoints.values())
+
     def drain(self) -> None:
         """Takes no new requests from now on: readiness says 503, those in flight go on."""
+        if not self._draining and self.settings.drain_timeout is not None:
+            self._drain_end = time.monotonic() + self.settings.drain_timeout + _TEAR_DOWN_SECONDS
         self._draining = True
         for endpoint in self._endpoints.values():
             endpoint.unavailable = SHUTTING_DOWN
@@ -187,13 +207,23 @@ class Gateway(Starlette):
     async def _ping(self, request: Request) -> Response:
         if self.setup_failed.is_set():
             return PlainTextResponse("a model could not be set up", 503)
+        if self._is_stuck(self.settings.orphaned_unhealthy_after):
+            return PlainTextResponse(_STUCK, 503)
         return PlainTextResponse(PONG)
+
+    def _is_stuck(self, limit: float | None) -> bool:
+        """Whether no call of some route has come back for so long, although nobody waits for them."""
+        return limit is not None and any(
+            endpoint.runner.stuck_for > limit for endpoint in self._endpoints.values()
+        )
 
     async def _healthcheck(self, request: Request) -> Response:
         if self._draining:
             return PlainTextResponse("shutting down", 503, _NOT_NOW)
-        if any(endpoint.unavailable for endpoint in self._endpoints.values()):
+        if not self.is_set_up:
             return PlainTextResponse("a model is not set up", 503, _NOT_NOW)
+        if self._is_stuck(self.settings.orphaned_unready_after):
+            return PlainTextResponse(_STUCK, 503, _NOT_NOW)
         slot = self._health.slot("healthcheck")
         try:
             answer = await slot.call(run_to_end, self._health.model)
@@ -207,7 +237,12 @@ class Gateway(Starlette):
         finally:
             slot.release()
 
-    async def _metrics(self, request: Request) -> Response:
+    async def _metrics(self, request: Request) -> Any:
+        if self._shared.api_keys is not None:
+            try:
+                self._shared.api_keys.check(request.scope["headers"])
+            except Unauthorized as error:
+                return Problem.of(error, new_request_id())
         return Response(self.metrics.text(), media_type=self.metrics.content_type)
 
 

@@ -20,7 +20,7 @@ from inference_gateway.errors import ClientDisconnected, RequestError, Unavailab
 
 DRAIN_SECONDS = 10.0
 DRAIN_BYTES = 256 << 20
-_BUFFER = 64 << 10
+_SINK = memoryview(bytearray(64 << 10))  # of all answers: what is in it is never read
 
 
 class Problem:
@@ -45,6 +45,8 @@ class Problem:
             (b"content-length", str(len(self._body)).encode()),
             (b"x-request-id", request_id.encode()),
         ]
+        if status == 401:
+            self._headers.append((b"www-authenticate", b"Bearer"))
         if allow is not None:
             self._headers.append((b"allow", allow.encode()))
         if retry_after is not None:
@@ -78,7 +80,8 @@ class Problem:
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         if body is not None and drain:
             await send({"type": "http.response.body", "body": self._body, "more_body": True})
-            with suppress(TimeoutError, ClientDisconnected):
+            # Answered: nothing is left to cancel when the server's drain is over.
+            with suppress(TimeoutError, ClientDisconnected, asyncio.CancelledError):
                 async with asyncio.timeout(DRAIN_SECONDS):
                     await _throw_away(body)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -96,6 +99,5 @@ def _has_body(scope: Scope) -> bool:
 async def _throw_away(body: Body) -> None:
     """Receives until the body ends or too much has come."""
     thrown = 0
-    buffer = memoryview(bytearray(_BUFFER))
-    while thrown < DRAIN_BYTES and (size := await body.readinto(buffer)):
+    while thrown < DRAIN_BYTES and (size := await body.readinto(_SINK)):
         thrown += size

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NoReturn
 
 import httptools
 import uvicorn
@@ -31,8 +33,11 @@ from inference_gateway.problem import DRAIN_BYTES, DRAIN_SECONDS, Problem
 from inference_gateway.settings import Settings
 
 EXIT_SETUP_FAILED = 3
+RUNNING, READY = b"0", b"1"  # what a worker tells its supervisor: the loop turns; the models are set up too
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LAST_SECOND = 1.0  # after a second signal
+_LAST_SECONDS = 2.0  # for the interpreter's end, after the application's
 _FOR_EVER = 10**9  # seconds
 
 # A body of fewer bytes comes through the HTTP parser.
@@ -53,6 +58,7 @@ class HardenedProtocol(HttpToolsProtocol):
         self._refused = False  # the connection has had its last answer: what comes is thrown away
         self._chunk_size = 0  # of what the parser is being fed
         self._in_trailer = False  # after the header: fields that come now are trailers
+        self._in_framing = False  # the parser is told what is known already
         self._pipelined = False  # a second request has come before the first was answered
         self._thrown_away = 0
 
@@ -65,6 +71,10 @@ class HardenedProtocol(HttpToolsProtocol):
             for name, value in _KEEP_ALIVE_PROBES:
                 if hasattr(socket, name):
                     sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+            send_timeout = self._settings.send_timeout
+            if send_timeout is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+                # Linux: what was sent is not acknowledged, or the client's window is closed, for so long.
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(1000 * send_timeout))
         self._arm_header_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -79,15 +89,42 @@ class HardenedProtocol(HttpToolsProtocol):
             return
         self._chunk_size = len(data)
         self._bare_bytes += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.send_400_response("")
         if not self._refused:
             self._check_header_bytes()
         if self.cycle is None or self.cycle.response_complete:
             self._arm_keep_alive()
 
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
+
+    def _decline_upgrade(self, data: bytes) -> None:
+        """The request offers another protocol, as Java's client does: it goes on as HTTP/1.1 (RFC 9110 §7.8).
+
+        The parser takes no body then. A new one that is told of the body's framing does.
+        """
+        self.parser = httptools.HttpRequestParser(self)
+        framing = (b"content-length", b"transfer-encoding")
+        lines = [b"%s: %s\r\n" % header for header in self.headers if header[0] in framing]
+        self._in_framing = True
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n" + b"".join(lines) + b"\r\n")
+        self._in_framing = False
+        if data and not self._pipelined:  # behind that nothing counts, however many offers there are
+            self._parse(data)
+
     def _throw_away(self, size: int) -> None:
-        """What comes after the last answer: so much and so long, so that the client sees the answer."""
-        if not self._thrown_away:
+        """What comes after the last answer: so much and so long, so that the client sees the answer.
+
+        Behind a pipelined request there is no hurry: the connection is closed after the answer to the first.
+        """
+        if not self._thrown_away and not self._pipelined:
             self.loop.call_later(DRAIN_SECONDS, self._abort_if_thrown_away, self.cycle)
         self._thrown_away += size
         if self._thrown_away > DRAIN_BYTES:
@@ -107,6 +144,8 @@ class HardenedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request's first byte: another one's answer must be complete by now."""
+        if self._in_framing:
+            return
         if self.cycle is not None and not self.cycle.response_complete:
             self._pipelined = True
             self.cycle.keep_alive = False
@@ -120,17 +159,17 @@ class HardenedProtocol(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """Part of the request line."""
-        if not self._pipelined:
+        if not self._pipelined and not self._in_framing:
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header field; trailers (RFC 9112 §7.1.2) are thrown away."""
-        if not self._pipelined and not self._in_trailer:
+        if not self._pipelined and not self._in_trailer and not self._in_framing:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The header is in: starts the application, unless the header is too large."""
-        if self._pipelined:
+        if self._pipelined or self._in_framing:
             return
         self._in_trailer = True
         self._disarm_header_timer()
@@ -164,7 +203,9 @@ class HardenedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request's end."""
+        """The request's end, unless the parser has stopped at its header."""
+        if self.parser.should_upgrade():
+            return
         self._bare_bytes = 0
         self._thrown_away = 0
         if not self._pipelined and not self._refused:
@@ -222,6 +263,8 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._gateway = app if isinstance(app, Gateway) else None
         self._setup_failed = False
+        self._signalled = False
+        self._supervisor: int | None = None  # the pipe to it
 
     @property
     def exit_code(self) -> int:
@@ -239,6 +282,25 @@ class Server(uvicorn.Server):
         self._setup_failed = True
         self.should_exit = True
 
+    def supervise(self, pipe: int) -> None:
+        """Makes it a worker, which gives a sign of life through `pipe` every second.
+
+        `pipe`: a descriptor that does not block. Where nobody reads it any more, the server drains and ends.
+        """
+        self._supervisor = pipe
+        self.config.callback_notify = self._beat
+        self.config.timeout_notify = 0
+
+    async def _beat(self) -> None:
+        assert self._supervisor is not None
+        ready = self._gateway is None or self._gateway.is_set_up
+        try:
+            os.write(self._supervisor, READY if ready else RUNNING)
+        except BlockingIOError:  # those before have not been read yet
+            pass
+        except BrokenPipeError:
+            self.should_exit = True
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drains: no new requests, those in flight get their time."""
         if self._gateway is not None:
@@ -247,28 +309,49 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """The first signal drains, the second ends: within a second, whatever hangs."""
-        if self.should_exit:
+        """The first signal drains, the second ends: within a second, whatever hangs.
+
+        A supervised server may hear the same signal from several sides, so that the second says nothing.
+        """
+        if self.should_exit and self._supervisor is None:
             self.force_exit = True
-            end = threading.Timer(_LAST_SECOND, os._exit, (0,))
-            end.daemon = True
-            end.start()
+            _end_within(_LAST_SECOND, 0)
         self.should_exit = True
+        self._signalled = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn's, but the signals are not raised again: to be told to end is no failure."""
-        handled = (signal.SIGINT, signal.SIGTERM)
+        """As uvicorn's, but the signals are not raised again: to be told to end is no failure.
+
+        Nor are the handlers of before put back then: a second signal may come while the process ends.
+        """
         try:
-            before = {sig: signal.signal(sig, self.handle_exit) for sig in handled}
+            before = {sig: signal.signal(sig, self.handle_exit) for sig in _SIGNALS}
         except ValueError:  # not the main thread: signals are somebody else's
             yield
             return
         try:
             yield
         finally:
-            for sig, handler in before.items():
-                signal.signal(sig, handler)
+            if not self._signalled:
+                for sig, handler in before.items():
+                    signal.signal(sig, handler)
+
+    def exit(self) -> NoReturn:
+        """Ends the process after `run`: soon, even if a thread hangs that the interpreter would wait for.
+
+        Signals are ignored: Python's handlers are gone before the process is, and its exit code is known.
+        """
+        for sig in _SIGNALS:
+            signal.signal(sig, signal.SIG_IGN)
+        _end_within(_LAST_SECONDS, self.exit_code)
+        sys.exit(self.exit_code)
+
+
+def _end_within(seconds: float, exit_code: int) -> None:
+    end = threading.Timer(seconds, os._exit, (exit_code,))
+    end.daemon = True
+    end.start()
 
 
 def make_server(app: Any, *, host: str = "127.0.0.1", port: int = 8000, **uvicorn_options: Any) -> Server:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ByteSize, Field, NonNegativeInt, PositiveInt, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ByteSize,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    SecretStr,
+    TypeAdapter,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+API_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]+")  # visible ASCII without the comma
 
 _BYTE_SIZE = TypeAdapter(ByteSize)
 
@@ -24,6 +36,15 @@ def _time_limit(value: Any) -> Any:
     return None if value is None or float(value) == 0 else value
 
 
+def _keys(value: SecretStr) -> SecretStr:
+    keys = [key.strip() for key in value.get_secret_value().split(",")]
+    if not any(keys):
+        raise ValueError("it is set but has no key in it: unset it where none are wanted")
+    if not all(API_KEY.fullmatch(key) for key in keys if key):
+        raise ValueError("a key has a blank or a character outside ASCII in it")
+    return value
+
+
 Bytes = Annotated[NonNegativeInt, BeforeValidator(_bytes)]
 PositiveBytes = Annotated[PositiveInt, BeforeValidator(_bytes)]
 Seconds = Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)] | None, BeforeValidator(_time_limit)]
@@ -36,7 +57,9 @@ class Settings(BaseSettings):
     Raises `pydantic.ValidationError` for a value that does not fit.
     """
 
-    model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="GATEWAY_", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
     max_body_bytes: PositiveBytes = Field(
         default=8 << 30,
@@ -89,6 +112,15 @@ class Settings(BaseSettings):
     model_concurrency: PositiveInt = Field(
         default=1, description="calls of the model at once, per route. One model on one GPU wants one"
     )
+    orphaned_unready_after: Seconds = Field(
+        default=60,
+        description="seconds for which every slot of a route is held by a call that nobody waits for; then "
+        "/healthcheck says 503",
+    )
+    orphaned_unhealthy_after: Seconds = Field(
+        default=None,
+        description="seconds of the same after which /ping says 503 too, so that the pod is restarted",
+    )
     max_queue: PositiveInt = Field(
         default=16,
         description="requests admitted but not yet in their model slot, uploading ones too, per route; "
@@ -107,6 +139,19 @@ class Settings(BaseSettings):
     spool_quota_bytes: Bytes = Field(
         default=0,
         description="bytes of spool files of all requests of this process together; over it: 507. 0: none",
+    )
+    worker_timeout: Seconds = Field(
+        default=900,
+        description="seconds in which a worker's event loop does not turn; then it is killed and replaced. "
+        "Longer than a model may hold Python's lock (serve --workers only)",
+    )
+    api_keys: Annotated[SecretStr, AfterValidator(_keys)] | None = Field(
+        default=None,
+        description="comma-separated keys; a request without one: 401. none: everybody may ask. For probes "
+        "no key is needed",
+    )
+    api_keys_file: Path | None = Field(
+        default=None, description="file with more keys, one a line; a change is seen within ten seconds"
     )
     metrics: bool = Field(default=True, description="serve Prometheus metrics on /metrics")
     log_format: Literal["text", "json"] = Field(

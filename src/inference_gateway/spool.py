@@ -28,31 +28,50 @@ _NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EIN
 _NO_FALLOCATE = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 _ALLOCATE_FROM = 1 << 20  # bytes at once for which the blocks are asked for first: several times faster
 _MAP_FROM = 64 << 10  # a shorter range is read rather than mapped: a mapping costs two system calls
+_KEEP_FREE = 1 << 20  # bytes of the disk that no declared body is promised
 
 
 class SpoolBudget:
-    """Bytes that the spool files of this process may take together. `quota` in bytes, 0: no limit."""
+    """Bytes that the spool files of this process may take together. `quota` in bytes, 0: no limit.
+
+    `used`: what files have and what is reserved for bodies that are still to come; `written`: the former.
+    """
 
     def __init__(self, quota: int = 0) -> None:
         self._quota = quota
         self._lock = Lock()
         self.used = 0
-
-    def check(self, size: int) -> None:
-        """Raises `InsufficientStorage` where `size` more bytes cannot be had now. Takes nothing."""
-        if self._quota and self.used + size > self._quota:
-            raise InsufficientStorage
+        self.written = 0
 
     def take(self, size: int) -> None:
         """Takes `size` bytes, or raises `InsufficientStorage` and takes none."""
         with self._lock:
-            self.check(size)
+            if self._quota and self.used + size > self._quota:
+                raise InsufficientStorage
             self.used += size
 
-    def give_back(self, size: int) -> None:
-        """Gives `size` bytes back."""
+    def wrote(self, size: int) -> None:
+        """`size` of the bytes taken are on the disk now."""
+        with self._lock:
+            self.written += size
+
+    def give_back(self, size: int, written: int = 0) -> None:
+        """Gives `size` bytes back, of which `written` were on the disk."""
         with self._lock:
             self.used -= size
+            self.written -= written
+
+    def check_disk(self, directory: Path) -> None:
+        """Raises `InsufficientStorage` where the disk cannot hold all that is reserved. May block."""
+        with self._lock:  # before the disk is asked: what is written in between counts twice, not never
+            to_come = self.used - self.written
+        try:
+            disk = os.statvfs(directory)
+        except OSError as error:
+            raise InsufficientStorage from error
+        # A file system that tells no size has f_blocks 0.
+        if disk.f_blocks and disk.f_bavail * disk.f_frsize < to_come + _KEEP_FREE:
+            raise InsufficientStorage
 
 
 class Spool:
@@ -66,6 +85,8 @@ class Spool:
         self._memory_bytes = memory_bytes
         self._budget = budget or SpoolBudget()
         self._memory = bytearray()
+        self._taken = 0  # bytes of the budget
+        self._written = 0  # bytes of the file
         self._fd: int | None = None
         self._mapping: mmap.mmap | None = None
         self._holders = 1
@@ -127,7 +148,26 @@ class Spool:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
-            self._budget.give_back(self.size)
+        if self._taken:
+            self._budget.give_back(self._taken, self._written)
+            self._taken = self._written = 0
+
+    def reserve(self, size: int) -> None:
+        """Takes the room for a body of `size` bytes, before the first of them has come.
+
+        Raises `InsufficientStorage` where the quota or the disk cannot hold it beside what is reserved for
+        others. A body that stays in memory needs none.
+        """
+        if size > self._memory_bytes:
+            with self:
+                self._take_up_to(size)
+                self._budget.check_disk(self._directory)
+
+    def _take_up_to(self, size: int) -> None:
+        """Has the budget for `size` bytes, of which some may be taken already."""
+        if size > self._taken:
+            self._budget.take(size - self._taken)
+            self._taken = size
 
     def append(self, data: bytes | bytearray) -> None:
         """Adds bytes at the end.
@@ -140,25 +180,25 @@ class Spool:
                 self.size += len(data)
                 return
             try:
+                self._take_up_to(self.size + len(data))
                 fd = self._open_file() if self._fd is None else self._fd
-                self._budget.take(len(data))
                 start = self.size
                 self.size += len(data)
-                _write(fd, data, start)
+                self._write(fd, data, start)
             except OSError as error:
                 raise InsufficientStorage from error
 
     def _open_file(self) -> int:
         """Moves what is in memory to a file."""
-        self._budget.take(self.size)
-        try:
-            self._fd = fd = _unlinked_file(self._directory)
-        except OSError:
-            self._budget.give_back(self.size)
-            raise
-        _write(fd, self._memory, 0)
+        self._fd = fd = _unlinked_file(self._directory)
+        self._write(fd, self._memory, 0)
         self._memory = bytearray()
         return fd
+
+    def _write(self, fd: int, data: bytes | bytearray, start: int) -> None:
+        _write(fd, data, start)
+        self._written += len(data)
+        self._budget.wrote(len(data))
 
     def read(self, start: int, stop: int) -> bytes:
         """The bytes from offset `start` up to `stop`. Raises `ValueError` where the spool is closed."""

@@ -11,7 +11,7 @@ import logging.config
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Literal
 
@@ -21,6 +21,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    Metric,
     generate_latest,
 )
 
@@ -37,6 +38,7 @@ class Metrics:
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self) -> None:
+        self.worker = 0  # its number, where several processes answer on one port
         self._registry = CollectorRegistry()
         self.requests = Counter(
             "gateway_requests",
@@ -72,7 +74,17 @@ class Metrics:
 
     def text(self) -> bytes:
         """The exposition format, as Prometheus scrapes it."""
-        return generate_latest(self._registry)
+        return generate_latest(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """For Prometheus's library: what there is, of which worker."""
+        for metric in self._registry.collect():
+            if self.worker:
+                metric.samples = [
+                    sample._replace(labels={**sample.labels, "worker": str(self.worker)})
+                    for sample in metric.samples
+                ]
+            yield metric
 
 
 class RouteMetrics:
