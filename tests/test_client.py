@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from inference_gateway import Gateway, Settings
-from inference_gateway.client import InferenceClient, InferenceResult, Input
+from inference_gateway.client import InferenceClient, InferenceResult, Input, Progress
 from inference_gateway.errors import (
     BrokenAnswer,
     CutAnswer,
@@ -155,20 +155,25 @@ def test_a_closed_result_is_closed(start: Start) -> None:
         np.testing.assert_array_equal(array, MASK)  # an array is the caller's own
 
 
-def test_progress_adds_up(start: Start) -> None:
-    running = start()
-    seen: list[tuple[int, int]] = []
+@pytest.mark.parametrize("called", [model, streaming_model], ids=["length", "chunked"])
+def test_progress_adds_up(called: Callable[..., Any], start: Start) -> None:
+    running = start(called)
+    seen: list[Progress] = []
     data = bytes(3 * MESSAGE + 5)
     with (
         client(running.address) as gateway,
-        gateway.infer(1, [data, b"", data], on_progress=lambda sent, total: seen.append((sent, total))),
+        gateway.infer(1, [data, b"", data], on_progress=seen.append) as result,
     ):
-        pass
-    sent, totals = zip(*seen, strict=True)
-    assert set(totals) == {sent[-1]}
-    assert list(sent) == sorted(sent)
-    assert sent[0] < sent[-1]
-    assert sent[-1] > 2 * len(data)
+        size = sum(element.size for element in result.elements)
+    assert {(each.total, each.files) for each in seen} == {(seen[-1].total, 3)}
+    for count in ("sent", "files_sent", "received"):
+        values = [getattr(each, count) for each in seen]
+        assert values == sorted(values)
+    assert seen[0].sent < seen[-1].sent == seen[-1].total > 2 * len(data)
+    assert seen[0].files_sent < seen[-1].files_sent == 3
+    assert any(each.sent == each.total and not each.received for each in seen)
+    assert seen[-1].received > size
+    assert seen[-1].answer_total == (seen[-1].received if called is model else None)
 
 
 PEAK = """

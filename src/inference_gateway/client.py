@@ -47,12 +47,29 @@ from inference_gateway.request import Part
 from inference_gateway.spool import Spool
 
 Input = Path | bytes | IO[bytes]
-Progress = Callable[[int, int], None]
-
 _BLOCK = 1 << 20
 _SPOOL_MEMORY = 8 << 20
 _LIMITS = Limits(parts=1_000_000, part_bytes=1 << 50)
 _DEFAULT_TIMEOUT = httpx.Timeout(30, read=660)  # a model may take the gateway's ten minutes
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a call has come; bytes are those of the bodies as they go over the wire.
+
+    The model computes while `sent == total` and `received == 0`. `answer_total` is None where the gateway
+    does not say it. A call that is tried again begins again at 0.
+    """
+
+    sent: int
+    total: int
+    files_sent: int
+    files: int
+    received: int = 0
+    answer_total: int | None = None
+
+
+OnProgress = Callable[[Progress], object]
 
 
 class ResultElement:
@@ -139,12 +156,12 @@ class InferenceClient:
         inputs: Sequence[Input] = (),
         *,
         route: str = "/",
-        on_progress: Progress | None = None,
+        on_progress: OnProgress | None = None,
     ) -> InferenceResult:
         """Sends one request and gives its whole answer.
 
-        `inputs`: paths, bytes or seekable binary files (whole, from their start). `on_progress(sent, total)`
-        is called as bytes of the body go out.
+        `inputs`: paths, bytes or seekable binary files (whole, from their start). `on_progress` is called
+        with a `Progress` as bytes of the body go out and bytes of the answer come.
 
         Raises `GatewayUnreachable` where no answer comes, `ProblemAnswer` (`Overloaded` for 503) where the
         gateway refused or failed, `CutAnswer` or `HashMismatch` where what came is not a whole answer.
@@ -159,8 +176,11 @@ class InferenceClient:
                 if response.status_code != 200:
                     raise _problem(response.status_code, response.headers, response.read())
                 answer = _Answer(response.headers.get("content-type", ""))
+                length = response.headers.get("content-length")
+                upload.answer_total = None if length is None else int(length)
                 for chunk in response.iter_raw():
                     answer.feed(chunk)
+                    upload.receive(len(chunk))
                 return answer.finish(upload.input_hash, upload.timings(answered))
         except BaseException as error:
             if answer is not None:
@@ -185,14 +205,15 @@ class InferenceClient:
 class _Upload:
     """The request's body, as a stream of known length."""
 
-    def __init__(self, json_input: Any, inputs: Sequence[Input], on_progress: Progress | None) -> None:
+    def __init__(self, json_input: Any, inputs: Sequence[Input], on_progress: OnProgress | None) -> None:
         boundary = secrets.token_hex(16)
         self._encoder = Encoder(boundary)
         self._root = json.dumps(json_input).encode()
         self._inputs = inputs
         self._on_progress = on_progress
         self._digest = hashlib.sha256()
-        self._sent = 0
+        self._sent = self._files_sent = self._received = 0
+        self.answer_total: int | None = None
         self.begun = self.ended = time.perf_counter()
         self._heads = [self._head(index) for index in range(len(inputs) + 1)]
         self.total = sum(map(len, self._heads)) + len(self._root) + sum(map(_size, inputs))
@@ -221,15 +242,33 @@ class _Upload:
             for block in _blocks(self._inputs[index - 1]) if index else (self._root,):
                 self._digest.update(block)
                 yield self._count(block)
+            self._files_sent = index
             yield self._count(self._encoder.end_part())
         yield self._count(self._encoder.finish())
         self.ended = time.perf_counter()
 
     def _count(self, block: bytes) -> bytes:
         self._sent += len(block)
-        if self._on_progress is not None:
-            self._on_progress(self._sent, self.total)
+        self._report()
         return block
+
+    def receive(self, size: int) -> None:
+        """So many bytes of the answer have come."""
+        self._received += size
+        self._report()
+
+    def _report(self) -> None:
+        if self._on_progress is not None:
+            self._on_progress(
+                Progress(
+                    self._sent,
+                    self.total,
+                    self._files_sent,
+                    len(self._inputs),
+                    self._received,
+                    self.answer_total,
+                )
+            )
 
     def timings(self, answered: float) -> dict[str, float]:
         """Seconds of each phase; the download ends now."""

@@ -15,7 +15,7 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from inference_gateway.client import InferenceClient
+from inference_gateway.client import InferenceClient, Progress
 from inference_gateway.demo.drawings import Json
 from inference_gateway.demo.gateway_process import DemoError, free_port, running_gateway, serve_command
 from inference_gateway.demo.pictures import MASK_TYPES, Element, write_answer
@@ -108,9 +108,9 @@ def _converse(
         click.echo(f"  {len(pictures)} pictures and a contact sheet")
 
 
-def _show(bar: Any, sent_bytes: int, total_bytes: int) -> None:
-    bar.total = total_bytes
-    bar.update(sent_bytes - bar.n)
+def _show(bar: Any, progress: Progress) -> None:
+    bar.total = progress.total
+    bar.update(progress.sent - bar.n)
 
 
 def _clear(folder: Path) -> None:
