@@ -96,8 +96,8 @@ def _converse(
             gateway = running_gateway(serve_command(model, port), port, folder / "gateway.log", limits.start)
             stack.enter_context(gateway)
         # A proxy that the environment names is not for this machine.
-        options = {"timeout": limits.answer, "trust_env": False}
-        client = stack.enter_context(InferenceClient(f"http://127.0.0.1:{port}", **options))
+        client = InferenceClient(f"http://127.0.0.1:{port}", timeout=limits.answer, trust_env=False)
+        stack.enter_context(client)
         with tqdm(desc="upload", unit="B", unit_scale=True) as bar:
             result = stack.enter_context(client.infer({}, files, on_progress=partial(_show, bar)))
         phases.seconds.update(result.timings)
