@@ -23,12 +23,12 @@ ONCE = RetryPolicy(attempts=1)
 RELATED = "Content-Type: multipart/related; boundary=T"
 
 
-def url(address: Address) -> str:
-    return f"http://{address[0]}:{address[1]}"
+def url(address: Address | str) -> str:
+    return address if isinstance(address, str) else f"http://{address[0]}:{address[1]}"
 
 
 def by_client(
-    address: Address,
+    address: Address | str,
     json_input: Any = 1,
     inputs: Iterable[Input] = (),
     route: str = "/",
@@ -43,7 +43,7 @@ def by_client(
 
 
 def by_async_client(
-    address: Address,
+    address: Address | str,
     json_input: Any = 1,
     inputs: Iterable[Input] = (),
     route: str = "/",

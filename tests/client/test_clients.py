@@ -8,10 +8,12 @@ import gzip
 import io
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import trustme
 
 from inference_gateway.client import (
     AsyncInferenceClient,
@@ -424,6 +427,59 @@ def test_an_overloaded_gateway(call: Call, start: Start) -> None:
     assert overload.value.status == 503
     assert overload.value.retry_after is not None
     assert overload.value.retry_after >= 1
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@contextmanager
+def tls_server(
+    authority: trustme.CA, respond: Callable[[ssl.SSLSocket], object]
+) -> Iterator[tuple[str, ssl.SSLContext]]:
+    """Its URL, and a context that trusts it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+
+    def serve(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secured:
+            respond(secured)
+
+    with listening(serve) as address:
+        yield f"https://{address[0]}:{address[1]}", trusting
+
+
+def test_tls(call: Call, authority: trustme.CA) -> None:
+    """Session tickets come before the answer, and are none."""
+
+    def respond(connection: ssl.SSLSocket) -> None:
+        read_request(connection)
+        connection.sendall(answer_of("200 OK", RELATED, body=with_input(bytes(5 * MESSAGE))))
+
+    with tls_server(authority, respond) as (address, trusting):
+        with call(address, 1, [bytes(5 * MESSAGE)], verify=trusting) as result:
+            assert result.elements[0].read() == b"pixels"
+        with pytest.raises(GatewayUnreachable, match="CERTIFICATE_VERIFY_FAILED"):
+            call(address, verify=ssl.create_default_context())
+
+
+def test_an_early_answer_through_tls(call: Call, authority: trustme.CA) -> None:
+    """Bytes that come may be session tickets, so all is sent; the gateway reads on for some time."""
+
+    def respond(connection: ssl.SSLSocket) -> None:
+        read_head(connection)
+        connection.sendall(answer_of("413 Content Too Large", body=b'{"detail": "too much"}'))
+        read_to_end(connection)
+
+    with tls_server(authority, respond) as (address, trusting), pytest.raises(ProblemAnswer) as problem:
+        call(address, 1, [bytes(20 * MESSAGE)], verify=trusting)
+    assert (problem.value.status, problem.value.detail) == (413, "too much")
 
 
 # Trying again
