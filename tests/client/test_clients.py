@@ -22,6 +22,7 @@ import httpx
 import numpy as np
 import pytest
 import trustme
+import uvloop
 
 from inference_gateway.client import (
     AsyncInferenceClient,
@@ -55,6 +56,7 @@ from tests.client.servers import (
     url,
 )
 from tests.harness.log import LogCapture
+from tests.harness.raw import Address
 from tests.harness.server import left_in
 from tests.harness.wire import digest
 
@@ -393,6 +395,33 @@ def test_an_early_answer_with_a_hard_close(call: Call) -> None:
             with pytest.raises(Overloaded) as overload:
                 call(address, 1, [bytes(20 * MESSAGE)])
             assert (overload.value.retry_after, overload.value.detail) == (9, "later")
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_interim_answers_while_sending(loop: str) -> None:
+    """They end nothing; on whatever loop, and the answer does."""
+    bodies: list[int] = []
+
+    def respond(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        bodies.append(len(read_request(connection)))
+        connection.sendall(answer_of("200 OK", RELATED, body=with_input(bytes(20 * MESSAGE))))
+
+    def refuse(connection: socket.socket) -> None:
+        read_head(connection)
+        connection.sendall(answer_of("413 Content Too Large"))
+
+    async def ask(address: Address) -> None:
+        async with AsyncInferenceClient(url(address), trust_env=False, timeout=LIMIT) as client:
+            (await client.infer(1, [bytes(20 * MESSAGE)])).close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if loop == "uvloop" else None) as runner:
+        with listening(respond) as address:
+            runner.run(ask(address))
+        assert bodies[0] > 20 * MESSAGE
+        with listening(refuse) as address, pytest.raises(ProblemAnswer) as problem:
+            runner.run(ask(address))
+        assert problem.value.status == 413
 
 
 def test_a_refusal_that_is_cut(call: Call) -> None:

@@ -1,5 +1,8 @@
 """What the clients share: httpx's errors become the client's own, and an early answer ends the sending."""
 
+import select
+import socket
+import struct
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,7 +20,7 @@ from inference_gateway.errors import (
     Overloaded,
     ProblemAnswer,
 )
-from tests.client.servers import TRUE
+from tests.client.servers import LIMIT, TRUE
 
 TYPE = {"content-type": "multipart/related; boundary=T"}
 
@@ -131,37 +134,74 @@ def test_options_of_the_caller_and_of_the_request() -> None:
     assert one.options({}, print)["headers"] == one.upload.headers
 
 
-class Connection:
-    """What httpcore hands out, as far as it is asked."""
-
-    def __init__(self, readable: bool) -> None:
-        self.readable = readable
-
-    def get_extra_info(self, name: str) -> bool:
-        assert name == "is_readable"
-        return self.readable
+Peer = tuple[socket.socket, Mapping[str, Any]]
 
 
-def note(one: Exchange, *events: str, readable: bool = True) -> None:
-    info: Mapping[str, Any] = {"return_value": Connection(readable)}
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    """The server's end of a connection, and what httpcore tells of the client's end."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host, port = listener.getsockname()
+        stream = httpcore.SyncBackend().connect_tcp(host, port, timeout=LIMIT)
+        server, _ = listener.accept()
+        with server:
+            yield server, {"return_value": stream}
+        stream.close()
+
+
+def note(one: Exchange, info: Mapping[str, Any], *events: str) -> None:
     for event in events:
         one.connected(event, info)
 
 
+def wait_for_bytes(info: Mapping[str, Any]) -> None:
+    assert select.select([info["return_value"].get_extra_info("socket")], [], [], LIMIT)[0]
+
+
 @pytest.mark.parametrize("how", ["connect_tcp", "connect_unix_socket"])
-def test_an_answer_while_sending_ends_it(how: str) -> None:
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 413 Content Too Large\r\n", b"H", b""])
+def test_an_answer_while_sending_ends_it(how: str, answer: bytes, peer: Peer) -> None:
+    """So does the end of the connection."""
+    server, info = peer
     one = exchange()
     one.check_unanswered()
-    note(one, f"connection.{how}.started", f"connection.{how}.complete", readable=False)
+    note(one, info, f"connection.{how}.started", f"connection.{how}.complete")
     one.check_unanswered()
-    note(one, f"connection.{how}.complete", "http11.send_request_headers.started")
+    server.sendall(answer)
+    server.shutdown(socket.SHUT_WR)
+    wait_for_bytes(info)
+    for _ in range(2):
+        with pytest.raises(httpcore.WriteError):
+            one.check_unanswered()
+    assert info["return_value"].read(100, LIMIT) == answer  # it is still there to be read
+
+
+def test_a_connection_that_is_reset_ends_it(peer: Peer) -> None:
+    server, info = peer
+    one = exchange()
+    note(one, info, "connection.connect_tcp.complete")
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    server.close()
+    wait_for_bytes(info)
     with pytest.raises(httpcore.WriteError):
         one.check_unanswered()
 
 
-@pytest.mark.parametrize("event", ["connection.start_tls.complete", "http2.send_connection_init.started"])
-def test_bytes_that_may_be_no_answer(event: str) -> None:
-    """Session tickets, or frames of HTTP/2."""
+def test_an_interim_answer_does_not_end_it(peer: Peer) -> None:
+    server, info = peer
     one = exchange()
-    note(one, "connection.connect_tcp.complete", event)
+    note(one, info, "connection.connect_tcp.complete")
+    server.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+    wait_for_bytes(info)
+    one.check_unanswered()
+
+
+@pytest.mark.parametrize("event", ["connection.start_tls.complete", "http2.send_connection_init.started"])
+def test_bytes_that_may_be_no_answer(event: str, peer: Peer) -> None:
+    """Session tickets, or frames of HTTP/2."""
+    server, info = peer
+    one = exchange()
+    note(one, info, "connection.connect_tcp.complete", event)
+    server.sendall(b"HTTP/1.1 413 Content Too Large\r\n")
+    wait_for_bytes(info)
     one.check_unanswered()

@@ -1,7 +1,9 @@
 """The request: as the contract spells it, of the length that was said, the same each time."""
 
+import io
 import json
 import re
+import threading
 from email import message_from_bytes
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from inference_gateway.multipart import Decoder, Headers, PartBegin, PartData
 from tests.harness.wire import digest
 
 MESSAGE = 1 << 20
+LIMIT = 30.0
 
 
 def parts_of(body: bytes, content_type: str) -> list[tuple[str, str, bytes]]:
@@ -128,6 +131,35 @@ def test_closing_closes_the_file_that_is_read(tmp_path: Path) -> None:
     upload.close()
     with pytest.raises(StopIteration):
         next(blocks)
+
+
+class SlowFile(io.BytesIO):
+    """Reading waits until it may go on."""
+
+    def __init__(self) -> None:
+        super().__init__(bytes(MESSAGE))
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size:
+            self.begun.set()
+            assert self.go.wait(LIMIT)
+        return super().read(size)
+
+
+def test_closing_while_a_thread_reads() -> None:
+    """A call that is cancelled does not wait for its thread, and the thread ends in peace."""
+    file = SlowFile()
+    upload = Upload(1, [file])
+    blocks: list[bytes] = []
+    thread = threading.Thread(target=lambda: blocks.extend(upload.blocks()))
+    thread.start()
+    assert file.begun.wait(LIMIT)
+    upload.close()
+    assert thread.is_alive()
+    file.go.set()
+    thread.join(LIMIT)
+    assert sum(map(len, blocks)) == upload.total
 
 
 def test_progress_counts_inputs() -> None:

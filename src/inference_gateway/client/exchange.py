@@ -7,6 +7,9 @@ httpx's.
 
 from __future__ import annotations
 
+import os
+import re
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +22,8 @@ from inference_gateway.client.answer import Answer, Refusal
 from inference_gateway.client.result import InferenceResult
 from inference_gateway.client.upload import OnProgress, Upload
 from inference_gateway.errors import BrokenAnswer, ClientError, CutAnswer, GatewayUnreachable
+
+_INTERIM = re.compile(rb"HTTP/1\.. 1")  # 100 Continue and the like: the answer is still to come
 
 # Nothing of the request has gone out.
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -63,7 +68,7 @@ class Exchange:
 
         Raises `httpcore.WriteError`: after it httpcore reads the answer, as when the gateway has closed.
         """
-        if self._connection is not None and self._connection.get_extra_info("is_readable"):
+        if self._connection is not None and _has_answer(self._connection):
             raise httpcore.WriteError("there is an answer already")
 
     def restart(self) -> None:
@@ -140,3 +145,16 @@ class Exchange:
                 "give a longer timeout, if its model needs it"
             )
         return GatewayUnreachable(f"the connection was lost before an answer came ({type(error).__name__})")
+
+
+def _has_answer(connection: Any) -> bool:
+    """Whether a final answer, or the end, is there to be read on a connection of httpcore. Takes nothing."""
+    if not connection.get_extra_info("is_readable"):
+        return False
+    own = connection.get_extra_info("socket")
+    with socket.socket(fileno=os.dup(own.fileno())) as same:
+        same.settimeout(own.gettimeout())  # blocking or not is a property that both share
+        try:
+            return not _INTERIM.match(same.recv(10, socket.MSG_PEEK))
+        except OSError:
+            return True

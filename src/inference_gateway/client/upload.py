@@ -12,6 +12,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,7 +123,9 @@ class Upload:
     def close(self) -> None:
         """Closes the file that is being read, and frees what was copied."""
         if self._reading is not None:
-            self._reading.close()
+            # A thread may still be at a block, after a call was cancelled: then it drops the file itself.
+            with suppress(ValueError):
+                self._reading.close()
         self._spool.close()
 
 
