@@ -82,8 +82,16 @@ def server(respond: Callable[[socket.socket, bytes], object]) -> Iterator[Addres
 
 
 @contextmanager
+def refusing() -> Iterator[socket.socket]:
+    """A socket with a port of its own, at which connections are refused until it listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound
+
+
+@contextmanager
 def listening(
-    serve: Callable[[socket.socket], object], address: Address = ("127.0.0.1", 0)
+    serve: Callable[[socket.socket], object], bound: socket.socket | None = None
 ) -> Iterator[Address]:
     """Lets `serve` have each connection, one after the other; then it closes."""
 
@@ -97,7 +105,9 @@ def listening(
             with connection, suppress(OSError):
                 serve(connection)
 
-    with socket.create_server(address) as listener:
+    if bound is not None:
+        bound.listen()
+    with bound or socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=run)
         thread.start()
         try:

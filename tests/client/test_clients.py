@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,14 @@ from tests.client.servers import (
     TRUE,
     Call,
     answer_of,
+    by_client,
     canned,
     forward,
     listening,
     read_head,
     read_request,
     read_to_end,
+    refusing,
     server,
     url,
 )
@@ -315,10 +317,8 @@ def with_input(data: bytes) -> bytes:
 
 
 def test_nobody_there(call: Call) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        address = closed.getsockname()
-    with pytest.raises(GatewayUnreachable, match="is it running") as error:
-        call(address)
+    with refusing() as bound, pytest.raises(GatewayUnreachable, match="is it running") as error:
+        call(bound.getsockname())
     assert not error.value.sent
 
 
@@ -327,7 +327,7 @@ def test_an_answer_that_does_not_come(call: Call) -> None:
         socket.create_server(("127.0.0.1", 0)) as silent,
         pytest.raises(GatewayUnreachable, match="longer timeout") as error,
     ):
-        call(silent.getsockname(), 1, [b"x"], timeout=0.2)
+        call(silent.getsockname(), 1, [b"x"], timeout=httpx.Timeout(LIMIT, read=0.2))
     assert error.value.sent
 
 
@@ -382,8 +382,11 @@ def test_a_problem_while_still_sending(call: Call, start: Start, tmp_path: Path)
         assert result.elements[1].read() == b"x"
 
 
-def test_an_early_answer_with_a_hard_close(call: Call) -> None:
-    """What has not been read makes the kernel reset the connection: the answer is seen all the same."""
+def test_an_early_answer_with_a_hard_close() -> None:
+    """What has not been read makes the kernel reset the connection: the answer is seen all the same.
+
+    On an event loop only while nothing waits to be written: there is no promise.
+    """
 
     def respond(connection: socket.socket) -> None:
         read_head(connection)
@@ -393,7 +396,7 @@ def test_an_early_answer_with_a_hard_close(call: Call) -> None:
     with listening(respond) as address:
         for _ in range(5):
             with pytest.raises(Overloaded) as overload:
-                call(address, 1, [bytes(20 * MESSAGE)])
+                by_client(address, 1, [bytes(20 * MESSAGE)])
             assert (overload.value.retry_after, overload.value.detail) == (9, "later")
 
 
@@ -540,31 +543,24 @@ def test_overload_is_tried_again(call: Call, tmp_path: Path) -> None:
 
 
 def test_a_gateway_that_is_about_to_start(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused at first: it listens from the second attempt on."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        address = closed.getsockname()
-    answered: list[bytes] = []
-    opened: list[Any] = []
-
-    def respond(connection: socket.socket) -> None:
-        answered.append(read_request(connection))
-        connection.sendall(answer_of("200 OK", RELATED, body=TRUE))
-
+    """Refused at first; it listens from the second attempt on."""
+    refused: list[BaseException] = []
     allows = RetryPolicy.allows
 
-    def open_then_ask(policy: RetryPolicy, error: BaseException) -> bool:
-        assert isinstance(error, GatewayUnreachable)
-        opened.append(listening(respond, address))
-        opened[-1].__enter__()
-        return allows(policy, error)
+    def respond(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(answer_of("200 OK", RELATED, body=TRUE))
 
-    monkeypatch.setattr(RetryPolicy, "allows", open_then_ask)
-    try:
-        call(address, retry=AGAIN).close()
-    finally:
-        for each in opened:
-            each.__exit__(None, None, None)
-    assert len(answered) == len(opened) == 1
+    with refusing() as bound, ExitStack() as stack:
+
+        def listen_then_ask(policy: RetryPolicy, error: BaseException) -> bool:
+            refused.append(error)
+            stack.enter_context(listening(respond, bound))
+            return allows(policy, error)
+
+        monkeypatch.setattr(RetryPolicy, "allows", listen_then_ask)
+        call(bound.getsockname(), retry=AGAIN).close()
+    assert [type(error) for error in refused] == [GatewayUnreachable]
 
 
 @pytest.mark.parametrize(
@@ -648,16 +644,17 @@ async def test_cancelling_closes_the_connection_while_sending(tmp_path: Path) ->
 async def test_cancelling_closes_the_connection_while_receiving() -> None:
     begun = asyncio.Event()
     rest: list[int] = []
+    body = canned(b'{"parts": [{"binary_type": "heatmap"}]}', ("application/binary", bytes(MESSAGE)))
 
     def respond(connection: socket.socket, sent: bytes) -> None:
-        connection.sendall(answer_of("200 OK", RELATED, body=TRUE)[:-1])
+        connection.sendall(answer_of("200 OK", RELATED, body=body)[:-1])
         rest.append(read_to_end(connection))
 
     with server(respond) as address:
         async with AsyncInferenceClient(url(address), trust_env=False, timeout=LIMIT) as client:
 
             def note(progress: Progress) -> None:
-                if progress.sent == progress.total:
+                if progress.received:
                     begun.set()
 
             task = asyncio.create_task(client.infer(1, on_progress=note))
