@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 import trustme
 import uvloop
+from blockbuster import BlockingError
 
 from inference_gateway.client import (
     AsyncInferenceClient,
@@ -32,6 +33,7 @@ from inference_gateway.client import (
     Progress,
     RetryPolicy,
 )
+from inference_gateway.client.upload import Upload
 from inference_gateway.errors import (
     BrokenAnswer,
     CutAnswer,
@@ -195,6 +197,25 @@ def test_inputs_are_checked_before_anything_is_sent(call: Call, tmp_path: Path) 
         call(nobody, 1, [7])
     with pytest.raises(TypeError):
         call(nobody, {1, 2})
+
+
+class Shrinking(io.BytesIO):
+    """A file that is shorter when it is read than it was when it was measured."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(size)[: MESSAGE // 2]
+
+
+def test_a_file_that_becomes_shorter_ends_the_call(call: Call, start: Start) -> None:
+    """The gateway sees a request that is cut: the model is not called."""
+    calls: list[Any] = []
+    running = start(lambda *arguments: calls.append(arguments))
+    with pytest.raises(ValueError, match="input 0 has changed its size"):
+        call(running.address, 1, [Shrinking(bytes(3 * MESSAGE)), b"more"])
+    running.watched.wait_idle()
+    assert calls == []
+    call(running.address).close()
+    assert len(calls) == 1
 
 
 PEAK = """
@@ -666,22 +687,15 @@ async def test_cancelling_closes_the_connection_while_receiving() -> None:
     assert rest == [0]
 
 
-async def test_the_loop_goes_on_while_it_waits(start: Start) -> None:
-    """While the model runs, and while files are read."""
-    begun, go = threading.Event(), threading.Event()
-
-    def held(json_input: Any, inputs: Sequence[Any], input_hash: str) -> int:
-        begun.set()
-        assert go.wait(LIMIT)
-        return 1
-
-    running = start(held)
+async def test_the_event_loop_is_never_blocked(start: Start, tmp_path: Path) -> None:
+    """Whatever blocks on it raises, in all tests; here is what would, and that the client does not do it."""
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(BlockingError):
+        list(Upload(1, [tmp_path]).blocks())
+    running = start()
     async with AsyncInferenceClient(url(running.address), trust_env=False, timeout=LIMIT) as client:
-        first = asyncio.create_task(client.infer(1, [bytes(3 * MESSAGE)]))
-        assert await asyncio.to_thread(begun.wait, LIMIT)
-        go.set()
-        with await first as result:
-            assert result.json == 1
+        with await client.infer(1, [tmp_path]) as result:
+            assert result.input_hash == digest(b"1", b"x")
 
 
 # Servers that answer what they like

@@ -104,7 +104,7 @@ def test_any_status_but_200_is_a_problem(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("length", "total"), [("12", 12), ("", None), ("-1", None), ("1.5", None), ("a", None)]
+    ("length", "total"), [("12", 12), ("", None), ("-1", None), ("1.5", None), ("9" * 5000, None)]
 )
 def test_progress_of_the_answer(length: str, total: int | None) -> None:
     seen: list[Progress] = []

@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,12 @@ def test_a_dicom_object() -> None:
         np.testing.assert_array_equal(one.dataset().pixel_array, [[0, 1, 2], [3, 4, 5]])
     with pytest.raises(InvalidDicomError):
         element({}, b"no DICOM").dataset()
+
+
+def test_a_dicom_object_without_pydicom(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'inference-gateway\[dicom\]'"):
+        element({}, b"").dataset()
 
 
 def test_saving(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ class Answer:
         if self._at_hashes:
             raise BrokenAnswer("the answer goes on behind its hashes")
         self._begun = event
-        self._at_hashes = 'name="hashes"' in event.headers.get("content-disposition", "")
+        self._at_hashes = '; name="hashes"' in event.headers.get("content-disposition", "")
 
     def _end(self, body_end: int) -> None:
         assert self._begun is not None

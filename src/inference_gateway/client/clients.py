@@ -21,7 +21,7 @@ _DEFAULTS: dict[str, Any] = {
     # A model may take the gateway's ten minutes, after one in the queue.
     "timeout": httpx.Timeout(30, read=690),
     # A connection for each call: none dies of a connection that the gateway is just closing.
-    "limits": httpx.Limits(max_connections=100, max_keepalive_connections=0),
+    "limits": httpx.Limits(max_keepalive_connections=0),
 }
 
 

@@ -1,8 +1,8 @@
 """One request and its answer, whoever drives them: the part of a call that the two clients share.
 
-The driver sends what `Upload.blocks` gives and asks `answered` before each block; then it calls `begin`,
-`receive` for each chunk, and `finish`. `errors` goes around all of it and makes the client's own errors of
-httpx's.
+The driver sends what `Upload.blocks` gives and calls `check_unanswered` before each block; then it calls
+`begin`, `receive` for each chunk, and `finish`. `errors` goes around all of it and makes the client's own
+errors of httpx's.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from inference_gateway.client.upload import OnProgress, Upload
 from inference_gateway.errors import BrokenAnswer, ClientError, CutAnswer, GatewayUnreachable
 
 _INTERIM = re.compile(rb"HTTP/1\.. 1")  # 100 Continue and the like: the answer is still to come
+
+_LENGTH = re.compile(r"[0-9]{1,20}")
 
 # Nothing of the request has gone out.
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -86,7 +88,7 @@ class Exchange:
         """The head of the answer. Raises `BrokenAnswer`."""
         self._answered = time.perf_counter()
         length = headers.get("content-length", "")
-        self._answer_total = int(length) if length.isdecimal() else None
+        self._answer_total = int(length) if _LENGTH.fullmatch(length) else None
         if status == httpx.codes.OK:
             self._incoming = Answer(headers.get("content-type", ""))
         else:

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from typing_extensions import Buffer
 
-Data: TypeAlias = "str | os.PathLike[str] | Buffer | NDArray[Any] | IO[bytes] | Dataset"
-Input: TypeAlias = "Data | tuple[str, str | None, Data]"
+    Data: TypeAlias = str | os.PathLike[str] | Buffer | NDArray[Any] | IO[bytes] | Dataset
+    Input: TypeAlias = Data | tuple[str, str | None, Data]
+else:
+    Input = Any  # pydicom is loaded only by who uses it
 
 _BINARY = "application/octet-stream"
 _DICOM = "application/dicom"

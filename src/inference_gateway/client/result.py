@@ -72,8 +72,12 @@ class ResultElement:
 
     def dataset(self) -> FileDataset:
         """The DICOM object that it is (needs the extra `dicom`). Raises pydicom's `InvalidDicomError`."""
-        from pydicom import dcmread
-
+        try:
+            from pydicom import dcmread
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                "reading a DICOM object needs pydicom: pip install 'inference-gateway[dicom]'"
+            ) from error
         self._body.seek(0)
         return dcmread(self._body)
 

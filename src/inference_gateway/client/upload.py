@@ -68,7 +68,7 @@ class Upload:
         self.headers = {
             "Content-Type": f"multipart/related; boundary={boundary}",
             "Content-Length": str(self.total),
-            "Accept-Encoding": "identity",  # masks compress well, but the gateway is near
+            "Accept-Encoding": "identity",  # what is hashed is what goes over the wire
         }
         self._reading: Generator[bytes, None, None] | None = None
         self._start()
