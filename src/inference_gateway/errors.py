@@ -175,17 +175,26 @@ class ClientError(GatewayError):
 
 
 class GatewayUnreachable(ClientError):
-    """No answer came: the connection was refused, lost, or took too long."""
+    """No answer came: the connection was refused, lost, or took too long.
+
+    `sent`: whether any of the request may have gone out. Where not, the model has not run.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 class ProblemAnswer(ClientError):
     """The gateway answered with another status than 200.
 
-    `status` is the HTTP status, `detail` the gateway's sentence, `request_id` what its log knows it by.
+    `status` is the HTTP status, `title` its name, `detail` the gateway's sentence, `request_id` what its log
+    knows it by.
     """
 
-    def __init__(self, status: int, detail: str, request_id: str | None = None) -> None:
+    def __init__(self, status: int, detail: str, request_id: str | None = None, *, title: str = "") -> None:
         self.status = status
+        self.title = title
         self.detail = detail
         self.request_id = request_id
         super().__init__(f"{status}: {detail}")
@@ -195,9 +204,15 @@ class Overloaded(ProblemAnswer):
     """The gateway answered 503. `retry_after` is in seconds, None where it did not say."""
 
     def __init__(
-        self, status: int, detail: str, request_id: str | None = None, *, retry_after: float | None = None
+        self,
+        status: int,
+        detail: str,
+        request_id: str | None = None,
+        *,
+        title: str = "",
+        retry_after: float | None = None,
     ) -> None:
-        super().__init__(status, detail, request_id)
+        super().__init__(status, detail, request_id, title=title)
         self.retry_after = retry_after
 
 

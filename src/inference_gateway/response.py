@@ -225,7 +225,7 @@ def _numpy_value(value: Any) -> Any:
 def _element(index: int, value: Any, spool_dir: Path) -> Element:
     """The element for what a model returned; raises `InvalidModelOutput` for what is none."""
     try:
-        element = _known_element(value, spool_dir)
+        element = element_of(value, spool_dir)
     except (OSError, ValueError) as error:
         raise InvalidModelOutput(f"element {index} cannot be read ({type(error).__name__})") from error
     if element is None:
@@ -236,7 +236,7 @@ def _element(index: int, value: Any, spool_dir: Path) -> Element:
     return element
 
 
-def _known_element(value: Any, spool_dir: Path) -> Element | None:
+def element_of(value: Any, spool_dir: Path) -> Element | None:
     if isinstance(value, np.ndarray | np.generic):
         return _array_element(np.asarray(value))
     pydicom = sys.modules.get("pydicom")

@@ -15,7 +15,7 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from inference_gateway.client import InferenceClient
+from inference_gateway.client import InferenceClient, Progress
 from inference_gateway.demo.drawings import Json
 from inference_gateway.demo.gateway_process import DemoError, free_port, running_gateway, serve_command
 from inference_gateway.demo.pictures import MASK_TYPES, Element, write_answer
@@ -96,8 +96,8 @@ def _converse(
             gateway = running_gateway(serve_command(model, port), port, folder / "gateway.log", limits.start)
             stack.enter_context(gateway)
         # A proxy that the environment names is not for this machine.
-        options = {"timeout": limits.answer, "trust_env": False}
-        client = stack.enter_context(InferenceClient(f"http://127.0.0.1:{port}", **options))
+        client = InferenceClient(f"http://127.0.0.1:{port}", timeout=limits.answer, trust_env=False)
+        stack.enter_context(client)
         with tqdm(desc="upload", unit="B", unit_scale=True) as bar:
             result = stack.enter_context(client.infer({}, files, on_progress=partial(_show, bar)))
         phases.seconds.update(result.timings)
@@ -108,9 +108,9 @@ def _converse(
         click.echo(f"  {len(pictures)} pictures and a contact sheet")
 
 
-def _show(bar: Any, sent_bytes: int, total_bytes: int) -> None:
-    bar.total = total_bytes
-    bar.update(sent_bytes - bar.n)
+def _show(bar: Any, progress: Progress) -> None:
+    bar.total = progress.total
+    bar.update(progress.sent - bar.n)
 
 
 def _clear(folder: Path) -> None:

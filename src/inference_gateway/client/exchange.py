@@ -1,0 +1,162 @@
+"""One request and its answer, whoever drives them: the part of a call that the two clients share.
+
+The driver sends what `Upload.blocks` gives and calls `check_unanswered` before each block; then it calls
+`begin`, `receive` for each chunk, and `finish`. `errors` goes around all of it and makes the client's own
+errors of httpx's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpcore
+import httpx
+
+from inference_gateway.client.answer import Answer, Refusal
+from inference_gateway.client.result import InferenceResult
+from inference_gateway.client.upload import OnProgress, Upload
+from inference_gateway.errors import BrokenAnswer, ClientError, CutAnswer, GatewayUnreachable
+
+_INTERIM = re.compile(rb"HTTP/1\.. 1")  # 100 Continue and the like: the answer is still to come
+
+_LENGTH = re.compile(r"[0-9]{1,20}")
+
+# Nothing of the request has gone out.
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+
+
+class Exchange:
+    """One attempt at a call."""
+
+    def __init__(self, upload: Upload, on_progress: OnProgress | None) -> None:
+        self.upload = upload
+        self._on_progress = on_progress
+        self._sent = self._received = 0
+        self._answer_total: int | None = None
+        self._connection: Any = None
+        self._incoming: Answer | Refusal | None = None
+        self._answered = 0.0
+
+    def options(self, given: Mapping[str, Any], trace: Callable[..., object]) -> dict[str, Any]:
+        """For httpx's `stream`: what the caller has given, and what the request needs.
+
+        `trace`: calls `connected`.
+        """
+        headers = httpx.Headers(given.get("headers"))
+        headers.update(self.upload.headers)
+        extensions = {**given.get("extensions", {}), "trace": trace}
+        return {**given, "headers": headers, "extensions": extensions}
+
+    # Sending
+
+    def connected(self, event: str, info: Mapping[str, Any]) -> None:
+        """httpcore tells what it does (its `trace` extension): notes the connection that is in use.
+
+        Only that of HTTP/1.1 without TLS: the others read bytes that are no answer.
+        """
+        if event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete")):
+            self._connection = info["return_value"]
+        elif event.startswith("http2.") or event.endswith(".start_tls.complete"):
+            self._connection = None
+
+    def check_unanswered(self) -> None:
+        """Ends the sending where the gateway has answered already: it refuses, and will not read the rest.
+
+        Raises `httpcore.WriteError`: after it httpcore reads the answer, as when the gateway has closed.
+        """
+        if self._connection is not None and _has_answer(self._connection):
+            raise httpcore.WriteError("there is an answer already")
+
+    def restart(self) -> None:
+        """The body is to be sent from its start: for the first time, or again for authentication."""
+        self._sent = 0
+
+    def sent(self, size: int) -> None:
+        """So many bytes have gone out."""
+        self._sent += size
+        self.report()
+
+    # Receiving
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """The head of the answer. Raises `BrokenAnswer`."""
+        self._answered = time.perf_counter()
+        length = headers.get("content-length", "")
+        self._answer_total = int(length) if _LENGTH.fullmatch(length) else None
+        if status == httpx.codes.OK:
+            self._incoming = Answer(headers.get("content-type", ""))
+        else:
+            self._incoming = Refusal(status, headers)
+
+    def receive(self, chunk: bytes) -> None:
+        """The next bytes of the answer. Blocks. Raises `ClientError`, or `OSError` of the disk."""
+        assert self._incoming is not None
+        self._received += len(chunk)
+        self._incoming.feed(chunk)
+
+    def finish(self) -> InferenceResult:
+        """The end of the answer: the result. Blocks. Raises `ClientError`."""
+        if isinstance(self._incoming, Refusal):
+            raise self._incoming.problem()
+        assert self._incoming is not None
+        timings = {
+            "upload": self.upload.ended - self.upload.began,
+            "model": self._answered - self.upload.ended,
+            "download": time.perf_counter() - self._answered,
+        }
+        return self._incoming.finish(self.upload.input_hash, timings)
+
+    def report(self) -> None:
+        """Calls `on_progress`."""
+        if self._on_progress is not None:
+            self._on_progress(self.upload.progress(self._sent, self._received, self._answer_total))
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Makes `ClientError` of httpx's errors, and frees what has come where the block fails."""
+        try:
+            yield
+        except BaseException as error:
+            if isinstance(self._incoming, Answer):
+                self._incoming.close()
+            if isinstance(error, httpx.RequestError):
+                raise self._client_error(error) from error
+            raise
+
+    def _client_error(self, error: httpx.RequestError) -> ClientError:
+        if isinstance(self._incoming, Refusal):  # its status says enough
+            return self._incoming.problem()
+        if isinstance(error, httpx.DecodingError):
+            return BrokenAnswer("the answer's Content-Encoding cannot be undone")
+        if self._incoming is not None:
+            return CutAnswer("the connection ended before the answer did")
+        if isinstance(error, _NOT_SENT):
+            reason = str(error) or type(error).__name__
+            return GatewayUnreachable(
+                f"cannot connect to the gateway ({reason}): is the URL right, and is it running?", sent=False
+            )
+        if isinstance(error, httpx.TimeoutException):
+            return GatewayUnreachable(
+                f"the gateway was silent for too long ({type(error).__name__}): "
+                "give a longer timeout, if its model needs it"
+            )
+        return GatewayUnreachable(f"the connection was lost before an answer came ({type(error).__name__})")
+
+
+def _has_answer(connection: Any) -> bool:
+    """Whether a final answer, or the end, is there to be read on a connection of httpcore. Takes nothing."""
+    if not connection.get_extra_info("is_readable"):
+        return False
+    own = connection.get_extra_info("socket")
+    with socket.socket(fileno=os.dup(own.fileno())) as same:
+        same.settimeout(own.gettimeout())  # blocking or not is a property that both share
+        try:
+            return not _INTERIM.match(same.recv(10, socket.MSG_PEEK))
+        except OSError:
+            return True
