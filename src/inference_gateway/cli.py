@@ -25,8 +25,33 @@ def main() -> None:
     \b
     inference-gateway serve my_model:model     your callback, on http://127.0.0.1:8000/
     inference-gateway serve demo:segmentation-3d
+    inference-gateway infer study/             send a study, see what the model does to it
     inference-gateway settings                 every limit, its value and its reason
     """
+
+
+class _Later(click.Command):
+    """A command of another module, imported when it is called: it needs an extra."""
+
+    def __init__(self, name: str, module: str, extra: str, short_help: str) -> None:
+        super().__init__(name, short_help=short_help)
+        self._module, self._extra = module, extra
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        try:
+            command: click.Command = getattr(importlib.import_module(self._module), str(self.name))
+        except ModuleNotFoundError as error:
+            raise click.UsageError(
+                f"{self.name} needs {error.name}: pip install 'inference-gateway[{self._extra}]'"
+            ) from None
+        return command.make_context(info_name, args, parent, **extra)
+
+
+main.add_command(
+    _Later("infer", "inference_gateway.infer.command", "infer", "Send a study to a model; see what it finds.")
+)
 
 
 @main.command()
