@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGLSLossless
 
 from inference_gateway import Gateway
 from inference_gateway.demo.gateway_process import free_port
@@ -84,10 +86,24 @@ def test_a_result_takes_the_place_of_the_one_before(study: Path, tmp_path: Path,
     }
     assert (output / "response.json").read_text() != "old"
     assert outcome.sent_files == 4
+    assert outcome.written.pictures == [output / "series-1-plane-002.png"]
     assert list(outcome.seconds) == ["find", "read", "upload", "model", "download", "write"]
     said = str(outcome).splitlines()
     assert said[0] == "1 bounding boxes, 1 pictures"
     assert said[-1] == f"Look at it: {output / 'report.html'}"
+
+
+def test_what_cannot_be_decoded_here_is_sent_all_the_same(tmp_path: Path, serve: Serve) -> None:
+    dataset = plane(0, SOPInstanceUID="1.9.9")
+    dataset.PixelData = encapsulate([bytes(10)])
+    dataset.file_meta.TransferSyntaxUID = JPEGLSLossless
+    path = tmp_path / "study.dcm"
+    path.write_bytes(as_file(dataset).getvalue())
+    outcome = journey(path, tmp_path / "out", gateway({"study_ml_json": {"label": "sick"}}), serve)
+    assert outcome.sent_files == 1
+    assert outcome.written.pictures == []
+    assert outcome.written.notes == ["series-1-plane-001 is not drawn: its pixels cannot be decoded here"]
+    assert not (tmp_path / "out" / "contact-sheet.png").exists()
 
 
 def test_nothing_found_is_said(study: Path, tmp_path: Path, serve: Serve) -> None:

@@ -44,6 +44,13 @@ class Written:
     objects: list[Path]
     notes: list[str]
 
+    def moved_to(self, folder: Path) -> Written:
+        """Return the same with all files in another folder."""
+        pictures, masks, objects = (
+            [folder / path.name for path in paths] for paths in (self.pictures, self.masks, self.objects)
+        )
+        return Written(pictures, masks, objects, self.notes)
+
 
 def write_results(
     study: Study,
