@@ -112,6 +112,10 @@ def test_a_heatmap_is_a_film_of_its_palette() -> None:
     canvas = np.asarray(draw_overlay(np.full((1, 3), 80, np.uint8), heatmaps=[Heatmap(values, palette)]))
     # Half of the palette's alpha: nothing, a tenth, half.
     assert canvas.tolist() == [[[80, 80, 80], [72, 72, 96], [165, 50, 40]]]
+    hot = Heatmap(values, palette, "heat")
+    assert legend([], [hot, Heatmap(values, palette), Heatmap(values * 0, palette, "cold")]) == [
+        ("heat", None)
+    ]
     floats = Heatmap(values / np.float32(255), palette)
     assert np.array_equal(floats.colors(), palette[values])
 

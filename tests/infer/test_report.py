@@ -220,7 +220,8 @@ class TestInBrowser:
             await set_to(page, "plane", 3)
             await page.until("document.body.dataset.shown === 'series-1-plane-004'")
             assert np.array_equal(await canvas(page), grey(3))
-            assert await page.evaluate("document.getElementById('layer').hidden")
+            display = "getComputedStyle(document.getElementById('layer')).display"
+            assert await page.evaluate(display) == "none"
             await set_to(page, "center", 500)
             await set_to(page, "width", 1001)
             hounsfield = PHANTOM.stored[3].astype(float) - 1024
@@ -231,7 +232,7 @@ class TestInBrowser:
             assert np.array_equal(await canvas(page), grey(3))
             await page.evaluate("document.getElementById('next').click()")
             await page.until("document.body.dataset.shown !== 'series-1-plane-004'")
-            assert not await page.evaluate("document.getElementById('layer').hidden")
+            assert await page.evaluate(display) == "block"
             await set_to(page, "opacity", 0.75)
             assert await page.evaluate("getComputedStyle(document.getElementById('layer')).opacity") == "0.75"
             assert await text_of(page, "legend") == "lesion"

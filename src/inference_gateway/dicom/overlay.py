@@ -95,6 +95,11 @@ class Heatmap:
         colors: Byte = self.palette[values]
         return colors
 
+    @property
+    def empty(self) -> bool:
+        """Whether all of it is transparent."""
+        return not self.colors()[..., 3].any()
+
 
 @dataclass(frozen=True)
 class Box:
@@ -122,13 +127,14 @@ def color_of(at: int) -> Color:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def legend(masks: Sequence[Mask]) -> list[tuple[str, Color]]:
-    """Return name and colour of each region of masks over one image that has a name."""
-    named = [
+def legend(masks: Sequence[Mask], heatmaps: Sequence[Heatmap] = ()) -> list[tuple[str, Color | None]]:
+    """Return name and colour of what is over one image and has a name; a heatmap has no one colour."""
+    named: list[tuple[str, Color | None]] = [
         (mask.name_of(number), color_of(at + number - 1))
         for at, mask in enumerate(masks)
         for number, _ in mask.regions()
     ]
+    named += [(heatmap.label, None) for heatmap in heatmaps if not heatmap.empty]
     return [(name, color) for name, color in named if name]
 
 
@@ -163,8 +169,8 @@ def draw_overlay(
         _draw_box(draw, box, color_of(at), zoom)
     for at, line in enumerate(lines):
         _draw_line(draw, line, color_of(at), zoom)
-    captions = [*((label, _TEXT) for label in labels), *legend(masks)]
-    captions += [(heatmap.label, _TEXT) for heatmap in heatmaps if heatmap.label]
+    captions = [(label, _TEXT) for label in labels]
+    captions += [(name, color or _TEXT) for name, color in legend(masks, heatmaps)]
     _draw_captions(draw, captions[:_MOST_CAPTIONS], picture.size)
     return picture
 

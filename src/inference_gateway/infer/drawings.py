@@ -37,7 +37,7 @@ class Overlay:
     @property
     def empty(self) -> bool:
         drawn = self.boxes or self.lines or self.labels or any(mask.regions() for mask in self.masks)
-        return not drawn and not any(heatmap.colors()[..., 3].any() for heatmap in self.heatmaps)
+        return not drawn and all(heatmap.empty for heatmap in self.heatmaps)
 
 
 @dataclass(eq=False)

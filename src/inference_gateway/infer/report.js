@@ -138,7 +138,9 @@ function goToFinding(step) {
 function open(number) {
   Object.assign(state, { series: number, center: null, width: null });
   const planes = series[number].planes;
-  const found = planes.map((one, index) => (one.found ? index : -1)).filter((index) => index >= 0);
+  const that = (holds) => planes.map((one, index) => (holds(one) ? index : -1)).filter((index) => index >= 0);
+  const drawn = that((one) => one.layer || one.boxes.length || one.lines.length);
+  const found = drawn.length ? drawn : that((one) => one.found);
   go(found.length ? found[found.length >> 1] : planes.length >> 1);
 }
 

@@ -105,8 +105,8 @@ class Report:
         if layer[..., 3].any():
             self._write_image(f"layer-{number}", _strongest(layer, self._shrinking))
             plane["layer"] = True
-        plane["legend"] = [[name, _css(color)] for name, color in legend(overlay.masks)]
-        plane["legend"] += [[heatmap.label, ""] for heatmap in overlay.heatmaps if heatmap.label]
+        names = legend(overlay.masks, overlay.heatmaps)
+        plane["legend"] = [[name, _css(color) if color else ""] for name, color in names]
         plane["labels"] = list(overlay.labels)
         plane["boxes"] = [
             [*box.top_left, *box.bottom_right, box.label, _css(color_of(at))]
