@@ -249,12 +249,14 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_sent(
-    line: str, says: str, study: Path, tmp_path: Path
+    line: str, says: str, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     result = command(*line.format(study=study, empty=tmp_path / "empty").split())
     assert result.exit_code == 2
     assert says in result.output
+    assert not (tmp_path / "output").exists()
 
 
 def test_a_gateway_that_is_not_there(study: Path, tmp_path: Path) -> None:
