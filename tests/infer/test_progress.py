@@ -1,6 +1,5 @@
 """Phases, and what is said of them."""
 
-import threading
 from collections.abc import Iterator
 
 import httpx
@@ -59,7 +58,6 @@ def test_what_ends_badly_has_no_time(capsys: pytest.CaptureFixture[str]) -> None
         interrupted()
     assert phases.seconds == {}
     assert capsys.readouterr().err == ""
-    assert not [thread for thread in threading.enumerate() if "Refresh" in type(thread).__name__]
 
 
 @pytest.mark.parametrize("length", ["6", "", "many"])

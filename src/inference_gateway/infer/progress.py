@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Literal
 
 import httpx
@@ -43,6 +43,7 @@ class Phases:
 
     def __init__(self, *, show: bool) -> None:
         self.seconds: dict[str, float] = {}
+        self._show = show
         self._bars = Progress(
             SpinnerColumn(finished_text="✓"),
             TextColumn("{task.description:<8}", markup=False),
@@ -50,7 +51,6 @@ class Phases:
             _AmountColumn(),
             TimeElapsedColumn(),
             console=Console(stderr=True),
-            disable=not show,
         )
         self._name = ""
         self._task = self._bars.add_task("", visible=False, unit="")
@@ -59,7 +59,7 @@ class Phases:
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Draw while the block runs; what it was at when it ends is ended too."""
-        with self._bars:
+        with self._bars if self._show else nullcontext():
             try:
                 yield
                 self.end()
