@@ -29,6 +29,7 @@ def main() -> None:
     \b
     inference-gateway serve my_model:model     your callback, on http://127.0.0.1:8000/
     inference-gateway serve demo:segmentation-3d
+    inference-gateway infer study/             send a study, see what the model does to it
     inference-gateway check http://host:8000   whether a running gateway keeps the wire contract
     inference-gateway settings                 every limit, its value and its reason
     """
@@ -55,6 +56,9 @@ class _Later(click.Command):
 
 main.add_command(
     _Later("check", "inference_gateway.check.command", "dicom", "Check whether a gateway keeps the contract.")
+)
+main.add_command(
+    _Later("infer", "inference_gateway.infer.command", "infer", "Send a study to a model; see what it finds.")
 )
 
 

@@ -7,7 +7,20 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from inference_gateway.dicom.overlay import COLORS, Box, Mask, contact_sheet, contour, draw_overlay, zoom_to
+from inference_gateway.dicom.overlay import (
+    COLORS,
+    Box,
+    Heatmap,
+    Line,
+    Mask,
+    color_of,
+    contact_sheet,
+    contour,
+    draw_layer,
+    draw_overlay,
+    legend,
+    zoom_to,
+)
 
 GREY = np.full((9, 11), 100, np.uint8)
 
@@ -64,10 +77,76 @@ def test_what_is_not_over_the_threshold_leaves_no_trace_and_no_label(mask: Mask)
 
 def test_labels_have_colours_of_their_own_and_masks_take_turns() -> None:
     values = np.zeros((9, 11), np.uint8)
-    values[0, 0], values[4, 4], values[8, 10] = 1, 2, len(COLORS) + 3
+    values[0, 0], values[4, 4], values[8, 10] = 1, 2, 8
     canvas = drawn([Mask(values, "numeric_label_mask")])
-    assert [tuple(canvas[at]) for at in ((0, 0), (4, 4), (8, 10))] == [COLORS[0], COLORS[1], COLORS[2]]
+    assert [tuple(canvas[at]) for at in ((0, 0), (4, 4), (8, 10))] == [COLORS[0], COLORS[1], COLORS[7]]
     assert np.array_equal(drawn([Mask(rectangle(0)), Mask(rectangle(255))]), expected(COLORS[1]))
+
+
+def test_all_256_labels_have_colours_that_differ() -> None:
+    colors = [color_of(at) for at in range(256)]
+    assert colors[: len(COLORS)] == list(COLORS)
+    assert len(set(colors)) == 256
+
+
+@pytest.mark.parametrize(("threshold", "least"), [(0.0, 1), (0.2, 52), (0.9, 230), (None, 128)])
+def test_the_threshold_says_what_a_probability_covers(threshold: float | None, least: int) -> None:
+    values = np.arange(256, dtype=np.uint8)[None]
+    ((_, covered),) = Mask(values, threshold=threshold).regions()
+    assert np.nonzero(covered[0])[0].tolist() == list(range(least, 256))
+    ((_, of_floats),) = Mask((values / np.float64(255)), threshold=threshold).regions()
+    assert np.array_equal(of_floats, covered)
+
+
+def test_labels_are_named_by_their_map() -> None:
+    mask = Mask(np.array([[0, 1, 3]], np.uint8), "numeric_label_mask", "lung", label_map={1: "left"})
+    assert legend([mask]) == [("left", COLORS[0]), ("lung 3", COLORS[2])]
+    assert legend([Mask(rectangle(255), label="cyst"), Mask(rectangle(255))]) == [("cyst", COLORS[0])]
+
+
+def test_a_heatmap_is_a_film_of_its_palette() -> None:
+    palette = np.zeros((256, 4), np.uint8)
+    palette[200] = (250, 20, 0, 255)
+    palette[100] = (0, 0, 240, 51)
+    values = np.array([[0, 100, 200]], np.uint8)
+    canvas = np.asarray(draw_overlay(np.full((1, 3), 80, np.uint8), heatmaps=[Heatmap(values, palette)]))
+    # Half of the palette's alpha: nothing, a tenth, half.
+    assert canvas.tolist() == [[[80, 80, 80], [72, 72, 96], [165, 50, 40]]]
+    hot = Heatmap(values, palette, "heat")
+    assert legend([], [hot, Heatmap(values, palette), Heatmap(values * 0, palette, "cold")]) == [
+        ("heat", None)
+    ]
+    floats = Heatmap(values / np.float32(255), palette)
+    assert np.array_equal(floats.colors(), palette[values])
+
+
+def test_a_layer_has_only_what_was_found() -> None:
+    palette = np.full((256, 4), 60, np.uint8)
+    palette[0] = 0
+    layer = draw_layer(9, 11, [Mask(rectangle(255))], [Heatmap(rectangle(1)[::-1], palette)])
+    expected = np.zeros((9, 11, 4), np.uint8)
+    expected[rectangle(1)[::-1] > 0] = 60
+    expected[rectangle(1) > 0] = (*COLORS[0], 255)
+    assert np.array_equal(layer, expected)
+
+
+def test_a_line_joins_the_middles_of_its_pixels() -> None:
+    canvas = np.asarray(draw_overlay(GREY, lines=[Line((2, 4), (8, 4))]))
+    line = np.full((9, 11, 3), 100, np.uint8)
+    line[4, 2:9] = COLORS[0]
+    assert np.array_equal(canvas, line)
+    large = np.asarray(draw_overlay(GREY, lines=[Line((2, 4), (8, 4))], zoom=10))
+    rows, columns = np.nonzero((large == COLORS[0]).all(axis=2))
+    assert (rows.min() + rows.max() + 1) / 2 == pytest.approx(45, abs=1)
+    assert (columns.min() + columns.max() + 1) / 2 == pytest.approx(55, abs=1)
+    assert columns.max() - columns.min() == pytest.approx(66, abs=2)
+
+
+def test_a_line_carries_its_label() -> None:
+    image = np.full((100, 200), 100, np.uint8)
+    bare, labelled = (draw_overlay(image, lines=[Line((20, 60), (90, 60), text)]) for text in ("", "12 mm"))
+    columns = np.nonzero((np.asarray(bare) != np.asarray(labelled)).any(axis=2))[1]
+    assert columns.min() >= 90
 
 
 def test_a_contour_is_what_touches_the_outside_or_the_edge_of_the_image() -> None:

@@ -1,7 +1,9 @@
 """From stored pixels to modality values and to what is shown, against values worked out by hand."""
 
 import math
+import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from inference_gateway.dicom import series
 from inference_gateway.dicom.pixels import (
@@ -265,22 +268,44 @@ def test_a_real_palette_image_is_coloured() -> None:
     assert shown.max() > 200
 
 
-def test_frames_of_a_cine_are_read_once_and_in_the_order_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_header_of_a_cine_is_read_once_and_frames_come_in_the_order_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     (stack,) = read_study([real("rtdose.dcm")]).series[0].stacks
     reads: list[series.Instance] = []
-    read = series.Instance.read
+    read = series.Instance.read_header
 
     def counted(instance: series.Instance) -> Dataset:
         reads.append(instance)
         return read(instance)
 
-    monkeypatch.setattr(series.Instance, "read", counted)
+    monkeypatch.setattr(series.Instance, "read_header", counted)
     expected = dcmread(real("rtdose.dcm")).pixel_array
     asked = [stack.frames[at] for at in (4, 0, 9)]
     assert [np.array_equal(one.stored, expected[one.frame.number - 1]) for one in read_frames(asked)] == [
         True
     ] * 3
     assert len(reads) == 1
+
+
+def test_one_frame_of_a_cine_is_in_memory_at_a_time(tmp_path: Path) -> None:
+    frames = np.arange(40, dtype=np.uint8)[:, None, None] * np.ones((256, 256), np.uint8)
+    path = tmp_path / "cine.dcm"
+    path.write_bytes(as_file(image(frames, NumberOfFrames=40, Modality="US")).getvalue())
+    tracemalloc.start()
+    try:
+        (stack,) = read_study([path]).series[0].stacks
+        assert [int(one.stored[0, 0]) for one in read_frames(stack.frames)] == list(range(40))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < frames.nbytes / 2
+
+
+def test_a_deflated_image_gives_the_values_of_the_native_one() -> None:
+    dataset = image(np.arange(12, dtype=np.uint16).reshape(3, 4), Modality="MR")
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    assert pixels(dataset).stored.tolist() == np.arange(12).reshape(3, 4).tolist()
 
 
 def test_damaged_compressed_pixels_are_an_error() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
 from pydicom.uid import UID, JPEGLSLossless
 
 from inference_gateway.dicom.series import Stack, read_study
@@ -218,6 +219,38 @@ def test_an_image_without_decoder_is_left_out(syntax: UID) -> None:
     assert reasons(io.BytesIO(whole)) == [(1, "no decoder for its transfer syntax")]
 
 
+def test_an_image_without_decoder_may_be_kept_for_somebody_else() -> None:
+    dataset = plane(1)
+    dataset.PixelData = encapsulate([bytes(10)])
+    dataset.file_meta.TransferSyntaxUID = JPEGLSLossless
+    assert reasons(as_file(dataset)) == [(1, "no decoder for its transfer syntax")]
+    (instance,) = read_study([as_file(dataset)], without_decoder=True).instances
+    assert instance.sop_instance_uid == dataset.SOPInstanceUID
+
+
+def test_what_is_skipped_says_whether_it_is_a_whole_object() -> None:
+    report = plane(0)
+    del report.PixelData
+    study = read_study([as_file(report), io.BytesIO(b"text"), as_file(plane(1, Rows=99))])
+    assert [skipped.is_object for skipped in study.skipped] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("places", "timepoints"),
+    [([1, 2, 3], 1), ([1, 1, 2, 2, 3, 3], 2), ([1, 1, 2], 1), ([1, 1, 1], 3)],
+)
+def test_frames_at_one_place_are_timepoints(places: list[float], timepoints: int) -> None:
+    sources = [as_file(plane(z, InstanceNumber=number)) for number, z in enumerate(places)]
+    (stack,) = read_study(sources).series[0].stacks
+    assert stack.timepoints == timepoints
+
+
+def test_without_places_there_is_one_timepoint() -> None:
+    sources = [as_file(plane(0, ImagePositionPatient=None)) for _ in range(3)]
+    (stack,) = read_study(sources).series[0].stacks
+    assert stack.timepoints == 1
+
+
 @pytest.mark.parametrize("frames", [2**31 - 1, -1])
 def test_a_frame_count_that_the_pixel_data_cannot_hold_costs_nothing(frames: int) -> None:
     dataset = plane(1)
@@ -255,7 +288,7 @@ def test_real_images_of_many_kinds_are_read(name: str) -> None:
         expected.Columns,
         frames,
     )
-    assert "PixelData" not in instance.header
+    assert "PixelData" not in instance.read_header()
     assert instance.read().PixelData == expected.PixelData
 
 

@@ -14,7 +14,7 @@ import click
 try:
     from inference_gateway.demo.gateway_process import DemoError
     from inference_gateway.demo.models import MODELS
-    from inference_gateway.demo.run import Limits, files_of, run_model
+    from inference_gateway.demo.run import Limits, run_model
     from inference_gateway.demo.sample import write_phantom_series, write_real_images, write_sample_study
 except ModuleNotFoundError as missing:
     sys.exit(f"the demo needs {missing.name}: pip install 'inference-gateway[demo]'")
@@ -55,7 +55,7 @@ def main(
 def _runs(study: Path | None, model: str | None, made: Path) -> dict[str, Callable[[], list[Path]]]:
     """Return the models to run, each with what gathers its study; `made` is for studies that are made."""
     if study is not None:
-        return {model or "segmentation-3d": partial(files_of, study)}
+        return {model or "segmentation-3d": lambda: [study]}
     if model is not None:
         return {model: partial(write_sample_study, made)}
     return {

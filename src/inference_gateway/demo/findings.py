@@ -59,7 +59,7 @@ def find_in_stack(stack: Stack) -> Finding:
     Raises `PixelDataError` where a frame cannot be decoded.
     """
     depth, rows, columns = stack.shape
-    hounsfield = is_hounsfield(stack.frames[0].instance.header)
+    hounsfield = is_hounsfield(stack.frames[0].instance.read_header())
     threshold = None if hounsfield else _otsu(_samples(stack))
     planes = (_candidates(values, threshold) for values in _values(stack))
     return _finding(hounsfield, depth, runs_of(planes, rows, columns))

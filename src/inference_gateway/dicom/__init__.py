@@ -1,5 +1,5 @@
-"""DICOM images on the model's side of the gateway: series, pixels, volumes and overlays.
+"""DICOM images: series, pixels, volumes, overlays and captures.
 
-Needs the extra `dicom`. Nothing is imported here: take what you need from `series`, `pixels`, `volume`
-and `overlay`.
+Needs the extra `dicom`. Nothing is imported here: take what you need from `series`, `pixels`, `volume`,
+`overlay` and `capture`.
 """

@@ -1,15 +1,17 @@
 """What a model found, drawn over the image it looked at. Arrays in, a picture out.
 
-A mask is a translucent colour inside a contour of full colour; a box is a frame with its label; further
-labels stand in the upper left corner. Pixel (x, y) of an image is the square of `zoom` by `zoom` pixels
-whose corner is (x * zoom, y * zoom): contours and text are drawn at the size of the picture.
+A heatmap is a film of colour; a mask is a translucent colour inside a contour of full colour; a box is a
+frame with its label, a line has dots at its ends; further labels stand in the upper left corner. Pixel (x, y)
+of an image is the square of `zoom` by `zoom` pixels whose corner is (x * zoom, y * zoom): contours and text
+are drawn at the size of the picture.
 """
 
 from __future__ import annotations
 
+import colorsys
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -31,22 +33,29 @@ COLORS: tuple[Color, ...] = (
     (190, 190, 190),
 )
 MASK_OPACITY = 0.35
+HEATMAP_OPACITY = 0.5
+_GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 _TEXT: Color = (255, 255, 255)
 _OUTLINE: Color = (0, 0, 0)
+
+# Lines of text on one picture, at most.
+_MOST_CAPTIONS = 24
 
 
 @dataclass(frozen=True, eq=False)
 class Mask:
     """A mask over one image, array of (rows, columns).
 
-    `probability_mask` covers where a value is over half of its range: over 127 for uint8, over 0.5 for
-    floats. `boolean_mask` covers where a value is not 0. `numeric_label_mask` covers as many regions as it
-    has values other than 0, each in its own colour.
+    `probability_mask` covers where a value is over `threshold` (0 to 1), over half where there is none: for
+    uint8 255 stands for 1. `boolean_mask` covers where a value is not 0. `numeric_label_mask` covers as many
+    regions as it has values other than 0, each in its own colour; `label_map` names them.
     """
 
     values: NDArray[Any]
     binary_type: Literal["probability_mask", "boolean_mask", "numeric_label_mask"] = "probability_mask"
     label: str = ""
+    threshold: float | None = None
+    label_map: Mapping[int, str] = field(default_factory=dict)
 
     def regions(self) -> list[tuple[int, NDArray[np.bool_]]]:
         """Return (number of the region, where it is) for each region, numbers from 1."""
@@ -54,9 +63,42 @@ class Mask:
             return [(int(value), self.values == value) for value in np.unique(self.values) if value != 0]
         if self.binary_type == "boolean_mask":
             covered = self.values != 0
-        else:
+        elif self.threshold is None:
             covered = self.values > (127 if self.values.dtype == np.uint8 else 0.5)
+        else:
+            covered = self.values > self.threshold * (255.0 if self.values.dtype == np.uint8 else 1.0)
         return [(1, covered)] if covered.any() else []
+
+    def name_of(self, number: int) -> str:
+        """Return what to call a region, "" where nothing names it."""
+        if self.binary_type != "numeric_label_mask":
+            return self.label
+        return self.label_map.get(number) or (f"{self.label} {number}" if self.label else "")
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmap:
+    """A value for each pixel of one image, array of (rows, columns): uint8, or 0 to 1 of another type.
+
+    `palette`: uint8 of (256, 4), red, green, blue and alpha for each value.
+    """
+
+    values: NDArray[Any]
+    palette: Byte
+    label: str = ""
+
+    def colors(self) -> Byte:
+        """Return the heatmap's own colours, uint8 of (rows, columns, 4)."""
+        values = self.values
+        if values.dtype != np.uint8:
+            values = np.rint(np.clip(np.nan_to_num(values, nan=0.0), 0.0, 1.0) * 255.0).astype(np.uint8)
+        colors: Byte = self.palette[values]
+        return colors
+
+    @property
+    def empty(self) -> bool:
+        """Whether all of it is transparent."""
+        return not self.colors()[..., 3].any()
 
 
 @dataclass(frozen=True)
@@ -68,34 +110,84 @@ class Box:
     label: str = ""
 
 
+@dataclass(frozen=True)
+class Line:
+    """A line from the middle of one pixel of the image to the middle of another, (x, y)."""
+
+    start: tuple[float, float]
+    end: tuple[float, float]
+    label: str = ""
+
+
+def color_of(at: int) -> Color:
+    """Return the colour of the mask, region, box or line with that number from 0; all differ."""
+    if at < len(COLORS):
+        return COLORS[at]
+    red, green, blue = colorsys.hsv_to_rgb(at * _GOLDEN_RATIO % 1.0, (0.9, 0.55)[at % 2], 1.0)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def legend(masks: Sequence[Mask], heatmaps: Sequence[Heatmap] = ()) -> list[tuple[str, Color | None]]:
+    """Return name and colour of what is over one image and has a name; a heatmap has no one colour."""
+    named: list[tuple[str, Color | None]] = [
+        (mask.name_of(number), color_of(at + number - 1))
+        for at, mask in enumerate(masks)
+        for number, _ in mask.regions()
+    ]
+    named += [(heatmap.label, None) for heatmap in heatmaps if not heatmap.empty]
+    return [(name, color) for name, color in named if name]
+
+
 def draw_overlay(
     image: Byte,
     *,
     masks: Sequence[Mask] = (),
+    heatmaps: Sequence[Heatmap] = (),
     boxes: Sequence[Box] = (),
+    lines: Sequence[Line] = (),
     labels: Sequence[str] = (),
     zoom: int = 1,
 ) -> Image.Image:
     """Draw over an image, uint8 of (rows, columns) or (rows, columns, 3), magnified `zoom` times.
 
-    Masks and boxes take the colours in turn. Raises `ValueError` where a mask is not of the image's size.
+    Masks take the colours in turn, and so do boxes and lines. Raises `ValueError` where a mask or a heatmap
+    is not of the image's size.
     """
-    canvas = _magnified(image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2), zoom)
-    captions: list[tuple[str, Color]] = [(label, _TEXT) for label in labels]
+    for shape in [*(mask.values.shape for mask in masks), *(heatmap.values.shape for heatmap in heatmaps)]:
+        if shape != image.shape[:2]:
+            raise ValueError(f"a mask of shape {shape} over an image of shape {image.shape[:2]}")
+    film = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+    for heatmap in heatmaps:
+        film = _covered_by(film, heatmap.colors())
+    canvas = _magnified(film, zoom)
     for at, mask in enumerate(masks):
-        if mask.values.shape != image.shape[:2]:
-            raise ValueError(f"a mask of shape {mask.values.shape} over an image of shape {image.shape[:2]}")
-        regions = mask.regions()
-        for number, covered in regions:
-            _tint(canvas, _magnified(covered, zoom), _color(at + number - 1))
-        if mask.label and regions:
-            captions.append((mask.label, _color(at + regions[0][0] - 1)))
+        for number, covered in mask.regions():
+            _tint(canvas, _magnified(covered, zoom), color_of(at + number - 1))
     picture = Image.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
     for at, box in enumerate(boxes):
-        _draw_box(draw, box, _color(at), zoom)
-    _draw_captions(draw, captions, picture.size)
+        _draw_box(draw, box, color_of(at), zoom)
+    for at, line in enumerate(lines):
+        _draw_line(draw, line, color_of(at), zoom)
+    captions = [(label, _TEXT) for label in labels]
+    captions += [(name, color or _TEXT) for name, color in legend(masks, heatmaps)]
+    _draw_captions(draw, captions[:_MOST_CAPTIONS], picture.size)
     return picture
+
+
+def draw_layer(rows: int, columns: int, masks: Sequence[Mask], heatmaps: Sequence[Heatmap]) -> Byte:
+    """Return masks and heatmaps as a layer by itself, uint8 of (rows, columns, 4): alpha 0 where nothing is.
+
+    Masks are opaque and without contour; heatmaps have the alpha of their palette.
+    """
+    layer = Image.new("RGBA", (columns, rows))
+    for heatmap in heatmaps:
+        layer.alpha_composite(Image.fromarray(heatmap.colors()))
+    canvas: Byte = np.array(layer)
+    for at, mask in enumerate(masks):
+        for number, covered in mask.regions():
+            canvas[covered] = (*color_of(at + number - 1), 255)
+    return canvas
 
 
 def contact_sheet(pictures: Sequence[Image.Image], captions: Sequence[str], tile: int = 192) -> Image.Image:
@@ -135,8 +227,10 @@ def _magnified(pixels: NDArray[Any], zoom: int) -> NDArray[Any]:
     return pixels.repeat(zoom, axis=0).repeat(zoom, axis=1)
 
 
-def _color(at: int) -> Color:
-    return COLORS[at % len(COLORS)]
+def _covered_by(film: Byte, colors: Byte) -> Byte:
+    """Lay colours with alpha over an RGB image at the opacity of heatmaps."""
+    alpha = HEATMAP_OPACITY / 255.0 * colors[..., 3:]
+    return np.rint((1.0 - alpha) * film + alpha * colors[..., :3]).astype(np.uint8)
 
 
 def _tint(canvas: Byte, covered: NDArray[np.bool_], color: Color) -> None:
@@ -155,6 +249,17 @@ def _draw_box(draw: ImageDraw.ImageDraw, box: Box, color: Color, zoom: int) -> N
     if box.label:
         above = max(0.0, corners[1] - 18)
         draw.text((corners[0], above), box.label, font=font, fill=color, stroke_width=1, stroke_fill=_OUTLINE)
+
+
+def _draw_line(draw: ImageDraw.ImageDraw, line: Line, color: Color, zoom: int) -> None:
+    start, end = (((x + 0.5) * zoom - 0.5, (y + 0.5) * zoom - 0.5) for x, y in (line.start, line.end))
+    draw.line((start, end), fill=color, width=2 if zoom > 1 else 1)
+    if zoom > 1:
+        for x, y in (start, end):
+            draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=color)
+    if line.label:
+        place = (end[0] + 5, end[1] - 8)
+        draw.text(place, line.label, font=_font(14), fill=color, stroke_width=1, stroke_fill=_OUTLINE)
 
 
 def _draw_captions(

@@ -7,7 +7,7 @@ MONOCHROME1 (PS3.3 C.7.6.3.1.2) turns only what is displayed: modality values me
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Literal
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
-from pydicom.pixels.utils import pixel_array
+from pydicom.pixels.utils import iter_pixels
 
 from inference_gateway.dicom import attributes
 from inference_gateway.dicom.series import Frame
@@ -50,7 +50,7 @@ class Pixels:
     """The decoded pixels of one frame.
 
     `stored`: (rows, columns) of the stored type, or (rows, columns, 3) of uint8 where `is_color`.
-    `header` is the whole dataset of the image; the representation shows none of it.
+    `header` is the whole dataset of the image without pixel data; the representation shows none of it.
     """
 
     frame: Frame
@@ -65,13 +65,16 @@ class Pixels:
 def read_frames(frames: Iterable[Frame]) -> Iterator[Pixels]:
     """Decode frames in the order given, one at a time.
 
-    Each image is read once for the frames of it that follow each other. Raises `PixelDataError` where pixel
+    Each image is opened once for the frames of it that follow each other, and no more than one frame is in
+    memory. Raises `PixelDataError` where pixel
     data is damaged or in a form that cannot be decoded here.
     """
-    for instance, of_instance in groupby(frames, key=lambda frame: frame.instance):
-        dataset = instance.read()
+    for instance, group in groupby(frames, key=lambda frame: frame.instance):
+        of_instance = list(group)
+        header = instance.read_header()
+        stored = _stored_values(header, of_instance)
         for frame in of_instance:
-            yield Pixels(frame, dataset, _stored_values(dataset, frame))
+            yield Pixels(frame, header, next(stored))
 
 
 def modality_values(pixels: Pixels) -> Float:
@@ -97,10 +100,18 @@ def display_values(pixels: Pixels, window: Window | None = None) -> Byte:
     if pixels.is_color:
         return pixels.stored
     values = modality_values(pixels)
-    shown = apply_window(values, window or _own_window(pixels) or _range_window(pixels, values))
-    if attributes.text(pixels.header, "PhotometricInterpretation") == "MONOCHROME1":
-        return 255 - shown
-    return shown
+    shown = apply_window(values, window or first_window(pixels, values))
+    return 255 - shown if is_inverted(pixels.header) else shown
+
+
+def first_window(pixels: Pixels, values: Float) -> Window:
+    """Return the window that a frame is shown with at first; `values` are its modality values."""
+    return _own_window(pixels) or _range_window(pixels, values)
+
+
+def is_inverted(header: Dataset) -> bool:
+    """Return whether the least value is shown white (MONOCHROME1)."""
+    return attributes.text(header, "PhotometricInterpretation") == "MONOCHROME1"
 
 
 def apply_window(values: Float, window: Window) -> Byte:
@@ -133,17 +144,21 @@ def is_hounsfield(header: Dataset) -> bool:
     return attributes.text(header, "PhotometricInterpretation").startswith("MONOCHROME")
 
 
-def _stored_values(dataset: Dataset, frame: Frame) -> NDArray[Any]:
+def _stored_values(header: Dataset, frames: Sequence[Frame]) -> Iterator[NDArray[Any]]:
+    """Yield the pixels of frames of one image."""
+    instance = frames[0].instance
+    deflated = header.file_meta.TransferSyntaxUID.is_deflated  # iter_pixels does not inflate
+    source: Any = instance.read() if deflated else instance.source
     try:
-        stored = pixel_array(dataset, index=frame.number - 1)
-        photometric = attributes.text(dataset, "PhotometricInterpretation")
-        if photometric == "PALETTE COLOR":
-            return _eight_bits(apply_color_lut(stored, dataset)[..., :3], _palette_bits(dataset))
-        if stored.ndim == 3:
-            return _eight_bits(stored[..., :3], attributes.integer(dataset, "BitsStored") or 8)
+        for stored in iter_pixels(source, indices=[frame.number - 1 for frame in frames]):
+            if attributes.text(header, "PhotometricInterpretation") == "PALETTE COLOR":
+                yield _eight_bits(apply_color_lut(stored, header)[..., :3], _palette_bits(header))
+            elif stored.ndim == 3:
+                yield _eight_bits(stored[..., :3], attributes.integer(header, "BitsStored") or 8)
+            else:
+                yield stored
     except Exception as error:  # decoders raise whatever they trip over
         raise PixelDataError("pixel data cannot be decoded") from error
-    return stored
 
 
 def _palette_bits(dataset: Dataset) -> int:

@@ -1,30 +1,47 @@
 """Files in any order → series → stacks of frames in the order in which they lie in space.
 
 A study is read from paths or binary files. What is not a DICOM image that can be decoded here is skipped,
-with the reason. Headers stay in memory, pixel data does not: an instance reads its source again when its
-pixels are wanted. Costs one pass over the bytes and one header per image.
+with the reason. Only what places an image stays in memory: an instance reads its source again when its whole
+header or its pixels are wanted. Costs one pass over the headers, and about a kilobyte per image.
 """
 
 from __future__ import annotations
 
+import io
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from os import PathLike
-from typing import Protocol
+from struct import unpack
+from typing import Any, NamedTuple, Protocol, cast
 
 import pydicom
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID
 
 from inference_gateway.dicom import attributes
 
 Vector = tuple[float, float, float]
 
 _PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+
+# Those of the same three, in the group 7FE0: float, double float and plain.
+_PIXEL_ELEMENTS = (0x0008, 0x0009, 0x0010)
+
+# What is read of a header: identity, how big the image is, and where it lies.
+_WANTED = (
+    *("SpecificCharacterSet", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
+    *("Modality", "InstanceNumber", "PhotometricInterpretation"),
+    *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+)
 
 # Direction cosines that differ by less are one orientation; pixel spacings that differ by less (mm) are one.
 _COSINE_TOLERANCE = 1e-3
@@ -45,31 +62,46 @@ class BinaryFile(Protocol):
 Source = str | PathLike[str] | BinaryFile
 
 
+class Place(NamedTuple):
+    """Where a frame lies: see `Frame`."""
+
+    position: Vector | None
+    orientation: tuple[float, ...] | None
+    pixel_spacing: tuple[float, ...] | None
+
+
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """One DICOM image: `index` is its place among the sources given, `header` lacks the pixel data.
+    """One DICOM image: `index` is its place among the sources given, `places` are those of its frames.
 
-    The representation shows nothing of the patient: it may end up in a log.
+    `instance_number` is None where the image has none. The representation shows nothing of the patient: it
+    may end up in a log.
     """
 
     index: int
     source: Source = field(repr=False)
-    header: Dataset = field(repr=False)
     rows: int
     columns: int
-    number_of_frames: int
+    modality: str
+    sop_instance_uid: str = field(repr=False)
+    study_instance_uid: str = field(repr=False)
+    series_instance_uid: str = field(repr=False)
+    instance_number: int | None = field(repr=False)
+    places: tuple[Place, ...] = field(repr=False)
 
     @property
-    def sop_instance_uid(self) -> str:
-        return attributes.text(self.header, "SOPInstanceUID")
-
-    @property
-    def series_instance_uid(self) -> str:
-        return attributes.text(self.header, "SeriesInstanceUID")
+    def number_of_frames(self) -> int:
+        return len(self.places)
 
     def read(self) -> Dataset:
         """Return the whole dataset, pixel data included, read afresh from the source."""
-        return _read(self.source)
+        with _opened(self.source) as file:
+            return pydicom.dcmread(file)
+
+    def read_header(self) -> Dataset:
+        """Return the whole dataset but for what comes from the pixel data on, read afresh from the source."""
+        with _opened(self.source) as file:
+            return pydicom.dcmread(file, stop_before_pixels=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +114,18 @@ class Frame:
 
     instance: Instance
     number: int
-    position: Vector | None
-    orientation: tuple[float, ...] | None
-    pixel_spacing: tuple[float, ...] | None
+
+    @property
+    def position(self) -> Vector | None:
+        return self.instance.places[self.number - 1].position
+
+    @property
+    def orientation(self) -> tuple[float, ...] | None:
+        return self.instance.places[self.number - 1].orientation
+
+    @property
+    def pixel_spacing(self) -> tuple[float, ...] | None:
+        return self.instance.places[self.number - 1].pixel_spacing
 
     @property
     def distance(self) -> float | None:
@@ -110,6 +151,13 @@ class Stack:
         return len(self.frames), self.frames[0].instance.rows, self.frames[0].instance.columns
 
     @property
+    def timepoints(self) -> int:
+        """Frames at each place; 1 where places are unknown, or have different numbers of frames."""
+        places = Counter(_distance(frame) for frame in self.frames)
+        numbers = set(places.values())
+        return numbers.pop() if None not in places and len(numbers) == 1 else 1
+
+    @property
     def spacing(self) -> Vector | None:
         """Distance in mm between planes, between rows, between columns; None where it is not known.
 
@@ -127,10 +175,9 @@ class Stack:
             if steps:
                 return steps[len(steps) // 2]
         first = self.frames[0]
+        header = first.instance.read_header()
         for keyword in ("SpacingBetweenSlices", "SliceThickness"):
-            found = attributes.frame_numbers(
-                first.instance.header, first.number, "PixelMeasuresSequence", keyword, 1
-            )
+            found = attributes.frame_numbers(header, first.number, "PixelMeasuresSequence", keyword, 1)
             if found and found[0] != 0:
                 return abs(found[0])  # NM images may give a negative distance (PS3.3 C.8.4.15)
         return None
@@ -146,15 +193,19 @@ class Series:
 
     @property
     def modality(self) -> str:
-        return attributes.text(self.instances[0].header, "Modality")
+        return self.instances[0].modality
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A source that is no usable image, by its place among the sources given; the reason quotes nothing."""
+    """A source that is no usable image, by its place among the sources given; the reason quotes nothing.
+
+    `is_object`: a whole DICOM object that came for the first time, such as a report, all the same.
+    """
 
     index: int
     reason: str
+    is_object: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,78 +225,131 @@ class Study:
 class _Unusable(Exception):
     """A source that is left out; the message is the reason."""
 
+    def __init__(self, reason: str, is_object: bool = False) -> None:
+        super().__init__(reason)
+        self.is_object = is_object
 
-def read_study(sources: Iterable[Source]) -> Study:
+
+def read_study(sources: Iterable[Source], *, without_decoder: bool = False) -> Study:
     """Read DICOM images and sort them into series and stacks.
 
     `sources` are paths or binary files, which must stay readable as long as pixels are wanted. An image
     without SeriesInstanceUID is a series by itself; an image that came before (by SOPInstanceUID) is skipped.
-    Raises `OSError` where a path cannot be read.
+    `without_decoder` keeps images that cannot be decoded here, for somebody else who can. Raises
+    `OSError` where a path cannot be read.
     """
     groups: dict[tuple[str, str], list[Instance]] = {}
     skipped: list[Skipped] = []
     seen: set[str] = set()
     for index, source in enumerate(sources):
         try:
-            instance = _instance(index, source)
+            instance = _instance(index, source, without_decoder)
             if instance.sop_instance_uid in seen:
                 raise _Unusable("an image with this SOP Instance UID came before")
         except _Unusable as reason:
-            skipped.append(Skipped(index, str(reason)))
+            skipped.append(Skipped(index, str(reason), reason.is_object))
             continue
         seen.update({instance.sop_instance_uid} - {""})
-        study_instance_uid = attributes.text(instance.header, "StudyInstanceUID")
-        key = study_instance_uid, instance.series_instance_uid or f"without UID, {index}"
+        key = instance.study_instance_uid, instance.series_instance_uid or f"without UID, {index}"
         groups.setdefault(key, []).append(instance)
     return Study(tuple(map(_series, groups.values())), tuple(skipped))
 
 
-def _read(source: Source) -> Dataset:
-    if not isinstance(source, str | PathLike):
+@contextmanager
+def _opened(source: Source) -> Iterator[BinaryFile]:
+    """Open a path, or take a binary file from its start."""
+    if isinstance(source, str | PathLike):
+        with open(source, "rb") as file:
+            yield file
+    else:
         source.seek(0)
-    return pydicom.dcmread(source)
+        yield source
 
 
-def _instance(index: int, source: Source) -> Instance:
-    try:
-        dataset = _read(source)
-    except InvalidDicomError:
-        raise _Unusable("not a DICOM file") from None
-    except OSError:
-        raise
-    except Exception:  # on damaged files pydicom's parser raises whatever it trips over
-        raise _Unusable("a damaged DICOM file") from None
-    keyword = next((one for one in _PIXEL_KEYWORDS if one in dataset), None)
-    rows, columns = attributes.integer(dataset, "Rows") or 0, attributes.integer(dataset, "Columns") or 0
-    if keyword is None or rows <= 0 or columns <= 0:
-        raise _Unusable("no pixels")
-    frames = attributes.integer(dataset, "NumberOfFrames") or 1
-    _check_pixel_data(dataset, keyword, rows * columns, frames)
-    del dataset[keyword]
-    return Instance(index, source, dataset, rows, columns, frames)
+def _instance(index: int, source: Source, without_decoder: bool) -> Instance:
+    with _opened(source) as file:
+        try:
+            header = pydicom.dcmread(cast(Any, file), stop_before_pixels=True, specific_tags=list(_WANTED))
+            available = _pixel_bytes(file, header)
+        except InvalidDicomError:
+            raise _Unusable("not a DICOM file") from None
+        except OSError:
+            raise
+        except Exception:  # on damaged files pydicom's parser raises whatever it trips over
+            raise _Unusable("a damaged DICOM file") from None
+    rows, columns = attributes.integer(header, "Rows") or 0, attributes.integer(header, "Columns") or 0
+    if available is None or rows <= 0 or columns <= 0:
+        raise _Unusable("no pixels", is_object=True)
+    frames = attributes.integer(header, "NumberOfFrames") or 1
+    _check_pixel_data(header, available, rows * columns, frames, without_decoder)
+    return Instance(
+        index,
+        source,
+        rows,
+        columns,
+        modality=attributes.text(header, "Modality"),
+        sop_instance_uid=attributes.text(header, "SOPInstanceUID"),
+        study_instance_uid=attributes.text(header, "StudyInstanceUID"),
+        series_instance_uid=attributes.text(header, "SeriesInstanceUID"),
+        instance_number=attributes.integer(header, "InstanceNumber"),
+        places=tuple(_place_of(header, number) for number in range(1, frames + 1)),
+    )
 
 
-def _check_pixel_data(dataset: Dataset, keyword: str, pixels: int, frames: int) -> None:
+def _pixel_bytes(file: BinaryFile, header: Dataset) -> int | None:
+    """Return how many bytes of pixel data there are, None where there is no pixel data.
+
+    `file` stands where the header ended. Pixel data of unknown length reaches to the end of the file at most.
+    """
+    syntax = _transfer_syntax(header)
+    if syntax is not None and syntax.is_deflated:
+        file.seek(0)
+        dataset = pydicom.dcmread(cast(Any, file))
+        keyword = next((one for one in _PIXEL_KEYWORDS if one in dataset), None)
+        return None if keyword is None else len(dataset[keyword].value or b"")
+    start = file.tell()
+    head = file.read(12)
+    if len(head) < 8:
+        return None
+    order = "<" if syntax is None or syntax.is_little_endian else ">"
+    if syntax is not None and syntax.is_implicit_VR:
+        (group, element, length), taken = unpack(f"{order}HHL", head[:8]), 8
+    else:
+        (group, element, _, length), taken = unpack(f"{order}HH4sL", head.ljust(12, b"\0")), 12
+    if group != 0x7FE0 or element not in _PIXEL_ELEMENTS:
+        return None
+    return min(int(length), file.seek(0, io.SEEK_END) - start - taken)
+
+
+def _transfer_syntax(header: Dataset) -> UID | None:
+    """Return the transfer syntax if it is one that pydicom knows, else None."""
+    found: UID | None = header.file_meta.get("TransferSyntaxUID")
+    return found if found is not None and found.is_transfer_syntax else None
+
+
+def _check_pixel_data(
+    header: Dataset, available: int, pixels: int, frames: int, without_decoder: bool
+) -> None:
     """Refuse what cannot be decoded here, and a frame count that the pixel data cannot hold.
 
-    `pixels` are those of one frame. Nothing is allocated for frames before this check has passed.
+    `available` bytes of pixel data are there; `pixels` are those of one frame. Nothing is allocated for
+    frames before this check has passed.
     """
-    transfer_syntax = dataset.file_meta.get("TransferSyntaxUID")
+    transfer_syntax = _transfer_syntax(header)
     try:
-        available = transfer_syntax is not None and get_decoder(transfer_syntax).is_available
+        decodable = transfer_syntax is not None and get_decoder(transfer_syntax).is_available
     except NotImplementedError:
-        available = False
-    if not available:
-        raise _Unusable("no decoder for its transfer syntax")
-    length = len(dataset[keyword].value or b"")
-    if transfer_syntax.is_encapsulated:
+        decodable = False
+    if not decodable and not without_decoder:
+        raise _Unusable("no decoder for its transfer syntax", is_object=True)
+    if transfer_syntax is None or transfer_syntax.is_encapsulated:
         needed = frames * _ITEM_HEADER_BYTES
     else:
-        subsampled = attributes.text(dataset, "PhotometricInterpretation") == "YBR_FULL_422"
-        samples = 2 if subsampled else attributes.integer(dataset, "SamplesPerPixel") or 1
-        bits = pixels * samples * (attributes.integer(dataset, "BitsAllocated") or 8)
+        subsampled = attributes.text(header, "PhotometricInterpretation") == "YBR_FULL_422"
+        samples = 2 if subsampled else attributes.integer(header, "SamplesPerPixel") or 1
+        bits = pixels * samples * (attributes.integer(header, "BitsAllocated") or 8)
         needed = (frames * bits + 7) // 8
-    if frames < 1 or length < needed:
+    if frames < 1 or available < needed:
         raise _Unusable("less pixel data than its header says")
 
 
@@ -256,15 +360,17 @@ def _series(instances: list[Instance]) -> Series:
 
 def frames_of(instance: Instance) -> Iterator[Frame]:
     """Yield the frames of an image in the order in which they are stored."""
-    for number in range(1, instance.number_of_frames + 1):
-        find = partial(attributes.frame_numbers, instance.header, number)
-        position = find("PlanePositionSequence", "ImagePositionPatient", 3)
-        orientation = find("PlaneOrientationSequence", "ImageOrientationPatient", 6)
-        spacing = find("PixelMeasuresSequence", "PixelSpacing", 2)
-        if spacing is not None and min(spacing) <= 0:
-            spacing = None
-        vector = None if position is None else (position[0], position[1], position[2])
-        yield Frame(instance, number, vector, orientation, spacing)
+    return (Frame(instance, number) for number in range(1, instance.number_of_frames + 1))
+
+
+def _place_of(header: Dataset, number: int) -> Place:
+    find = partial(attributes.frame_numbers, header, number)
+    position = find("PlanePositionSequence", "ImagePositionPatient", 3)
+    orientation = find("PlaneOrientationSequence", "ImageOrientationPatient", 6)
+    spacing = find("PixelMeasuresSequence", "PixelSpacing", 2)
+    if spacing is not None and min(spacing) <= 0:
+        spacing = None
+    return Place(None if position is None else (position[0], position[1], position[2]), orientation, spacing)
 
 
 def _stacks(frames: Iterable[Frame]) -> tuple[Stack, ...]:
@@ -298,14 +404,19 @@ def _in_order(frames: list[Frame]) -> list[Frame]:
     A key counts only where every frame has it. Ties fall through to the next key; distances are compared to
     the micrometre, so that frames at one place are ties.
     """
-    distances = [frame.distance for frame in frames]
-    instance_numbers = [attributes.integer(frame.instance.header, "InstanceNumber") for frame in frames]
-    by_distance = [round(one, 3) for one in distances if one is not None]
+    places = [_distance(frame) for frame in frames]
+    instance_numbers = [frame.instance.instance_number for frame in frames]
+    by_distance = [one for one in places if one is not None]
     by_number = [one for one in instance_numbers if one is not None]
     first = by_distance if len(by_distance) == len(frames) else [0.0] * len(frames)
     second = by_number if len(by_number) == len(frames) else [0] * len(frames)
     order = sorted(range(len(frames)), key=lambda at: (first[at], second[at], at))
     return [frames[at] for at in order]
+
+
+def _distance(frame: Frame) -> float | None:
+    """Distance to the micrometre: frames at one place are ties."""
+    return None if frame.distance is None else round(frame.distance, 3)
 
 
 def _cross(a: tuple[float, ...], b: tuple[float, ...]) -> Vector:

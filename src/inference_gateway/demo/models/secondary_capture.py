@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.config import IGNORE
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, generate_uid
 
 from inference_gateway.demo.findings import Finding, find_in_stack
 from inference_gateway.demo.models.answer import Answer, Json, answer
 from inference_gateway.dicom import attributes
+from inference_gateway.dicom.capture import make_capture
 from inference_gateway.dicom.overlay import Mask, draw_overlay, zoom_to
 from inference_gateway.dicom.pixels import PixelDataError, display_values, read_frames
 from inference_gateway.dicom.series import Frame, Source, Stack, read_study
 
 # What a capture shares with the image that it shows: the Patient and General Study modules (PS3.3 C.7.1.1,
-# C.7.2.1), and the character set that they are written in. Those of type 2 are there even if empty.
+# C.7.2.1), and the character set that they are written in.
 _SHARED = (
     "SpecificCharacterSet",
     "PatientName",
@@ -36,18 +36,6 @@ _SHARED = (
     "StudyDescription",
     "BurnedInAnnotation",
 )
-_TYPE_2 = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "ReferringPhysicianName",
-    "StudyID",
-    "AccessionNumber",
-)
-
 # Once an image was compressed with loss, all that is made from it says so (PS3.3 C.7.6.1.1.5).
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 
@@ -95,11 +83,11 @@ def _capture(key_frame: tuple[int, Frame], finding: Finding) -> Dataset:
     caption = [] if finding.found else [f"no {finding.label}"]
     mask = Mask(finding.runs.in_plane(plane), "boolean_mask", finding.label)
     picture = draw_overlay(shown, masks=[mask], labels=caption, zoom=zoom_to(*shown.shape[:2]))
-    dataset = _described(pixels.header)
+    dataset = make_capture(np.asarray(picture))
+    _describe(dataset, pixels.header)
     reference = _reference(pixels.header, frame)
     if reference is not None:
         dataset.SourceImageSequence = [reference]
-    _store_rgb(dataset, np.asarray(picture))
     return dataset
 
 
@@ -115,42 +103,13 @@ def _reference(source: Dataset, frame: Frame) -> Dataset | None:
     return reference
 
 
-def _described(source: Dataset) -> Dataset:
-    """Return a Secondary Capture object (PS3.3 A.8.1) of the same patient and study, without pixels."""
-    dataset = Dataset()
-    for keyword in _TYPE_2:
-        setattr(dataset, keyword, None)
+def _describe(capture: Dataset, source: Dataset) -> None:
+    """Make a capture one of the same patient and study as its source."""
     for keyword in (*_SHARED, *_LOSSY):
         element = attributes.element(source, keyword)
         if element is not None:
-            dataset[keyword] = element
-    if not dataset.get("StudyInstanceUID"):
-        dataset.StudyInstanceUID = generate_uid(prefix=None)
-    dataset.SOPClassUID = SecondaryCaptureImageStorage
-    dataset.SOPInstanceUID = generate_uid(prefix=None)
-    dataset.Modality = "OT"
-    dataset.ConversionType = "WSD"
-    dataset.ImageType = ["DERIVED", "SECONDARY"]
-    dataset.DerivationDescription = "Finding of a demo model burned in"
-    dataset.SeriesDescription = "Demo model"
-    dataset.SeriesNumber = None
-    dataset.Manufacturer = "inference-gateway"
-    dataset.PatientOrientation = None
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    return dataset
-
-
-def _store_rgb(dataset: Dataset, image: NDArray[np.uint8]) -> None:
-    """Image Pixel module (PS3.3 C.7.6.3) of an RGB picture of (rows, columns, 3)."""
-    dataset.SamplesPerPixel = 3
-    dataset.PhotometricInterpretation = "RGB"
-    dataset.PlanarConfiguration = 0
-    dataset.Rows, dataset.Columns = image.shape[:2]
-    dataset.BitsAllocated = 8
-    dataset.BitsStored = 8
-    dataset.HighBit = 7
-    dataset.PixelRepresentation = 0
-    dataset.PixelData = image.tobytes()
+            capture[keyword] = element
+    if not capture.get("StudyInstanceUID"):
+        capture.StudyInstanceUID = generate_uid(prefix=None)
+    capture.DerivationDescription = "Finding of a demo model burned in"
+    capture.SeriesDescription = "Demo model"

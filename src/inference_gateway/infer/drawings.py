@@ -1,0 +1,318 @@
+"""What an answer says → what is to be drawn over which plane of the study that was sent.
+
+The answer is not trusted: what is no such thing, or speaks of what is not in the study, is left out and
+noted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, cast
+
+from inference_gateway.dicom.overlay import Box, Heatmap, Line, Mask
+from inference_gateway.dicom.series import Frame, Series, Stack, Study
+from inference_gateway.infer.masks import StoredMask
+from inference_gateway.infer.palettes import palette_of
+from inference_gateway.infer.request import by_timepoint
+
+Json = dict[str, Any]
+
+_MOST_NOTES = 20
+_MOST_LABELS = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Overlay:
+    """All that is drawn over one plane."""
+
+    masks: Sequence[Mask] = ()
+    heatmaps: Sequence[Heatmap] = ()
+    boxes: Sequence[Box] = ()
+    lines: Sequence[Line] = ()
+    labels: Sequence[str] = ()
+
+    @property
+    def empty(self) -> bool:
+        drawn = self.boxes or self.lines or self.labels or any(mask.regions() for mask in self.masks)
+        return not drawn and all(heatmap.empty for heatmap in self.heatmaps)
+
+
+@dataclass(eq=False)
+class Drawing:
+    """One plane of a stack, the name of its picture, and what is to be drawn over it.
+
+    `layers` read their plane of a mask when they are called.
+    """
+
+    frame: Frame
+    name: str
+    layers: list[Callable[[], Mask | Heatmap]] = field(default_factory=list)
+    boxes: list[Box] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+
+    def overlay(self) -> Overlay:
+        """Read all that is drawn over this plane."""
+        layers = [layer() for layer in self.layers]
+        masks = [layer for layer in layers if isinstance(layer, Mask)]
+        heatmaps = [layer for layer in layers if isinstance(layer, Heatmap)]
+        return Overlay(masks, heatmaps, self.boxes, self.lines, self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """The drawings of one stack, with a title that is made of numbers and words of ours."""
+
+    title: str
+    series_instance_uid: str
+    stack: Stack
+    drawings: list[Drawing]
+
+
+class Drawings:
+    """The planes of a study in the order of their stacks, named by numbers from 1, never by UIDs.
+
+    `notes` say what of the answer is not drawn, and why; they quote nothing of it.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.groups = [
+            group for number, series in enumerate(study.series, start=1) for group in _groups(number, series)
+        ]
+        self.notes: list[str] = []
+        self._by_image = {(one.frame.instance.sop_instance_uid, one.frame.number): one for one in self.all()}
+        self._turns: dict[tuple[str, tuple[int, ...]], int] = {}
+
+    def all(self) -> list[Drawing]:
+        """Return the drawings of all planes."""
+        return [drawing for group in self.groups for drawing in group.drawings]
+
+    def note(self, what: str, why: str) -> None:
+        """Note that something is not drawn."""
+        if len(self.notes) < _MOST_NOTES:
+            self.notes.append(f"{what} is not drawn: {why}")
+
+    def add_mask(self, what: str, part: Json, mask: StoredMask, palettes: Any = None) -> None:
+        """Lay a mask over the image that its part names, or over the planes of the series that it names.
+
+        Masks of one series go to its stacks of that shape in turn. `what` is what notes call it.
+        """
+        try:
+            make = _layer_of(part, palettes)
+        except ValueError as error:
+            self.note(what, str(error))
+            return
+        planes = self._planes_of(part, mask)
+        if not planes:
+            self.note(what, "no image or series of the study has its UID and its shape")
+        for at, drawing in planes:
+            drawing.layers.append(partial(_read_layer, make, mask, at))
+
+    def add_boxes(self, boxes: Any) -> None:
+        """Put boxes, entries of `bounding_boxes_2d`, on the images that they name."""
+        for number, box in enumerate(_list(boxes), start=1):
+            what = f"bounding box {number}"
+            corners = _point(box.get("top_left"), 2), _point(box.get("bottom_right"), 2)
+            drawing = self._drawing(what, box)
+            if corners[0] is None or corners[1] is None:
+                self.note(what, "top_left and bottom_right are not two numbers each")
+            elif drawing is not None and self._near(what, drawing.frame, corners[0], corners[1]):
+                drawing.boxes.append(Box(_xy(corners[0]), _xy(corners[1]), plain(box.get("label", ""))))
+
+    def add_lines(self, lines: Any) -> None:
+        """Put lines, entries of `linear_measurements_2d`, on the images that they name, with lengths."""
+        for number, line in enumerate(_list(lines), start=1):
+            what = f"linear measurement {number}"
+            drawing = self._drawing(what, line)
+            if drawing is None:
+                continue
+            ends = [_in_pixels(line.get(end), line.get("coordinates_type"), drawing.frame) for end in _ENDS]
+            if ends[0] is None or ends[1] is None:
+                self.note(what, "start and end are no points of its coordinates_type")
+                continue
+            if not self._near(what, drawing.frame, ends[0], ends[1]):
+                continue
+            label = f"{plain(line.get('label', ''))} {_length(ends[0], ends[1], drawing.frame)}".strip()
+            drawing.lines.append(Line(ends[0], ends[1], label))
+
+    def add_labels(self, series_labels: Any, study_labels: Any, *, everywhere: bool = False) -> None:
+        """Write `series_ml_json` and `study_ml_json` on the plane in the middle of each stack, or on all."""
+        by_series = series_labels if isinstance(series_labels, Mapping) else {}
+        for group in self.groups:
+            lines = [
+                *_lines("series", by_series.get(group.series_instance_uid)),
+                *_lines("study", study_labels),
+            ]
+            middle = group.drawings[len(group.drawings) // 2]
+            for drawing in group.drawings if everywhere else [middle]:
+                drawing.labels.extend(lines)
+
+    def _planes_of(self, part: Json, mask: StoredMask) -> list[tuple[int, Drawing]]:
+        """Return which plane of the mask goes to which drawing."""
+        if len(mask.shape) == 2 and not _names_series_only(part):
+            found = self._image(_reference(part))
+            fits = found is not None and _size(found.frame) == mask.shape
+            return [(0, found)] if found is not None and fits else []
+        uid = part.get("SeriesInstanceUID")
+        candidates = [
+            planes
+            for group in self.groups
+            if uid in (None, group.series_instance_uid) and (planes := _matched(group, mask.volume))
+        ]
+        if not candidates:
+            return []
+        key = str(uid), mask.volume
+        turn = self._turns[key] = self._turns.get(key, -1) + 1
+        return candidates[turn % len(candidates)]
+
+    def _drawing(self, what: str, reference: Json) -> Drawing | None:
+        found = self._image(_reference(reference))
+        if found is None:
+            self.note(what, "no image of the study has its SOPInstanceUID and frame_number")
+        return found
+
+    def _near(self, what: str, frame: Frame, *points: tuple[float, ...]) -> bool:
+        """Return whether points are within an image's size of the image: drawing far away takes for ever."""
+        rows, columns = _size(frame)
+        near = all(-columns <= x <= 2 * columns and -rows <= y <= 2 * rows for x, y in points)
+        if not near:
+            self.note(what, "it lies outside of its image")
+        return near
+
+    def _image(self, reference: Mapping[str, Any]) -> Drawing | None:
+        number = reference.get("frame_number")
+        # Old models count from 0 or say nothing: both mean the first.
+        frame = max(1, number) if isinstance(number, int) else 1
+        return self._by_image.get((str(reference.get("SOPInstanceUID")), frame))
+
+
+_ENDS = ("start", "end")
+
+
+def plain(value: Any, most: int = 80) -> str:
+    """Return a value of the answer as one line of text that can be shown: no control characters, not long."""
+    text = str(value)[: most + 1]
+    shown = "".join(one if one.isprintable() else " " for one in text)
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+
+
+def _groups(number: int, series: Series) -> Iterable[Group]:
+    for at, stack in enumerate(series.stacks, start=1):
+        one = len(series.stacks) == 1
+        prefix = f"series-{number}" if one else f"series-{number}-stack-{at}"
+        title = f"Series {number}" if one else f"Series {number}, stack {at}"
+        drawings = [
+            Drawing(frame, f"{prefix}-plane-{plane:03d}")
+            for plane, frame in enumerate(by_timepoint(stack), start=1)
+        ]
+        yield Group(title, series.series_instance_uid, stack, drawings)
+
+
+def _layer_of(part: Json, palettes: Any) -> Callable[[Any], Mask | Heatmap]:
+    """Return what makes a layer of the values of a plane. Raises `ValueError` where the part is wrong."""
+    label, kind = plain(part.get("label", "")), part.get("binary_type")
+    if kind == "heatmap":
+        return partial(Heatmap, palette=palette_of(part, palettes), label=label)
+    threshold = part.get("probability_threshold")
+    if threshold is not None and not (isinstance(threshold, int | float) and 0 <= threshold <= 1):
+        raise ValueError("its probability_threshold is no number from 0 to 1")
+    names = part.get("label_map")
+    label_map = {
+        int(key): plain(name)
+        for key, name in (names.items() if isinstance(names, Mapping) else ())
+        if str(key).isdecimal() and len(key) < 20
+    }
+    return partial(Mask, binary_type=cast(Any, kind), label=label, threshold=threshold, label_map=label_map)
+
+
+def _read_layer(make: Callable[[Any], Mask | Heatmap], mask: StoredMask, at: int) -> Mask | Heatmap:
+    return make(mask.plane(at))
+
+
+def _matched(group: Group, volume: tuple[int, int, int, int]) -> list[tuple[int, Drawing]]:
+    """Return which plane of a mask of (timepoints, depth, height, width) goes to which drawing of a stack.
+
+    A mask of as many planes as there are frames lies over them in the order of the stack: frames at one place
+    side by side. One of one timepoint lies over the first timepoint.
+    """
+    timepoints, depth, height, width = volume
+    stack = group.stack
+    drawings = group.drawings
+    places = len(drawings) // stack.timepoints
+    if (height, width) != stack.shape[1:]:
+        return []
+    if (timepoints, depth) == (stack.timepoints, places) or (timepoints, depth) == (1, places):
+        return list(enumerate(drawings[: timepoints * depth]))
+    if timepoints * depth != len(drawings):
+        return []
+    by_frame = {drawing.frame: drawing for drawing in drawings}
+    return [(at, by_frame[frame]) for at, frame in enumerate(stack.frames)]
+
+
+def _names_series_only(part: Json) -> bool:
+    return "SeriesInstanceUID" in part and "SOPInstanceUID" not in _reference(part)
+
+
+def _reference(part: Json) -> Json:
+    inner = part.get("dicom_image")
+    return inner if isinstance(inner, dict) else part
+
+
+def _list(value: Any) -> list[Json]:
+    """Return the entries that are objects; another thing in their place becomes an empty one."""
+    entries = value if isinstance(value, list) else []
+    return [entry if isinstance(entry, dict) else {} for entry in entries]
+
+
+def _point(value: Any, count: int) -> tuple[float, ...] | None:
+    """Return `count` finite numbers, None where there are not so many."""
+    if not isinstance(value, list) or len(value) < count:
+        return None
+    numbers = value[:count]
+    if not all(isinstance(one, int | float) and abs(one) < 1e9 for one in numbers):  # NaN compares false
+        return None
+    return tuple(float(one) for one in numbers)
+
+
+def _xy(point: tuple[float, ...]) -> tuple[float, float]:
+    return point[0], point[1]
+
+
+def _size(frame: Frame) -> tuple[int, int]:
+    return frame.instance.rows, frame.instance.columns
+
+
+def _in_pixels(value: Any, coordinates_type: Any, frame: Frame) -> tuple[float, float] | None:
+    """Return (column, row) of an end of a line; for world coordinates by PS3.3 C.7.6.2.1.1, turned around."""
+    if coordinates_type in (None, "pixel"):
+        point = _point(value, 2)
+        return None if point is None else _xy(point)
+    world = _point(value, 3)
+    unplaced = frame.position is None or frame.orientation is None or frame.pixel_spacing is None
+    if coordinates_type != "world" or world is None or unplaced:
+        return None
+    assert frame.position is not None
+    assert frame.orientation is not None
+    assert frame.pixel_spacing is not None
+    away = [a - b for a, b in zip(world, frame.position, strict=True)]
+    along_row = sum(a * b for a, b in zip(away, frame.orientation[:3], strict=True))
+    along_column = sum(a * b for a, b in zip(away, frame.orientation[3:], strict=True))
+    return along_row / frame.pixel_spacing[1], along_column / frame.pixel_spacing[0]
+
+
+def _length(start: tuple[float, float], end: tuple[float, float], frame: Frame) -> str:
+    across, down = end[0] - start[0], end[1] - start[1]
+    if frame.pixel_spacing is None:
+        return f"{math.hypot(across, down):.1f} px"
+    return f"{math.hypot(across * frame.pixel_spacing[1], down * frame.pixel_spacing[0]):.1f} mm"
+
+
+def _lines(of: str, labels: Any) -> list[str]:
+    """Return lines of text, `series label: lesion`, for labels that are a mapping, a value or nothing."""
+    if isinstance(labels, Mapping):
+        pairs = list(labels.items())[:_MOST_LABELS]
+        return [f"{of} {plain(key)}: {plain(value)}" for key, value in pairs]
+    return [] if labels is None else [f"{of}: {plain(labels)}"]

@@ -1,0 +1,201 @@
+"""A model's answer → files: JSON, masks as arrays, DICOM objects as they came, pictures of both, a report.
+
+Files are named by numbers and words of ours. One plane of the study and of each mask is in memory at a time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from inference_gateway.dicom.overlay import contact_sheet, draw_overlay, zoom_to
+from inference_gateway.dicom.pixels import PixelDataError, Pixels, display_values, read_frames
+from inference_gateway.dicom.series import Frame, Study, read_study
+from inference_gateway.infer.drawings import Drawing, Drawings, Group, Json, Overlay
+from inference_gateway.infer.masks import MASK_TYPES, Element, store_mask
+from inference_gateway.infer.report import Facts, Report
+
+# What may lie in a result folder from a former run; nothing else is ever replaced or deleted.
+RESULT_FILES = ("series-*.png", "element-*.*", "contact-sheet.png", "response.json", "report.html")
+
+# Pictures on a contact sheet, at most: what there is to see, and planes of a study where nothing is.
+_SHEET = 64
+_SHEET_OF_NOTHING = 12
+
+# Pixels that the longer side of a picture takes on the sheet.
+_TILE = 224
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: overlays and pictures of DICOM objects, masks, DICOM objects; `notes`: what not."""
+
+    pictures: list[Path]
+    masks: list[Path]
+    objects: list[Path]
+    notes: list[str]
+
+    def moved_to(self, folder: Path) -> Written:
+        """Return the same with all files in another folder."""
+        pictures, masks, objects = (
+            [folder / path.name for path in paths] for paths in (self.pictures, self.masks, self.objects)
+        )
+        return Written(pictures, masks, objects, self.notes)
+
+
+def write_results(
+    study: Study,
+    answer: Any,
+    elements: Sequence[Element],
+    folder: Path,
+    facts: Facts,
+    *,
+    labels_everywhere: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Written:
+    """Write all files of an answer into a folder.
+
+    `elements[i]` belongs to `parts[i]` of `answer`. There is a picture for each plane that has something on
+    it, and a `contact-sheet.png` of them, or of planes of the study where nothing was found. Images that
+    cannot be decoded have no picture. `progress` is told how many planes are done, of how many.
+    """
+    answer = answer if isinstance(answer, dict) else {}
+    drawings = Drawings(study)
+    masks, objects = _write_elements(answer, elements, drawings, folder)
+    drawings.add_boxes(answer.get("bounding_boxes_2d"))
+    drawings.add_lines(answer.get("linear_measurements_2d"))
+    drawings.add_labels(
+        answer.get("series_ml_json"), answer.get("study_ml_json"), everywhere=labels_everywhere
+    )
+    groups = [*_groups_of_objects(objects), *drawings.groups]
+    total = sum(len(group.drawings) for group in groups)
+    pictures: list[Path] = []
+    with Report(folder / "report.html", groups) as report:
+        for done, (drawing, pixels) in enumerate(_decoded(groups, drawings), start=1):
+            if pixels is not None:
+                overlay = drawing.overlay()
+                if not overlay.empty or drawing.name.startswith("element-"):
+                    pictures.append(folder / f"{drawing.name}.png")
+                    _picture(pixels, overlay).save(pictures[-1])
+                report.add(drawing, pixels, overlay)
+            progress(done, total)
+        report.finish(answer, [_described(element) for element in elements], drawings.notes, facts)
+    _write_contact_sheet(pictures, drawings, folder)
+    return Written(pictures, masks, objects, drawings.notes)
+
+
+def write_json(answer: Any, path: Path) -> None:
+    """Write the JSON of an answer so that a person can read it."""
+    path.write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_elements(
+    answer: Json, elements: Sequence[Element], drawings: Drawings, folder: Path
+) -> tuple[list[Path], list[Path]]:
+    """Write elements as files; return masks and DICOM objects."""
+    masks: list[Path] = []
+    objects: list[Path] = []
+    for at, element in enumerate(elements):
+        stem = folder / f"element-{at:03d}"
+        part = element.part if isinstance(element.part, dict) else {}
+        if part.get("binary_type") in MASK_TYPES:
+            try:
+                mask = store_mask(element, stem.with_suffix(".npy"))
+            except ValueError as error:
+                drawings.note(f"element {at}", str(error))
+            else:
+                masks.append(mask.path)
+                drawings.add_mask(f"element {at}", part, mask, answer.get("palettes"))
+                continue
+        is_object = element.content_type == "application/dicom"
+        element.save(stem.with_suffix(".dcm" if is_object else ".bin"))
+        if is_object:
+            objects.append(stem.with_suffix(".dcm"))
+    return masks, objects
+
+
+def _groups_of_objects(objects: Sequence[Path]) -> Iterator[Group]:
+    """Yield the frames of DICOM objects that came back, with nothing to be drawn over them."""
+    for path in objects:
+        for series in read_study([path]).series:
+            for stack in series.stacks:
+                frames = sorted(stack.frames, key=lambda frame: frame.number)
+                drawings = [Drawing(frame, f"{path.stem}-frame-{frame.number}") for frame in frames]
+                number = int(path.stem.removeprefix("element-"))
+                yield Group(f"Element {number}", "", stack, drawings)
+
+
+def _decoded(groups: Sequence[Group], drawings: Drawings) -> Iterator[tuple[Drawing, Pixels | None]]:
+    """Yield each drawing with its pixels, None from where the pixels of an image cannot be decoded."""
+    for group in groups:
+        for _, of_image in groupby(group.drawings, key=lambda drawing: drawing.frame.instance):
+            same = list(of_image)
+            decoded = 0
+            try:
+                for pixels in read_frames(drawing.frame for drawing in same):
+                    yield same[decoded], pixels
+                    decoded += 1
+            except PixelDataError:
+                drawings.note(same[decoded].name, "its pixels cannot be decoded here")
+                for drawing in same[decoded:]:
+                    yield drawing, None
+
+
+def _picture(pixels: Pixels, overlay: Overlay) -> Image.Image:
+    shown = display_values(pixels)
+    return draw_overlay(
+        shown,
+        masks=overlay.masks,
+        heatmaps=overlay.heatmaps,
+        boxes=overlay.boxes,
+        lines=overlay.lines,
+        labels=overlay.labels,
+        zoom=zoom_to(*shown.shape[:2]),
+    )
+
+
+def _described(element: Element) -> str:
+    """Return what an element is, in words of ours and numbers."""
+    part = element.part if isinstance(element.part, dict) else {}
+    kind = part.get("binary_type")
+    known = kind if kind in MASK_TYPES else element.content_type
+    return f"{known}, {element.size:,} bytes"
+
+
+def _write_contact_sheet(pictures: Sequence[Path], drawings: Drawings, folder: Path) -> None:
+    tiles: list[tuple[Image.Image, str]] = []
+    for path in _spread(pictures, _SHEET):
+        with Image.open(path) as picture:
+            picture.thumbnail((_TILE, _TILE))
+            tiles.append((picture.convert("RGB"), path.stem))
+    if not pictures:
+        for drawing in _spread(drawings.all(), _SHEET_OF_NOTHING):
+            tiles += [
+                (_picture(pixels, Overlay()), f"{drawing.name}: nothing") for pixels in _one(drawing.frame)
+            ]
+    if tiles:
+        sheet = contact_sheet([picture for picture, _ in tiles], [caption for _, caption in tiles], _TILE)
+        sheet.save(folder / "contact-sheet.png")
+
+
+def _one(frame: Frame) -> list[Pixels]:
+    try:
+        return list(read_frames([frame]))
+    except PixelDataError:
+        return []
+
+
+def _spread(things: Sequence[T], most: int) -> list[T]:
+    """Return at most so many things, evenly spread over all."""
+    if len(things) <= most:
+        return list(things)
+    return [things[int(at)] for at in np.linspace(0, len(things) - 1, most).round()]

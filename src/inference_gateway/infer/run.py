@@ -1,0 +1,209 @@
+"""One journey: a study is read, sent, and what a model found in it is written down."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+
+from inference_gateway.client import InferenceClient, RetryPolicy
+from inference_gateway.dicom.series import Study, read_study
+from inference_gateway.errors import BrokenAnswer
+from inference_gateway.infer.drawings import plain
+from inference_gateway.infer.gather import Found, GatherError, gather
+from inference_gateway.infer.progress import Phases
+from inference_gateway.infer.report import Facts
+from inference_gateway.infer.request import objects_in_order, request_json
+from inference_gateway.infer.results import RESULT_FILES, Written, write_json, write_results
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be sent where, and where the result goes.
+
+    `timeout`: seconds that the answer may take to begin. `inference_command`, `options`, `study_size` and
+    `study_path` go into the request's JSON; with `study_path` no image is sent.
+    """
+
+    output: Path
+    url: str = "http://127.0.0.1:8000"
+    route: str = "/"
+    timeout: float = 660.0
+    attachments: Sequence[Path] = ()
+    inference_command: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    study_size: bool = False
+    study_path: str = ""
+    labels_everywhere: bool = False
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A study that was read. Its files are there as long as `reading` lasts."""
+
+    found: Found
+    study: Study
+
+    def __str__(self) -> str:
+        """Say how much of what there is."""
+        images, series = len(self.study.instances), len(self.study.series)
+        others = [
+            (sum(skipped.is_object for skipped in self.study.skipped), "other DICOM objects"),
+            (sum(not skipped.is_object for skipped in self.study.skipped), "copies or damaged DICOM files"),
+            (self.found.pictures, "of them PNG or JPEG"),
+            (self.found.other, "files that are not DICOM, ignored"),
+            (self.found.damaged, "archives or pictures that cannot be read"),
+            (self.found.missing, "files that a DICOMDIR lists but that are not there"),
+        ]
+        return ", ".join(
+            [f"{images} images in {series} series", *(f"{count} {what}" for count, what in others if count)]
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it. `seconds`: of each phase."""
+
+    folder: Path
+    url: str
+    sent_files: int
+    input_hash: str
+    output_hash: str
+    seconds: Mapping[str, float]
+    answer: Any
+    elements: int
+    written: Written
+
+    def __str__(self) -> str:
+        """Say what came back, how long it took, and where it is."""
+        counts = [
+            (self.elements, "elements"),
+            (_length(self.answer, "bounding_boxes_2d"), "bounding boxes"),
+            (_length(self.answer, "linear_measurements_2d"), "linear measurements"),
+            (_length(self.answer, "series_ml_json"), "labelled series"),
+            (_length(self.answer, "study_ml_json"), "labels of the study"),
+            (len(self.written.pictures), "pictures"),
+        ]
+        found = ", ".join(f"{count} {what}" for count, what in counts if count) or "nothing was found"
+        spent = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in self.seconds.items())
+        return "\n".join([found, spent, *self.written.notes, f"Look at it: {self.folder / 'report.html'}"])
+
+
+@contextmanager
+def reading(places: Sequence[Path], output: Path, phases: Phases) -> Iterator[Reading]:
+    """Read the study in folders, archives, DICOMDIRs and files; what lies in `output` is none of it.
+
+    Raises `GatherError` where there is no DICOM object.
+    """
+    with TemporaryDirectory(prefix="inference-gateway-infer-") as workspace:
+        phases.begin("find", "files")
+        found = gather(places, Path(workspace), output, phases.advance)
+        phases.begin("read", "files", len(found.paths))
+        study = read_study(_counted(found.paths, phases), without_decoder=True)
+        phases.end()
+        if places and not objects_in_order(study, found.paths):
+            raise GatherError("there is no DICOM object in it: name a folder, archive or DICOMDIR with some")
+        yield Reading(found, study)
+
+
+def send(reading: Reading, order: Order, phases: Phases) -> Outcome:
+    """Send a study and write what comes back into the folder of the order: all of it, or nothing.
+
+    Raises `ClientError` where no whole answer came, `OSError` where something cannot be read or written.
+    """
+    inputs = list(order.attachments)
+    if not order.study_path:
+        inputs += objects_in_order(reading.study, reading.found.paths)
+    asked = request_json(
+        reading.study,
+        inference_command=order.inference_command,
+        options=order.options,
+        study_size=order.study_size,
+        study_path=order.study_path,
+    )
+    order.output.mkdir(parents=True, exist_ok=True)
+    with (
+        InferenceClient(
+            order.url,
+            timeout=httpx.Timeout(30, read=order.timeout),
+            retry=RetryPolicy(attempts=1),  # who looks on wants to know at once
+            trust_env=not _is_here(order.url),
+        ) as client,
+        client.infer(asked, inputs, route=order.route, on_progress=phases.called) as result,
+        TemporaryDirectory(prefix=".infer-", dir=order.output) as staged,
+    ):
+        phases.begin("write", "pictures")
+        url = str(httpx.URL(order.url).copy_with(userinfo=b"").join(order.route))
+        seconds = {**phases.seconds, **result.timings}
+        rows = [
+            ("Sent to", url),
+            ("Study", str(reading)),
+            ("Files sent", str(len(inputs))),
+            ("JSON sent", plain(json.dumps(asked), 1000)),
+            ("Input hash", result.input_hash),
+            ("Output hash", result.output_hash),
+        ]
+        try:
+            write_json(result.json, Path(staged) / "response.json")
+            written = write_results(
+                reading.study,
+                result.json,
+                result.elements,
+                Path(staged),
+                Facts(rows, seconds),
+                labels_everywhere=order.labels_everywhere,
+                progress=phases.update,
+            )
+        except RecursionError:
+            raise BrokenAnswer("the answer's JSON is nested too deep") from None
+        _move(Path(staged), order.output)
+        phases.end()
+    return Outcome(
+        order.output.resolve(),
+        url,
+        len(inputs),
+        result.input_hash,
+        result.output_hash,
+        {**seconds, "write": phases.seconds["write"]},
+        result.json,
+        len(result.elements),
+        written.moved_to(order.output),
+    )
+
+
+def _length(answer: Any, key: str) -> int:
+    value = answer.get(key) if isinstance(answer, dict) else None
+    return len(value) if isinstance(value, list | dict) else 0
+
+
+def _counted(paths: Sequence[Path], phases: Phases) -> Iterator[Path]:
+    for path in paths:
+        yield path
+        phases.advance()
+
+
+def _is_here(url: str) -> bool:
+    """Return whether a URL is of this machine: a proxy that the environment names is not for it."""
+    host = httpx.URL(url).host
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return address.is_loopback or address.is_unspecified
+
+
+def _move(staged: Path, folder: Path) -> None:
+    """Put new files in place of those of a former run."""
+    for pattern in RESULT_FILES:
+        for path in folder.glob(pattern):
+            path.unlink()
+    for path in sorted(staged.iterdir()):
+        os.replace(path, folder / path.name)
