@@ -2,13 +2,11 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +20,7 @@ from inference_gateway import Gateway, Settings, current_request
 from inference_gateway.server import make_server
 from tests.conftest import Serve
 from tests.harness.log import LogCapture
+from tests.harness.process import LIMIT, Process, serve_command
 from tests.harness.raw import (
     Address,
     Answer,
@@ -39,7 +38,6 @@ POST = request(TYPE, message(part(b"1")))
 PING = head((), method=b"GET", target=b"/ping")
 PONG = b"inference-service is up and accepting connections"
 MESSAGE = 1 << 20
-LIMIT = 30.0
 
 
 class Start(Protocol):
@@ -340,86 +338,6 @@ def test_connections_are_watched_by_the_kernel(start: Start) -> None:
 
 
 # The process
-
-
-def serve_command(target: str, *options: str) -> list[str]:
-    """`inference-gateway serve` on a free port."""
-    return [sys.executable, "-m", "inference_gateway.cli", "serve", target, "--port", "0", *options]
-
-
-class Process:
-    """A server in a process of its own, run in a folder; its log is collected as it comes."""
-
-    def __init__(self, folder: Path, command: Sequence[str], **settings: object) -> None:
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")},
-            **{f"GATEWAY_{name.upper()}": str(value) for name, value in settings.items()},
-        }
-        self.popen = subprocess.Popen(
-            command, cwd=folder, env=environment, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
-        )
-        self.lines: list[str] = []
-        self._came = threading.Condition()
-        self._ended = False
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.popen.stderr is not None
-        for line in self.popen.stderr:
-            with self._came:
-                self.lines.append(line.rstrip("\n"))
-                self._came.notify_all()
-        with self._came:
-            self._ended = True
-            self._came.notify_all()
-
-    @property
-    def log(self) -> str:
-        return "\n".join(self.lines)
-
-    def wait_line(self, pattern: str) -> re.Match[str]:
-        """The first line of the log that matches."""
-
-        def found() -> re.Match[str] | None:
-            return next(filter(None, (re.search(pattern, line) for line in self.lines)), None)
-
-        with self._came:
-            self._came.wait_for(lambda: found() or self._ended, LIMIT)
-            match = found()
-        assert match, f"{pattern!r} is not in the log:\n{self.log}"
-        return match
-
-    @property
-    def address(self) -> Address:
-        """Where it listens, once it does."""
-        match = self.wait_line(r"running on https?://(\S+):(\d+)")
-        return match[1], int(match[2])
-
-    def wait_closed(self) -> None:
-        """Until it takes no more connections: the first signal has been heard."""
-        address = self.address
-        end = time.monotonic() + LIMIT
-        while time.monotonic() < end:
-            try:
-                socket.create_connection(address, timeout=LIMIT).close()
-            except OSError:
-                return
-        raise AssertionError("it still takes connections")
-
-    def wait(self, limit: float = LIMIT) -> int:
-        """Its exit code."""
-        try:
-            return self.popen.wait(limit)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"the process did not end:\n{self.log}") from None
-
-    def close(self) -> None:
-        self.popen.kill()
-        self.popen.wait()
-        self._reader.join()
-        assert self.popen.stderr is not None
-        self.popen.stderr.close()
 
 
 MODEL = """
