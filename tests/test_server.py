@@ -74,6 +74,7 @@ def check_ok(answer: Answer | None) -> Answer:
 # The header
 
 
+@pytest.mark.setting("HEADER_TIMEOUT")
 @pytest.mark.parametrize("sent", [b"", b"POST", b"GET /ping HTTP/1.1\r\nHost: a\r\n"])
 def test_a_header_that_does_not_come(sent: bytes, start: Start) -> None:
     running = start(header_timeout=0.2)
@@ -128,6 +129,7 @@ def large_header(count: int, size: int) -> bytes:
     return head(lines, method=b"GET", target=b"/ping")
 
 
+@pytest.mark.setting("MAX_REQUEST_HEADER_BYTES", "MAX_REQUEST_HEADERS")
 @pytest.mark.parametrize(
     ("sent", "taken"),
     [
@@ -217,6 +219,7 @@ def test_a_second_request_hides_no_disconnect(size: int, start: Start) -> None:
         go.set()
 
 
+@pytest.mark.setting("KEEP_ALIVE_TIMEOUT")
 def test_an_idle_connection_is_closed(start: Start) -> None:
     running = start(keep_alive_timeout=0.2)
     with Connection(running.address, limit=10) as connection:
@@ -469,6 +472,7 @@ def check_metric(address: Address, line: bytes) -> None:
         pass
 
 
+@pytest.mark.setting("DRAIN_TIMEOUT")
 @pytest.mark.parametrize("model", ["held", "HeldWithTeardown"])
 def test_a_hung_model_is_cut_when_the_drain_is_over(model: str, run: Run, tmp_path: Path) -> None:
     """Once: the drain's time is for all of it, the model's teardown too."""
@@ -551,6 +555,7 @@ def test_a_setup_that_fails_ends_it(model: str, run: Run) -> None:
     assert "Traceback" in process.log
 
 
+@pytest.mark.setting("SPOOL_DIR")
 @pytest.mark.parametrize("kind", ["missing", "a file", "not writable"])
 def test_a_spool_folder_that_cannot_be_used(kind: str, run: Run, tmp_path: Path) -> None:
     folder = {"missing": tmp_path / "none", "a file": tmp_path / "my_model.py", "not writable": Path("/proc")}
@@ -568,6 +573,7 @@ def test_a_port_that_is_taken(run: Run) -> None:
     assert "address already in use" in process.log
 
 
+@pytest.mark.setting("LOG_FORMAT")
 def test_the_log_as_json(run: Run) -> None:
     process = run("my_model:quick", log_format="json")
     answer = check_ok(exchange(process.address, POST))
