@@ -25,7 +25,7 @@ def main(source: str, target: str) -> None:
         axis.set_ylabel(f"{name} {unit}".strip())
         axis.set_ylim(bottom=0)
     axes[0].set_title(
-        f"{sum(results['requests'].values())} requests; memory {line['value']:+.0f} KiB/h "
+        f"{sum(results['requests'].values())} requests; floor of the memory {line['value']:+.0f} KiB/h "
         f"(95 %: {line['low']:+.0f} to {line['high']:+.0f})",
         fontsize=10,
     )
