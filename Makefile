@@ -5,9 +5,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 STUDY  ?=
+SECONDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench bench-quick clean
+.PHONY: help install demo test check format bench bench-quick fuzz soak clean
 
 help:  ## Explain the commands (this)
 	@echo "inference-gateway: put a medical-imaging model behind HTTP."
@@ -61,7 +62,15 @@ bench: install  ## Measure ourselves beside other servers: table, JSON and pictu
 bench-quick: install  ## The same in less than two minutes, with smaller bodies and fewer servers
 	$(BIN)/python -m benchmarks --quick $(BENCH)
 
+fuzz: install  ## Look for inputs that break an invariant: 300 s (or SECONDS=n) for each target
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --constraint constraints.txt --editable '.[fuzz]'
+	$(BIN)/python -m fuzz $(if $(SECONDS),--seconds $(SECONDS))
+
+soak: install  ## Ten minutes (or SECONDS=n) of good and bad traffic: does anything leak? Figures in soak/results
+	$(BIN)/python -m soak $(if $(SECONDS),--seconds $(SECONDS))
+
 clean:  ## Remove everything that these commands made
-	rm -rf $(VENV) benchmarks/.venvs benchmarks/results demo-output build dist .coverage .coverage.*
+	rm -rf $(VENV) benchmarks/.venvs benchmarks/results fuzz/found soak/results demo-output build dist .coverage .coverage.*
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,6 +19,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "wire(*rows): the rows of the wire contract (tests/wire_rows.py) that the test pins",
     )
+    config.addinivalue_line(
+        "markers", "setting(*names): the settings whose effect the test shows over a real socket"
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

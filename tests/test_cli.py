@@ -12,9 +12,10 @@ from click.testing import CliRunner
 
 from inference_gateway import Settings
 from inference_gateway.cli import main
+from tests.harness.process import Process, serve_command
 from tests.harness.raw import Answer, exchange, head, request
 from tests.harness.wire import check_problem, check_reply, digest, message, part
-from tests.test_server import Process, Run, check_ok, serve_command
+from tests.test_server import Run, check_ok
 
 POST = request(((b"Content-Type", b"multipart/related; boundary=bnd"),), message(part(b"[1, 2]")))
 MODULE = """

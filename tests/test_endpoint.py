@@ -20,7 +20,7 @@ from inference_gateway import CurrentRequest, Gateway, Settings, current_request
 from inference_gateway.server import make_server
 from tests.conftest import Serve
 from tests.harness.log import LogCapture
-from tests.harness.raw import Address, Answer, Connection, Headers, exchange, head, request
+from tests.harness.raw import Address, Answer, Connection, Headers, chunked, exchange, head, request
 from tests.harness.server import RunningServer, left_in, serving
 from tests.harness.wire import check_problem, check_reply, decoded, digest, message, part
 
@@ -519,6 +519,7 @@ def test_elements_that_fail_before_the_first_byte(board: Switchboard, log: LogCa
     assert any(problem["request_id"] in line for line in log.tracebacks)
 
 
+@pytest.mark.setting("MODEL_TIMEOUT")
 @pytest.mark.wire("refused: deadline passed")
 def test_a_deadline_and_the_slot_after_it(held: Held, spool_dir: Path, serve: Serve) -> None:
     running = serve(gateway(held, spool_dir, model_timeout=0.2, queue_timeout=LIMIT))
@@ -556,6 +557,7 @@ def test_an_async_model_is_cancelled_at_its_deadline(spool_dir: Path, serve: Ser
     assert cancelled.wait(LIMIT)
 
 
+@pytest.mark.setting("MAX_QUEUE")
 @pytest.mark.wire("refused: queue full")
 def test_a_full_queue(held: Held, spool_dir: Path, serve: Serve) -> None:
     """One in the slot, one waiting for it, one uploading: no place is left for a fourth."""
@@ -587,6 +589,7 @@ def check_retry(answer: Answer | None) -> None:
     assert int(answer.header("retry-after") or "") >= 1
 
 
+@pytest.mark.setting("QUEUE_TIMEOUT")
 @pytest.mark.wire("refused: queue waited too long")
 def test_waiting_too_long_in_the_queue(held: Held, spool_dir: Path, serve: Serve) -> None:
     running = serve(gateway(held, spool_dir, queue_timeout=0.2))
@@ -600,6 +603,7 @@ def test_waiting_too_long_in_the_queue(held: Held, spool_dir: Path, serve: Serve
     assert [value for value, _ in held.calls] == [1, 3]
 
 
+@pytest.mark.setting("MAX_UPLOADS")
 @pytest.mark.wire("refused: upload slots spent")
 def test_too_many_uploads(spool_dir: Path, serve: Serve) -> None:
     app = gateway(nothing, spool_dir, max_uploads=2)
@@ -665,17 +669,30 @@ def serve_early(status: int, serve: Serve, spool_dir: Path) -> tuple[RunningServ
 
 
 @pytest.mark.wire("aftermath: early answer seen while still sending")
-@pytest.mark.parametrize("status", [400, 413, 503])
+@pytest.mark.parametrize(
+    ("status", "how"),
+    [
+        *((status, how) for status in (400, 503) for how in ("Content-Length", "chunked", "Expect")),
+        *((413, how) for how in ("Content-Length", "Expect")),  # chunked, nothing is declared
+    ],
+)
 def test_every_client_that_is_still_sending_sees_an_early_answer(
-    status: int, spool_dir: Path, serve: Serve, log: LogCapture
+    status: int, how: str, spool_dir: Path, serve: Serve, log: LogCapture
 ) -> None:
-    """Twenty at once, each of which reads only when it has sent all its 20 MB."""
+    """Twenty at once, each of which reads only when it has sent all its 20 MB, asked to or not."""
     running, headers = serve_early(status, serve, spool_dir)
     piece = bytes(MESSAGE)
-    request_head = head((*headers, (b"Content-Length", b"%d" % (20 * MESSAGE))))
+    framing: Headers = ((b"Content-Length", b"%d" % (20 * MESSAGE)),)
+    if how == "chunked":
+        piece, framing = chunked(piece, MESSAGE)[0], ((b"Transfer-Encoding", b"chunked"),)
+    elif how == "Expect":
+        framing = (*framing, (b"Expect", b"100-continue"))
+    request_head = head((*headers, *framing))
 
     def send(_: int) -> Answer | None:
-        return exchange(running.address, request_head, *itertools.repeat(piece, 20), limit=60)
+        with Connection(running.address, limit=60) as connection:
+            connection.send(request_head, *itertools.repeat(piece, 20))
+            return connection.read_answer()
 
     with ThreadPoolExecutor(20) as clients:
         answers = list(clients.map(send, range(20)))

@@ -21,7 +21,8 @@ from tests.harness.old_gateway import old_request, serving_old
 from tests.harness.raw import Address, Answer, exchange, request
 from tests.harness.wire import check_problem
 from tests.moving.application import NEW_LINES, STAND_IN_LINES, load, pydicom_2, pydicom_3, source
-from tests.test_server import Process, check_ok
+from tests.harness.process import Process
+from tests.test_server import check_ok
 
 PHANTOM = make_phantom(slices=3, rows=32, columns=40)
 FILES = {f"{i}.dcm": as_file(dataset).getvalue() for i, dataset in enumerate(PHANTOM.datasets())}

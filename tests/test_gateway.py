@@ -324,6 +324,7 @@ def test_metrics(app: Gateway, serve: Serve) -> None:
     assert found["gateway_uploads"] == found["gateway_spool_bytes"] == 0
 
 
+@pytest.mark.setting("METRICS")
 @pytest.mark.wire("routes: /metrics")
 def test_metrics_switched_off(spool_dir: Path, serve: Serve) -> None:
     running = serve(Gateway(settings=Settings(spool_dir=spool_dir, metrics=False)))

@@ -2,13 +2,11 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +20,7 @@ from inference_gateway import Gateway, Settings, current_request, server
 from inference_gateway.server import make_server
 from tests.conftest import Serve
 from tests.harness.log import LogCapture
+from tests.harness.process import LIMIT, Process, serve_command
 from tests.harness.raw import (
     Address,
     Answer,
@@ -39,9 +38,6 @@ POST = request(TYPE, message(part(b"1")))
 PING = head((), method=b"GET", target=b"/ping")
 PONG = b"inference-service is up and accepting connections"
 MESSAGE = 1 << 20
-LIMIT = 30.0
-
-T = TypeVar("T")
 
 
 class Start(Protocol):
@@ -78,6 +74,7 @@ def check_ok(answer: Answer | None) -> Answer:
 # The header
 
 
+@pytest.mark.setting("HEADER_TIMEOUT")
 @pytest.mark.parametrize("sent", [b"", b"POST", b"GET /ping HTTP/1.1\r\nHost: a\r\n"])
 def test_a_header_that_does_not_come(sent: bytes, start: Start) -> None:
     running = start(header_timeout=0.2)
@@ -132,6 +129,7 @@ def large_header(count: int, size: int) -> bytes:
     return head(lines, method=b"GET", target=b"/ping")
 
 
+@pytest.mark.setting("MAX_REQUEST_HEADER_BYTES", "MAX_REQUEST_HEADERS")
 @pytest.mark.parametrize(
     ("sent", "taken"),
     [
@@ -340,6 +338,7 @@ def test_a_tunnel_is_refused(start: Start) -> None:
     check_pong(exchange(running.address, PING))
 
 
+@pytest.mark.setting("KEEP_ALIVE_TIMEOUT")
 def test_an_idle_connection_is_closed(start: Start) -> None:
     running = start(keep_alive_timeout=0.2)
     with Connection(running.address, limit=10) as connection:
@@ -463,86 +462,6 @@ def test_connections_are_watched_by_the_kernel(start: Start) -> None:
 
 
 # The process
-
-
-def serve_command(target: str, *options: str) -> list[str]:
-    """`inference-gateway serve` on a free port."""
-    return [sys.executable, "-m", "inference_gateway.cli", "serve", target, "--port", "0", *options]
-
-
-class Process:
-    """A server in a process of its own, run in a folder; its log is collected as it comes."""
-
-    def __init__(self, folder: Path, command: Sequence[str], **settings: object) -> None:
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")},
-            **{f"GATEWAY_{name.upper()}": str(value) for name, value in settings.items()},
-        }
-        self.popen = subprocess.Popen(
-            command, cwd=folder, env=environment, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
-        )
-        self.lines: list[str] = []
-        self._came = threading.Condition()
-        self._ended = False
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.popen.stderr is not None
-        for line in self.popen.stderr:
-            with self._came:
-                self.lines.append(line.rstrip("\n"))
-                self._came.notify_all()
-        with self._came:
-            self._ended = True
-            self._came.notify_all()
-
-    @property
-    def log(self) -> str:
-        return "\n".join(self.lines)
-
-    def wait_line(self, pattern: str) -> re.Match[str]:
-        """The first line of the log that matches."""
-        return self.wait_log(lambda: re.search(pattern, self.log, re.MULTILINE), pattern)
-
-    def wait_log(self, found: Callable[[], T | None], what: str) -> T:
-        """Until it is found in the log; it is looked for with each line that comes."""
-        with self._came:
-            self._came.wait_for(lambda: found() or self._ended, LIMIT)
-            result = found()
-        assert result, f"{what!r} is not in the log:\n{self.log}"
-        return result
-
-    @property
-    def address(self) -> Address:
-        """Where it listens, once it does."""
-        match = self.wait_line(r"running on https?://(\S+):(\d+)")
-        return match[1], int(match[2])
-
-    def wait_closed(self) -> None:
-        """Until it takes no more connections: the first signal has been heard."""
-        address = self.address
-        end = time.monotonic() + LIMIT
-        while time.monotonic() < end:
-            try:
-                socket.create_connection(address, timeout=LIMIT).close()
-            except OSError:
-                return
-        raise AssertionError("it still takes connections")
-
-    def wait(self, limit: float = LIMIT) -> int:
-        """Its exit code."""
-        try:
-            return self.popen.wait(limit)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"the process did not end:\n{self.log}") from None
-
-    def close(self) -> None:
-        self.popen.kill()
-        self.popen.wait()
-        self._reader.join()
-        assert self.popen.stderr is not None
-        self.popen.stderr.close()
 
 
 MODEL = """
@@ -697,6 +616,7 @@ def check_metric(address: Address, line: bytes) -> None:
         pass
 
 
+@pytest.mark.setting("DRAIN_TIMEOUT")
 @pytest.mark.parametrize("model", ["held", "HeldWithTeardown"])
 def test_a_hung_model_is_cut_when_the_drain_is_over(model: str, run: Run, tmp_path: Path) -> None:
     """Once: the drain's time is for all of it, the model's teardown too."""
@@ -805,6 +725,7 @@ def test_a_setup_that_fails_ends_it(model: str, run: Run) -> None:
     assert "Traceback" in process.log
 
 
+@pytest.mark.setting("SPOOL_DIR")
 @pytest.mark.parametrize("kind", ["missing", "a file", "not writable"])
 def test_a_spool_folder_that_cannot_be_used(kind: str, run: Run, tmp_path: Path) -> None:
     folder = {"missing": tmp_path / "none", "a file": tmp_path / "my_model.py", "not writable": Path("/proc")}
@@ -822,6 +743,7 @@ def test_a_port_that_is_taken(run: Run) -> None:
     assert "address already in use" in process.log
 
 
+@pytest.mark.setting("LOG_FORMAT")
 def test_the_log_as_json(run: Run) -> None:
     process = run("my_model:quick", log_format="json")
     answer = check_ok(exchange(process.address, POST))

@@ -17,7 +17,8 @@ import pytest
 
 from tests.harness.raw import Address, Answer, Connection, exchange, head, request
 from tests.harness.wire import check_problem, message, part
-from tests.test_server import Process, Run, check_ok, serve_command
+from tests.harness.process import Process, serve_command
+from tests.test_server import Run, check_ok
 
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
 POST = request(TYPE, message(part(b"1")))

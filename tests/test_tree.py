@@ -29,7 +29,7 @@ OWN = {
 }
 """Test modules without a module of their own, and why."""
 
-BESIDE = ("harness/", "odd_inputs/", "interop/", "moving/")
+BESIDE = ("faults/", "harness/", "odd_inputs/", "interop/", "moving/")
 """Tests that cut across the modules."""
 
 STATIONS = (

@@ -1,6 +1,7 @@
 """What tests drive a real gateway with.
 
 - `server`: an ASGI app in a real uvicorn, in a thread of the test process, on a socket of 127.0.0.1.
+- `process`: `inference-gateway serve` in a process of its own, with its log.
 - `asgi`: the same app without a server, where a test decides how the body is cut into messages.
 - `raw`: an HTTP/1.1 client on a bare socket that sends exactly the bytes it is given.
 - `wire`: multipart messages made and read back without the product's code.

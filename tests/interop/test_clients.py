@@ -31,10 +31,10 @@ from inference_gateway.client import InferenceClient
 from inference_gateway.demo.phantom import Phantom, write_phantom
 from inference_gateway.multipart import Decoder, Limits, PartBegin, PartData, PartEnd, parse_media_type
 from inference_gateway.server import make_server
+from tests.harness.process import Process, serve_command
 from tests.harness.raw import Address
 from tests.harness.server import serving
 from tests.harness.wire import digest, message, part
-from tests.test_server import Process, serve_command
 
 IMAGES = ("CT_small.dcm", "MR_small.dcm", "examples_overlay.dcm", "rtplan.dcm", "examples_rgb_color.dcm")
 ASKED = {"inference_command": "segment", "note": "größer"}

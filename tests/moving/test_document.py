@@ -16,7 +16,7 @@ from inference_gateway.demo.phantom import write_phantom
 from inference_gateway.errors import ModelError
 from inference_gateway.problem import Problem
 from tests.moving.application import NEW_LINES, OLD_LINES
-from tests.test_server import Process, serve_command
+from tests.harness.process import Process, serve_command
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "moving-from-flask.md"

@@ -1,0 +1,1 @@
+"""Fuzz targets: functions of bytes that raise `AssertionError` where their invariant does not hold."""

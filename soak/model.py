@@ -1,0 +1,19 @@
+"""What the soaked server runs: it answers, raises, or takes its time, as the request asks."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+
+def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> Any:
+    """`json_input["do"]` says what; all inputs are read."""
+    read = [part.read() for part in inputs]
+    if json_input["do"] == "raise":
+        raise ValueError("as asked")
+    if json_input["do"] == "wait":
+        time.sleep(0.05)
+    parts = [{"binary_type": "heatmap"} for _ in read]
+    elements: list[Any] = list(read)
+    if json_input["do"] == "stream":
+        elements = [iter([body[:100], body[100:]]) for body in read]
+    return {"parts": parts}, elements

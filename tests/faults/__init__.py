@@ -1,0 +1,1 @@
+"""Faults, load and hostile clients: what holds in every test is said in `rest.py`."""

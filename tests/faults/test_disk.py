@@ -1,0 +1,151 @@
+"""The disk: full, failing, gone, or too small a limit; a process that is killed leaves nothing."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inference_gateway import Gateway, Settings
+from inference_gateway.server import make_server
+from tests.conftest import Serve
+from tests.faults.conftest import StartFaulty
+from tests.faults.model import sizes
+from tests.faults.rest import HEADERS, LIMIT, MIB, check_sizes, post, study
+from tests.harness.log import LogCapture
+from tests.harness.raw import Connection, exchange, head
+from tests.harness.server import left_in
+from tests.harness.wire import check_problem
+
+needs_prlimit = pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit (util-linux)")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "spool", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("needs root and the right to mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.wire("refused: disk full", "aftermath: no file left")
+def test_a_disk_that_fills_up(small_disk: Path, faulty: StartFaulty) -> None:
+    server = faulty(spool_dir=small_disk)
+    server.folder = small_disk
+    for size in (9 * MIB, 20 * MIB):
+        check_problem(exchange(server.address, post(size), limit=LIMIT), 507)
+        server.check_after()
+    with Connection(server.address, limit=LIMIT) as first, Connection(server.address, limit=LIMIT) as second:
+        body = study(6 * MIB)
+        for connection in (first, second):
+            connection.send(head((*HEADERS, (b"Content-Length", b"%d" % len(body)))))
+            connection.send_until_closed([body])
+        answers = [connection.read_answer() for connection in (first, second)]
+    statuses = sorted(answer.status for answer in answers if answer is not None)
+    assert len(statuses) == 2
+    assert set(statuses) <= {200, 507}
+    server.check_after()
+
+
+@needs_prlimit
+@pytest.mark.wire("refused: disk full")
+def test_files_that_may_not_grow(faulty: StartFaulty) -> None:
+    server = faulty(prefix=["prlimit", f"--fsize={4 * MIB}"])
+    check_problem(exchange(server.address, post(6 * MIB), limit=LIMIT), 507)
+    server.check_after()
+
+
+@needs_prlimit
+def test_descriptors_that_run_out(faulty: StartFaulty) -> None:
+    """Who is let in is answered; when the others leave, everything is as before."""
+    server = faulty(prefix=["prlimit", "--nofile=40"], max_queue=100, max_uploads=100, idle_timeout=20)
+    opened: list[Connection] = []
+    try:
+        for _ in range(60):
+            opened.append(Connection(server.address, limit=LIMIT))
+            opened[-1].send(head((*HEADERS, (b"Content-Length", b"100"))), b"--bnd")
+    finally:
+        for connection in opened:
+            connection.close()
+    server.wait(lambda: len(server.process.descriptors) < 30, "descriptors are not given back")
+    check_sizes(exchange(server.address, post(2 * MIB), limit=LIMIT), 2 * MIB)
+    assert "SECRET" not in server.process.log
+
+
+@pytest.mark.wire("refused: disk full")
+def test_a_folder_that_vanishes(faulty: StartFaulty) -> None:
+    server = faulty()
+    server.folder.rmdir()
+    check_problem(exchange(server.address, post(3 * MIB), limit=LIMIT), 507)
+    check_sizes(exchange(server.address, post(100)), 100)  # needs no file
+    server.folder.mkdir()
+    server.check_after()
+
+
+@pytest.mark.wire("aftermath: no file left")
+def test_a_process_that_is_killed_leaves_nothing(faulty: StartFaulty) -> None:
+    server = faulty()
+    body = study(20 * MIB)
+    with Connection(server.address, limit=LIMIT) as connection:
+        connection.send(head((*HEADERS, (b"Content-Length", b"%d" % len(body)))), body[: 15 * MIB])
+        server.wait(lambda: server.process.gauges["spool_bytes"] > 4 * MIB, "nothing is spooled")
+        assert [name for name in server.process.descriptors if name.startswith(f"{server.folder}/")]
+        server.process.popen.send_signal(signal.SIGKILL)
+        assert server.process.wait() == -signal.SIGKILL
+        answer = connection.read_answer()
+        assert answer is None
+    assert list(server.folder.iterdir()) == []
+
+
+class FailsOnce:
+    """A system call that fails the n-th time it is made."""
+
+    def __init__(self, call: Any, error: int) -> None:
+        self._call = call
+        self._error = error
+        self.fail_at = 0
+        self.count = 0
+
+    def __call__(self, *args: Any) -> Any:
+        self.count += 1
+        if self.count == self.fail_at:
+            raise OSError(self._error, os.strerror(self._error))
+        return self._call(*args)
+
+
+@pytest.mark.wire("refused: disk full")
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC], ids=["EIO", "ENOSPC"])
+@pytest.mark.parametrize("call", ["pwrite", "posix_fallocate"])
+def test_the_nth_write_fails(
+    call: str, error: int, spool_dir: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch, log: LogCapture
+) -> None:
+    """For n = 1, 2, ... until a run in which nothing fails."""
+    failing = FailsOnce(getattr(os, call), error)
+    monkeypatch.setattr(os, call, failing)
+    app = Gateway(settings=Settings(spool_dir=spool_dir, spool_memory_bytes=1000))
+    app.add_inference_route("/", sizes)
+    running = serve(app, make_server(app, port=0))
+    refused = 0
+    while True:
+        failing.fail_at, failing.count = refused + 1, 0
+        answer = exchange(running.address, post(9 * MIB), limit=LIMIT)
+        running.watched.wait_idle()
+        assert left_in(spool_dir) == []
+        if failing.count < failing.fail_at:
+            break
+        check_problem(answer, 507)
+        refused += 1
+    check_sizes(answer, 9 * MIB)
+    assert refused >= 3
+    assert app._shared.budget.used == 0
+    assert "SECRET" not in log.text
+    assert log.tracebacks == []
