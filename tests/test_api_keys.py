@@ -73,6 +73,7 @@ def post(address: Address, *headers: Header) -> Answer:
 
 
 @pytest.mark.wire("refused: no API key that is known", "errors: nothing that came in is echoed")
+@pytest.mark.setting("API_KEYS")
 def test_who_is_let_in(spool_dir: Path, serve: Serve, log: LogCapture) -> None:
     app = gateway(spool_dir, api_keys="SECRET-1, SECRET-2")
     address = serve(app, make_server(app, port=0)).address
@@ -121,6 +122,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         assert time.monotonic() < end
 
 
+@pytest.mark.setting("API_KEYS_FILE")
 def test_a_file_and_its_changes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, spool_dir: Path, serve: Serve, log: LogCapture
 ) -> None:

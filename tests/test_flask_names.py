@@ -18,10 +18,10 @@ from tests.conftest import Serve
 from tests.dicom.objects import as_file
 from tests.harness.log import LogCapture
 from tests.harness.old_gateway import old_request, serving_old
+from tests.harness.process import Process
 from tests.harness.raw import Address, Answer, exchange, request
 from tests.harness.wire import check_problem
 from tests.moving.application import NEW_LINES, STAND_IN_LINES, load, pydicom_2, pydicom_3, source
-from tests.harness.process import Process
 from tests.test_server import check_ok
 
 PHANTOM = make_phantom(slices=3, rows=32, columns=40)

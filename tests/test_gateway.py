@@ -261,6 +261,7 @@ def wait_status(address: Address, path: bytes, status: int) -> Answer:
     return answer
 
 
+@pytest.mark.setting("ORPHANED_UNREADY_AFTER")
 def test_a_model_that_does_not_come_back_is_told_by_readiness(
     hung: Hung, spool_dir: Path, serve: Serve
 ) -> None:
@@ -288,6 +289,7 @@ def test_a_model_that_does_not_come_back_is_told_by_readiness(
     assert hung.calls == 2
 
 
+@pytest.mark.setting("ORPHANED_UNHEALTHY_AFTER")
 def test_a_model_that_does_not_come_back_is_told_by_liveness_where_asked_for(
     hung: Hung, spool_dir: Path, serve: Serve
 ) -> None:

@@ -293,13 +293,13 @@ def test_a_client_that_is_too_slow(limits: dict[str, float], spool_dir: Path, se
 
 
 def test_a_slow_client_above_the_least_rate(spool_dir: Path, serve: Serve) -> None:
-    """Some twenty idle periods long, and served."""
-    app, model = model_of(spool_dir, idle_timeout=0.1, min_upload_rate=100)
+    """Some idle periods long, and served."""
+    app, model = model_of(spool_dir, idle_timeout=1, min_upload_rate=100)
     running = serve(app)
     body = body_of(10_000)
     with socket.create_connection(running.address, timeout=LIMIT) as client:
         client.sendall(head((*TYPE, (b"Content-Length", b"%d" % len(body)))))
-        came = trickle(client, pieces_of(body, 100), pause=0.01)
+        came = trickle(client, pieces_of(body, 100), pause=0.03)
     assert came.startswith(b"HTTP/1.1 200 ")
     assert len(model.take()) == 1
 

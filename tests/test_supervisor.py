@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.process import Process, serve_command
 from tests.harness.raw import Address, Answer, Connection, exchange, head, request
 from tests.harness.wire import check_problem, message, part
-from tests.harness.process import Process, serve_command
 from tests.test_server import Run, check_ok
 
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
@@ -150,10 +150,11 @@ def bodies(address: Address, sent: bytes) -> list[bytes]:
 
 
 def first_answer(address: Address, sent: bytes) -> Answer | None:
-    """On one of two connections: a worker that holds Python's lock may have taken one new connection."""
-    with Connection(address, limit=LIMIT) as one, Connection(address, limit=LIMIT) as other:
-        by_socket = {each._socket: each for each in (one, other)}
-        for each in (one, other):
+    """On one of four connections: a worker that holds Python's lock may have taken one or two."""
+    with ExitStack() as stack:
+        connections = [stack.enter_context(Connection(address, limit=LIMIT)) for _ in range(4)]
+        by_socket = {each._socket: each for each in connections}
+        for each in connections:
             each.send(sent)
         readable, _, _ = select.select([*by_socket], [], [], LIMIT)
         return by_socket[readable[0]].read_answer()
@@ -236,6 +237,7 @@ def test_one_that_holds_pythons_lock_is_left_alone(run: Run, tmp_path: Path) -> 
     assert "has ended by" not in process.log
 
 
+@pytest.mark.setting("WORKER_TIMEOUT")
 def test_one_that_is_silent_for_too_long_is_replaced(run: Run, tmp_path: Path) -> None:
     process = run("my_model:locked", "--workers", "2", worker_timeout=15)
     wait_workers(process, 2)

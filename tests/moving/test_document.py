@@ -15,8 +15,8 @@ from inference_gateway.cli import main
 from inference_gateway.demo.phantom import write_phantom
 from inference_gateway.errors import ModelError
 from inference_gateway.problem import Problem
-from tests.moving.application import NEW_LINES, OLD_LINES
 from tests.harness.process import Process, serve_command
+from tests.moving.application import NEW_LINES, OLD_LINES
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "moving-from-flask.md"
