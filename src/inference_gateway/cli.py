@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import signal
 import socket
 import ssl
 import sys
@@ -156,6 +157,8 @@ def serve(
             worker_timeout=settings.worker_timeout,
         )
         sys.exit(code)
+    if worker is not None:  # until the server listens for it: its parent says when to end
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     app = _application(target, route, settings)
     server = make_server(app, host=host, port=port, **options)
     sockets = None

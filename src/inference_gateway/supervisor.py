@@ -87,9 +87,9 @@ class Supervisor:
         """Returns the exit code: 0 after a signal, else that of a worker that could not start."""
         with self._woken_by_signals() as wake:
             while True:
-                self._reap()
-                if self._signals:
+                if self._signals:  # first: what they have ended since is no failure
                     self._stop(0)
+                self._reap()
                 if self._exit_code is None:
                     self._start_missing()
                     self._kill_silent()
@@ -141,6 +141,7 @@ class Supervisor:
                 [*self._command, "--worker", *map(str, told)],
                 pass_fds=told[1:],
                 stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the parent, which tells them
             )
         finally:
             os.close(end)

@@ -188,10 +188,11 @@ class Rig:
 
     async def end(self) -> None:
         """Everybody is let go; then nothing is counted any more."""
-        for number, task in self.tasks.items():
+        for number, uploaded in self.uploaded.items():
             self.go[number].set()
-            if not self.uploaded[number].done():
-                self.uploaded[number].set_result(True)
+            if not uploaded.done():
+                uploaded.set_result(True)
+        for task in self.tasks.values():
             await asyncio.wait((task,), timeout=LIMIT)
             assert task.done()
         async with asyncio.timeout(LIMIT):
