@@ -5,6 +5,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 STUDY  ?=
+# Many tests wait for a server or a process: half as many again as there are cores.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 SECONDS ?=
 
 .DEFAULT_GOAL := help
@@ -42,7 +44,7 @@ demo: install  ## Send a sample study (or STUDY=folder) through a gateway; JSON,
 
 test: install  ## Run the tests: branch coverage at least 95 %, of the wire format 100 %
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n auto --cov --cov-report=
+	$(BIN)/pytest -n $(WORKERS) --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --include='src/inference_gateway/multipart/*' --fail-under=100
 
