@@ -1,14 +1,18 @@
 """Our clients against the gateway that this project replaces: its framing, its hashes, its refusals."""
 
+import json
 from collections.abc import Callable, Iterable
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
+from click.testing import CliRunner
 
 from inference_gateway.errors import BrokenAnswer, HashMismatch, ProblemAnswer
+from inference_gateway.infer.command import infer
 from tests.client.servers import CALLERS, Call
 from tests.dicom.objects import as_file, image
 from tests.harness.old_gateway import mock_server, serving_old
@@ -95,3 +99,21 @@ def test_what_it_lost_is_seen(
     old_model: Callable[..., Any] = model
     with serving_old(mock_server(old_model)) as old, pytest.raises(error):
         call(old.address)
+
+
+def test_the_test_tool(tmp_path: Path) -> None:
+    """Its result folder is the same as with a gateway of today."""
+    (tmp_path / "study").mkdir()
+    for number in range(3):
+        (tmp_path / "study" / f"{number}").write_bytes(as_file(image(PIXELS + number)).getvalue())
+    with serving_old(mock_server(mask_3d)) as old:
+        arguments = [tmp_path / "study", "-o", tmp_path / "out", "--url", old.url, "-c", "segment"]
+        result = CliRunner().invoke(infer, [str(each) for each in arguments])
+    assert result.exit_code == 0, result.output
+    answer = json.loads((tmp_path / "out" / "response.json").read_text())
+    assert answer["asked"]["inference_command"] == "segment"
+    (mask,) = (tmp_path / "out").glob("*.npy")
+    assert (np.load(mask).reshape(3, 3, 4) == [(PIXELS + number > 5) * 255 for number in range(3)]).all()
+    (written,) = (tmp_path / "out").glob("*.dcm")
+    assert (pydicom.dcmread(written).pixel_array == PIXELS).all()
+    assert "report.html" in result.output
