@@ -6,6 +6,7 @@ import functools
 import gc
 import hashlib
 import random
+import sys
 import threading
 import time
 import weakref
@@ -22,7 +23,14 @@ from inference_gateway.errors import (
     SetupFailed,
     Unavailable,
 )
-from inference_gateway.execution import CurrentRequest, ModelRunner, Slot, current_request, guarded
+from inference_gateway.execution import (
+    CurrentRequest,
+    ModelRunner,
+    Slot,
+    current_request,
+    guarded,
+    share_the_lock,
+)
 
 LIMIT = 20.0
 """Seconds that a test waits for what must come."""
@@ -698,3 +706,14 @@ async def test_a_model_loop_stops_when_nobody_waits_any_more() -> None:
         await turn(model.slot("late"), loop)
     await idle(model)
     assert left == [0.0]
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.005, 0.0005), (0.0001, 0.0001)])
+def test_pythons_lock_changes_hands_sooner(before: float, after: float) -> None:
+    found = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(before)
+        share_the_lock()
+        assert sys.getswitchinterval() == pytest.approx(after)
+    finally:
+        sys.setswitchinterval(found)

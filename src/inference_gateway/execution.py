@@ -14,6 +14,7 @@ import contextvars
 import functools
 import inspect
 import queue
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -33,6 +34,18 @@ from inference_gateway.errors import (
 )
 
 T = TypeVar("T")
+
+
+# Seconds after which a thread that computes in Python lets another one run; Python's own is 0.005.
+_SWITCH_INTERVAL = 0.0005
+
+
+def share_the_lock() -> None:
+    """Has Python's lock change hands sooner: the event loop needs it several times for one probe.
+
+    For the whole process. An interval that is shorter already is left alone.
+    """
+    sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL))
 
 
 class Model(Protocol):

@@ -21,7 +21,7 @@ from inference_gateway.allocator import exempt_from_collection, keep_freed_memor
 from inference_gateway.api_keys import ApiKeys
 from inference_gateway.endpoint import SHUTTING_DOWN, InferenceEndpoint, Shared, new_request_id
 from inference_gateway.errors import RequestError, SetupFailed, Unauthorized
-from inference_gateway.execution import Model, ModelRunner, run_to_end
+from inference_gateway.execution import Model, ModelRunner, run_to_end, share_the_lock
 from inference_gateway.ingest import Workers
 from inference_gateway.multipart import Encoder
 from inference_gateway.problem import Problem
@@ -145,6 +145,7 @@ class Gateway(Starlette):
     @asynccontextmanager
     async def _life(self) -> AsyncIterator[Any]:
         async with AsyncExitStack() as stack:
+            share_the_lock()
             keep_freed_memory()
             exempt_from_collection()
             stack.callback(gc.unfreeze)
