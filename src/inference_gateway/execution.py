@@ -45,7 +45,8 @@ def share_the_lock() -> None:
 
     For the whole process. An interval that is shorter already is left alone.
     """
-    sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL))
+    if sys.getswitchinterval() > _SWITCH_INTERVAL:
+        sys.setswitchinterval(_SWITCH_INTERVAL)
 
 
 class Model(Protocol):
