@@ -103,7 +103,7 @@ def test_a_quota_of_spool_bytes(chunk: int, start: Start, spool_dir: Path) -> No
             check_sizes(answer, size)
         else:
             check_problem(answer, 507)
-    running.watched.wait_idle()
+        running.watched.wait_idle()  # the room is given back a moment after the answer
     assert left_in(spool_dir) == []
 
 
