@@ -2,11 +2,9 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +13,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from inference_gateway import Gateway, Settings, current_request, server
 from inference_gateway.server import make_server
@@ -757,23 +762,27 @@ def test_the_log_as_json(run: Run) -> None:
 # TLS
 
 
+PASSWORD = "of-the-locked-key"
+
+
 class Certificates:
     """A CA, a server's certificate and a client's, in a folder; and a CA and a client of somebody else."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for ca, names in (("ca", ("server", "client")), ("other-ca", ("stranger",))):
-            self._openssl(f"req -x509 {NEW_KEY} -keyout {ca}.key -out {ca}.pem -days 1 -subj /CN={ca}")
+        for authority, names in (("ca", ("server", "client")), ("other-ca", ("stranger",))):
+            ca = trustme.CA()
+            ca.cert_pem.write_to_path(self.path(f"{authority}.pem"))
             for name in names:
-                self._openssl(
-                    f"req -x509 {NEW_KEY} -keyout {name}.key -out {name}.pem -days 1 -subj /CN={name} "
-                    f"-CA {ca}.pem -CAkey {ca}.key -addext subjectAltName=IP:127.0.0.1"
-                )
-        self._openssl("pkcs8 -topk8 -in server.key -out locked.key -passout pass:open")
+                issued = ca.issue_cert("127.0.0.1")
+                issued.cert_chain_pems[0].write_to_path(self.path(f"{name}.pem"))
+                issued.private_key_pem.write_to_path(self.path(f"{name}.key"))
+        key = load_pem_private_key((folder / "server.key").read_bytes(), None)
+        locked = key.private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(PASSWORD.encode())
+        )
+        (folder / "locked.key").write_bytes(locked)
         (folder / "both.pem").write_text(self.text("server.key") + self.text("server.pem"))
-
-    def _openssl(self, arguments: str) -> None:
-        subprocess.run(["openssl", *arguments.split()], cwd=self.folder, check=True, capture_output=True)
 
     def path(self, name: str) -> str:
         return str(self.folder / name)
@@ -789,13 +798,8 @@ class Certificates:
         return context
 
 
-NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    if shutil.which("openssl") is None:
-        pytest.skip("needs openssl to make certificates")
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
@@ -828,7 +832,7 @@ def check_secure(address: Address, context: ssl.SSLContext) -> None:
     [
         {"certfile": "server.pem", "keyfile": "server.key"},
         {"certfile": "both.pem"},
-        {"certfile": "server.pem", "keyfile": "locked.key", "keyfile-password": "open"},
+        {"certfile": "server.pem", "keyfile": "locked.key", "keyfile-password": PASSWORD},
     ],
     ids=["two files", "one file", "password"],
 )
@@ -845,7 +849,7 @@ def test_tls(options: dict[str, str], workers: str, run: Run, certificates: Cert
         assert connection.rest() == b""
     process.popen.terminate()
     assert process.wait() == 0
-    assert "pass:open" not in process.log
+    assert PASSWORD not in process.log
 
 
 def test_a_password_from_the_environment(
@@ -857,7 +861,7 @@ def test_a_password_from_the_environment(
         "--ssl-keyfile",
         certificates.path("locked.key"),
     )
-    process = run("my_model:quick", *files, ssl_keyfile_password="open")
+    process = run("my_model:quick", *files, ssl_keyfile_password=PASSWORD)
     check_secure(process.address, certificates.client())
 
 
