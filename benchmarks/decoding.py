@@ -13,6 +13,7 @@ CASES: dict[str, tuple[Fill, int, int]] = {  # name: what the body has, its size
     "random bytes": ("random", 64 * MB, WINDOW),
     "near-delimiters": ("near-delimiters", 64 * MB, WINDOW),
     "CR after CR": ("returns", 64 * MB, WINDOW),
+    "the boundary's last characters": ("tails", 64 * MB, WINDOW),
     "random bytes, in chunks of 1 KB": ("random", 16 * MB, 1000),
     "near-delimiters, in one-byte chunks": ("near-delimiters", MB // 2, 1),
     "random bytes, in one-byte chunks": ("random", MB // 2, 1),
@@ -38,5 +39,5 @@ def rate(fill: Fill, size: int, chunk: int) -> float:
     return len(message) / (time.perf_counter() - begin)
 
 
-def cut(message: bytes, size: int) -> Iterator[bytes]:
-    return (message[start : start + size] for start in range(0, len(message), size))
+def cut(message: bytes, size: int) -> Iterator[bytearray]:
+    return (bytearray(message[start : start + size]) for start in range(0, len(message), size))

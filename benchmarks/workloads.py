@@ -15,7 +15,7 @@ BOUNDARY = b"benchmark-boundary-0f6a3c9e5d7b4812"
 MB, KB = 1_000_000, 1000
 MIB = 1 << 20
 
-Fill = Literal["random", "near-delimiters", "returns"]
+Fill = Literal["random", "near-delimiters", "returns", "tails"]
 Kind = Literal["rate", "requests", "ping"]
 Answer = Literal["", "array", "iterable"]
 
@@ -227,6 +227,8 @@ def content(fill: Fill, size: int) -> Iterator[bytes]:
         block = RANDOM
     elif fill == "returns":
         block = b"\r" * MIB
+    elif fill == "tails":  # the worst for the search: wherever it looks it must go on by one
+        block = BOUNDARY[-3:-1] * (MIB // 2)
     else:  # all of the delimiter but its last byte, over and over
         line = b"\r\n--" + BOUNDARY[:-1]
         block = line * (MIB // len(line))

@@ -13,7 +13,7 @@ from inference_gateway.ingest import WINDOW
 from inference_gateway.server import make_server
 from tests.conftest import Serve
 from tests.harness.raw import Connection, head, request
-from tests.harness.server import RunningServer, left_in
+from tests.harness.server import RunningServer, left_in, plain_server
 from tests.harness.wire import check_problem, decoded, digest, message, part
 
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
@@ -35,12 +35,14 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-@pytest.fixture
-def start(serve: Serve, spool_dir: Path) -> Callable[..., RunningServer]:
+@pytest.fixture(params=["hardened", "uvloop", "asyncio"])
+def start(request: pytest.FixtureRequest, serve: Serve, spool_dir: Path) -> Callable[..., RunningServer]:
     def run(model: Callable[..., Any] | None = None, **settings: Any) -> RunningServer:
         app = Gateway(settings=Settings(spool_dir=spool_dir, **settings))
         app.add_inference_route("/", model or sums)
-        return serve(app, make_server(app, port=0))
+        if request.param == "hardened":
+            return serve(app, make_server(app, port=0))
+        return serve(app, plain_server(app, loop=request.param))
 
     return run
 

@@ -19,8 +19,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from inference_gateway import Gateway, Settings, endpoint
-from inference_gateway.body import EXTENSION, AsgiBody
+from inference_gateway import Gateway, Settings, direct_body, endpoint
+from inference_gateway.body import AsgiBody
 from inference_gateway.errors import BadRequest, ClientDisconnected, LimitExceeded, RequestError
 from inference_gateway.ingest import WINDOW, Ingest, Workers
 from inference_gateway.request import InferenceRequest, RequestAssembler, RequestType
@@ -209,8 +209,7 @@ def test_a_client_feels_that_the_worker_is_behind(spool_dir: Path, workers: Work
     class Endpoint:
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
             uploads.append(Upload(spool_dir, workers))
-            offered = scope.get("extensions", {}).get(EXTENSION, {}).get("body")
-            got = await uploads[0].ingest.run(offered or AsgiBody(receive))
+            got = await uploads[0].ingest.run(direct_body.body_of(receive, len(body)))
             answer = got.input_hash.encode()
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": answer})

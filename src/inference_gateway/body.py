@@ -8,9 +8,6 @@ from starlette.types import Receive
 
 from inference_gateway.errors import ClientDisconnected
 
-# The ASGI extension under which a server may offer a `Body` of its own, as {"body": ...}.
-EXTENSION = "inference_gateway.body"
-
 
 class Body(Protocol):
     """A body that is being received. `complete`: the client has sent all of it."""

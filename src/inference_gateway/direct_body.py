@@ -1,38 +1,52 @@
 """A body read from the socket straight into the caller's buffer, past the HTTP parser and its copies.
 
-For a body of known length on a plain TCP connection, once the parser has seen the header: the transport is
-given this protocol instead of the HTTP one, and gets it back after the body's last byte. Not a byte more is
-read, so what follows the body is the HTTP protocol's as ever. Between two calls of `readinto` reading is
-paused: the client feels it through TCP.
+For a body of known length on a plain TCP connection of uvicorn, once the parser has seen the header: the
+transport is given this protocol instead of the HTTP one, and gets it back after the body's last byte. Not a
+byte more is read, so what follows the body is the HTTP protocol's as ever. Between two calls of `readinto`
+reading is paused: the client feels it through TCP.
+
+It knows uvicorn from the inside (`receive` is a method of the request's cycle). Under another server, or
+behind a middleware that has a `receive` of its own, the body comes as ASGI messages.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+import sys
+from typing import TYPE_CHECKING
 
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from starlette.types import Receive
 
+from inference_gateway.body import AsgiBody, Body
 from inference_gateway.errors import ClientDisconnected
 
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-class HttpProtocol(Protocol):
-    """What is needed of the HTTP protocol that this one stands in for."""
+_DIRECT_FROM = 1 << 20  # bytes; a shorter body comes through the parser
 
-    transport: asyncio.Transport
-    flow: FlowControl
 
-    def connection_lost(self, exc: Exception | None) -> None: ...
-    def pause_writing(self) -> None: ...
-    def resume_writing(self) -> None: ...
-    def direct_body_complete(self) -> None: ...
+def body_of(receive: Receive, length: int) -> Body:
+    """The body that `receive` gives, by the fastest way. `length`: as declared, in bytes, or 0."""
+    httptools_impl = sys.modules.get("uvicorn.protocols.http.httptools_impl")
+    cycle = getattr(receive, "__self__", None)
+    if (
+        length < _DIRECT_FROM
+        or httptools_impl is None
+        or not isinstance(cycle, httptools_impl.RequestResponseCycle)
+    ):
+        return AsgiBody(receive)
+    http = cycle.transport.get_protocol()
+    encrypted = cycle.transport.get_extra_info("sslcontext") is not None
+    if encrypted or not isinstance(http, httptools_impl.HttpToolsProtocol) or http.cycle is not cycle:
+        return AsgiBody(receive)
+    return DirectBody(http, cycle, length)
 
 
 class DirectBody(asyncio.BufferedProtocol):
     """`http`: whose connection it is. `cycle`: the request's. `length`: the body's, in bytes."""
 
-    def __init__(self, http: HttpProtocol, cycle: RequestResponseCycle, length: int) -> None:
+    def __init__(self, http: HttpToolsProtocol, cycle: RequestResponseCycle, length: int) -> None:
         self._http = http
         self._cycle = cycle
         self._remaining = length
@@ -89,11 +103,18 @@ class DirectBody(asyncio.BufferedProtocol):
         self._remaining -= nbytes
         self._http.flow.pause_reading()
         if self.complete:
-            self._switched = False
-            self._http.transport.set_protocol(self._http)  # type: ignore[arg-type]  # it is an asyncio.Protocol
-            self._http.direct_body_complete()
+            self._give_back()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(nbytes)
+
+    def _give_back(self) -> None:
+        """The rest of the body has not gone through the parser: the next request gets a new one."""
+        http = self._http
+        self._switched = False
+        http.parser = type(http.parser)(http)
+        self._cycle.more_body = False
+        http.transport.set_protocol(http)
+        http.flow.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""

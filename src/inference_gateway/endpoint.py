@@ -14,8 +14,9 @@ from starlette.types import Receive, Scope, Send
 
 from inference_gateway.admission import Queue, Ticket, Uploads
 from inference_gateway.api_keys import ApiKeys
-from inference_gateway.body import EXTENSION, AsgiBody, Body
+from inference_gateway.body import AsgiBody, Body
 from inference_gateway.client_watch import ClientWatch
+from inference_gateway.direct_body import body_of
 from inference_gateway.errors import (
     BadRequest,
     ClientDisconnected,
@@ -113,7 +114,7 @@ class _Journey:
         self, endpoint: InferenceEndpoint, shared: Shared, scope: Scope, receive: Receive, send: Send
     ) -> None:
         self.record = Record(new_request_id(), endpoint.runner.route)
-        self.body: Body = scope.get("extensions", {}).get(EXTENSION, {}).get("body") or AsgiBody(receive)
+        self.body: Body = AsgiBody(receive)
         self.answering = False
         self._scope = scope
         self._endpoint = endpoint
@@ -130,6 +131,7 @@ class _Journey:
         if self._endpoint.unavailable:
             raise Unavailable(self._endpoint.unavailable)
         request_type, declared = read_header(self._scope, shared.settings)
+        self.body = body_of(self._receive, declared)
         with Ticket(shared.uploads, self._endpoint.queue) as ticket:
             spool = Spool(shared.settings.spool_dir, shared.settings.spool_memory_bytes, shared.budget)
             try:

@@ -1,8 +1,8 @@
 """The body of a request: from the event loop to an `InferenceRequest`.
 
-The loop only receives, into a window. A full window is decoded, hashed and spooled at once on a worker
-thread while the next one fills. When the worker is behind, the loop stops receiving, and the client feels it
-through TCP. So two windows of memory are in flight, whatever the size of the body; windows are used again,
+The loop only receives, into a window. A full window is decoded and spooled on one thread and hashed on
+another while the next one fills. When the threads are behind, the loop stops receiving, and the client feels
+it through TCP. So two windows of memory are in flight, whatever the size of the body; windows are used again,
 since memory that is touched for the first time is slow. A body that is smaller than a few tens of KB is done
 with on the spot: a thread would cost more than the work.
 """
@@ -11,16 +11,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
 from math import inf
+from threading import Lock
 from typing import Any
 
 from inference_gateway.body import Body
-from inference_gateway.errors import ClientDisconnected, LimitExceeded, UploadTimeout
+from inference_gateway.errors import ClientDisconnected, LimitExceeded, RequestError, UploadTimeout
 from inference_gateway.request import InferenceRequest, RequestAssembler
 from inference_gateway.settings import Settings
 
 WINDOW = 4 << 20  # bytes; docs/decisions/0004 has what other sizes cost
+_IN_FLIGHT = 2  # windows of one upload, the one that is being filled too
 _SPARE_WINDOWS = 2  # kept for the next upload
 _INLINE = 64 << 10  # a body up to this size is handled on the event loop
 _RATE_PERIOD = 30.0  # seconds over which the rate is averaged where there is no idle limit
@@ -44,8 +50,51 @@ class Workers:
 
     def give_back(self, window: bytearray) -> None:
         """Nobody uses this window any more."""
-        if len(self._spare) < _SPARE_WINDOWS:
+        if window and len(self._spare) < _SPARE_WINDOWS:
             self._spare.append(window)
+
+
+@dataclass(slots=True)
+class _Window:
+    """A piece of the body on its way through the threads."""
+
+    memory: bytearray
+    filled: int
+    runs: list[memoryview] = field(default_factory=list)  # of part bodies: what is hashed
+
+    @property
+    def data(self) -> bytearray:
+        """What was received."""
+        return self.memory if self.filled == len(self.memory) else self.memory[: self.filled]
+
+
+class _Stage:
+    """A step of the work: one window after the other, in order, on whichever of the threads is free.
+
+    A thread takes one window at a time, so that no upload keeps the threads from the others.
+    """
+
+    def __init__(self, executor: ThreadPoolExecutor, work: Callable[[_Window], None]) -> None:
+        self._executor = executor
+        self._work = work
+        self._line: deque[_Window] = deque()
+        self._lock = Lock()
+
+    def put(self, window: _Window) -> None:
+        """From any thread."""
+        with self._lock:
+            self._line.append(window)
+            begin = len(self._line) == 1
+        if begin:
+            self._executor.submit(self._step)
+
+    def _step(self) -> None:
+        self._work(self._line[0])
+        with self._lock:
+            self._line.popleft()
+            more = bool(self._line)
+        if more:
+            self._executor.submit(self._step)
 
 
 class Ingest:
@@ -55,47 +104,54 @@ class Ingest:
         self._assembler = assembler
         self._settings = settings
         self._workers = workers
-        self._window = workers.take_window()
+        self._loop = asyncio.get_running_loop()
+        self._memory = workers.take_window()
         self._filled = 0
-        self._job: asyncio.Future[None] | None = None  # the window that a worker has
+        self._decoding = _Stage(workers.executor, self._decode)
+        self._hashing = _Stage(workers.executor, self._hash)
+        self._in_flight = 0  # windows that the threads have
+        self._error: Exception | None = None  # the first that they met: what comes behind it is passed over
+        self._waiter: asyncio.Future[None] | None = None
         self.received = 0
 
     async def run(self, body: Body) -> InferenceRequest:
         """Receives to the end of the body.
 
-        Raises `RequestError`, a window after the byte that decides it at the latest, or
+        Raises `RequestError`, some windows after the byte that decides it at the latest, or
         `ClientDisconnected`.
         """
         try:
             try:
                 await self._receive_all(body)
-            except (UploadTimeout, LimitExceeded) as error:
+            except LimitExceeded:
                 # What came before may be malformed already: then that is the answer, however it was cut.
-                # Where the time is up since the worker is stuck, there is no waiting for it.
-                if isinstance(error, LimitExceeded) or self._job is None or self._job.done():
-                    await self._hand_off()
-                    await self._settle()
+                self._hand_off()
+                await self._until_in_flight(0)
+                raise
+            except UploadTimeout:
+                # The same, but where the time is up since the worker is stuck, there is no waiting for it.
+                if not self._in_flight:
+                    self._hand_off()
+                    await self._until_in_flight(0)
                 raise
             except ClientDisconnected:
                 # Nobody waits for an answer: the upload's slot and file are kept until its thread has ended.
-                if self._job is not None:
-                    await asyncio.wait((self._job,))
+                with suppress(RequestError):
+                    await self._until_in_flight(0)
                 raise
-            rest = bytes(memoryview(self._window)[: self._filled])
+            rest = bytes(memoryview(self._memory)[: self._filled])
             if self.received <= _INLINE:
                 return self._assembler.finish(rest)
-            await self._settle()
+            await self._until_in_flight(0)
             request: InferenceRequest = await self._workers.run(self._assembler.finish, rest)
             return request
         finally:
-            self._workers.give_back(self._window)
-            if self._job is not None:
-                self._job.add_done_callback(_see_exception)
+            self._workers.give_back(self._memory)
 
     async def _receive_all(self, body: Body) -> None:
         limit = self._settings.max_body_bytes
         async with _Pace(self._settings) as pace:
-            while size := await body.readinto(memoryview(self._window)[self._filled :]):
+            while size := await body.readinto(memoryview(self._memory)[self._filled :]):
                 pace.received(size)
                 taken = min(size, limit - self.received)
                 self.received += taken
@@ -104,40 +160,48 @@ class Ingest:
                     raise LimitExceeded(f"the body is larger than the limit of {limit} bytes")
                 if self._filled == WINDOW:
                     pace.pause()
-                    await self._hand_off()
+                    self._hand_off()
+                    await self._until_in_flight(_IN_FLIGHT - 1)
+                    self._memory = self._workers.take_window()
                     pace.resume()
 
-    async def _hand_off(self) -> None:
-        """Gives the window to a worker, once the one before it is done."""
-        await self._settle()
-        window, filled = self._window, self._filled
-        self._window, self._filled = self._workers.take_window(), 0
-        self._job = asyncio.ensure_future(self._work(window, filled))
+    def _hand_off(self) -> None:
+        """Gives the window to the threads."""
+        self._in_flight += 1
+        self._decoding.put(_Window(self._memory, self._filled))
+        self._memory, self._filled = bytearray(), 0
 
-    async def _work(self, window: bytearray, filled: int) -> None:
-        """Decodes and hashes a window on one thread while another stores it."""
-        data = window if filled == WINDOW else window[:filled]
-        ends = await asyncio.gather(
-            self._workers.run(self._assembler.decode, data),
-            self._workers.run(self._assembler.store, data),
-            return_exceptions=True,
-        )
-        self._workers.give_back(window)
-        for end in ends:
-            if end is not None:
-                raise end
+    async def _until_in_flight(self, most: int) -> None:
+        """Waits until the threads have no more than `most` windows. Raises what they met."""
+        while self._in_flight > most:
+            self._waiter = self._loop.create_future()
+            await self._waiter
+        if self._error is not None:
+            raise self._error
 
-    async def _settle(self) -> None:
-        """Waits for the worker. Raises what it found."""
-        if self._job is not None:
-            await asyncio.shield(self._job)
-            self._job = None
+    def _decode(self, window: _Window) -> None:
+        """On a thread: decodes the window and stores it."""
+        try:
+            if self._error is None:
+                window.runs = self._assembler.decode(window.data)
+                self._assembler.store(window.data)
+        except Exception as error:
+            self._error = error
+        self._hashing.put(window)
 
+    def _hash(self, window: _Window) -> None:
+        """On another: hashes it. Then it may be used again."""
+        if self._error is None:
+            self._assembler.hash(window.runs)
+        window.runs.clear()
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._done, window)
 
-def _see_exception(job: asyncio.Future[None]) -> None:
-    """Another error has been raised already: this one is of no use to anybody."""
-    if not job.cancelled():
-        job.exception()
+    def _done(self, window: _Window) -> None:
+        self._workers.give_back(window.memory)
+        self._in_flight -= 1
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 class _Pace:

@@ -274,20 +274,27 @@ class RequestAssembler:
         return InferenceRequest(json_input, inputs, self._digest.hexdigest(), self.spool)
 
     def feed(self, data: bytes | bytearray) -> None:
-        """Decodes and keeps the next bytes of the body, one after the other. Raises `RequestError`."""
-        self.decode(data)
+        """Decodes, keeps and hashes the next bytes of the body. Raises `RequestError`."""
+        runs = self.decode(data)
         self.store(data)
+        self.hash(runs)
 
     def store(self, data: bytes | bytearray) -> None:
         """Keeps the next bytes of the body. Raises `InsufficientStorage`."""
         self.spool.append(data)
 
-    def decode(self, data: bytes | bytearray) -> None:
-        """Decodes and hashes the next bytes of the body. Raises `RequestError`."""
+    def hash(self, runs: list[memoryview]) -> None:
+        """Hashes the next runs of part bodies."""
+        for run in runs:
+            self._digest.update(run)
+
+    def decode(self, data: bytes | bytearray) -> list[memoryview]:
+        """Decodes the next bytes of the body: the runs of part bodies in it. Raises `RequestError`."""
+        runs = []
         for event in self._decoder.receive(data):
             match event:
                 case PartData(run):
-                    self._digest.update(run)
+                    runs.append(run)
                     if self._is_root:
                         self._root_bytes += len(run)
                         if self._root_bytes > self._max_root_bytes:
@@ -298,6 +305,7 @@ class RequestAssembler:
                     self._begin(event, headers)
                 case _:
                     self._end(event.body_end)
+        return runs
 
     def _begin(self, event: PartBegin, headers: Headers) -> None:
         content_id = headers.get("content-id")

@@ -25,8 +25,6 @@ import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from inference_gateway.body import EXTENSION
-from inference_gateway.direct_body import DirectBody
 from inference_gateway.endpoint import new_request_id
 from inference_gateway.gateway import Gateway
 from inference_gateway.problem import DRAIN_BYTES, DRAIN_SECONDS, Problem
@@ -39,9 +37,6 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LAST_SECOND = 1.0  # after a second signal
 _LAST_SECONDS = 2.0  # for the interpreter's end, after the application's
 _FOR_EVER = 10**9  # seconds
-
-# A body of fewer bytes comes through the HTTP parser.
-_DIRECT_FROM = 1 << 20
 
 # Linux: probe an idle connection after 60 s, every 15 s; it is lost after four without an answer.
 _KEEP_ALIVE_PROBES = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
@@ -179,19 +174,6 @@ class HardenedProtocol(HttpToolsProtocol):
             self._refuse(431, "the request has too many header fields")
         if not self._refused:
             super().on_headers_complete()
-            self._offer_direct_body()
-
-    def _offer_direct_body(self) -> None:
-        length = next((int(value) for name, value in self.headers if name == b"content-length"), 0)
-        if length >= _DIRECT_FROM and self.scheme == "http":
-            body = DirectBody(self, self.cycle, length)
-            self.scope["extensions"][EXTENSION] = {"body": body}
-
-    def direct_body_complete(self) -> None:
-        """The rest of the body has not gone through the parser: the next request gets a new one."""
-        self.cycle.more_body = False
-        self.parser = httptools.HttpRequestParser(self)
-        self.flow.resume_reading()
 
     def on_body(self, body: bytes) -> None:
         """Body bytes, unless they are those of a pipelined or refused request."""

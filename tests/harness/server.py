@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -100,10 +101,10 @@ class RunningServer:
             raise self._failure
 
 
-def plain_server(app: ASGIApp) -> uvicorn.Server:
+def plain_server(app: ASGIApp, *, loop: str = "uvloop", **options: Any) -> uvicorn.Server:
     """uvicorn as `uvicorn module:app` sets it up, but for the access log."""
     config = uvicorn.Config(
-        app, http="httptools", loop="uvloop", lifespan="on", log_config=None, access_log=False
+        app, http="httptools", loop=loop, lifespan="on", log_config=None, access_log=False, **options
     )
     return uvicorn.Server(config)
 

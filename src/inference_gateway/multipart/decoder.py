@@ -28,6 +28,7 @@ from enum import Enum, auto
 
 from inference_gateway.errors import LimitExceeded, MalformedMultipart, UnsupportedEncoding
 from inference_gateway.multipart.grammar import Headers, check_repeated, parse_header_line
+from inference_gateway.multipart.search import find
 
 CRLF = b"\r\n"
 _EMPTY_LINES = re.compile(rb"(?:\r\n)*+")
@@ -279,7 +280,7 @@ class Decoder:
             held = delimiter[self._assumed : self._matched]
             self._matched = 0
             yield from self._data(memoryview(held))
-        end = data.find(delimiter, position)
+        end = find(data, delimiter, position)
         if end >= 0:
             yield from self._data(memoryview(data)[position:end])
             self._end_body(base + end + len(delimiter))
