@@ -249,7 +249,7 @@ PEAKS = {"parts": 16, "one": 16, "study": 16, "tiny": 16, "eight": 8 * 12, "arra
 KEPT = 16  # MiB
 PING_WORST, PING_RATIO = 0.025, 3.0
 HOSTILE = ("hostile-delimiters", "hostile-returns")
-HOSTILE_WINDOWS = ("near-delimiters", "CR after CR")
+HOSTILE_WINDOWS = ("near-delimiters", "CR after CR", "the boundary's last characters")
 HOSTILE_RATIO = 0.1
 
 

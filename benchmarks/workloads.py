@@ -227,8 +227,8 @@ def content(fill: Fill, size: int) -> Iterator[bytes]:
         block = RANDOM
     elif fill == "returns":
         block = b"\r" * MIB
-    elif fill == "tails":  # the worst for the search: wherever it looks it must go on by one
-        block = BOUNDARY[-3:-1] * (MIB // 2)
+    elif fill == "tails":  # wherever a search looks, the delimiter may end a little further on
+        block = BOUNDARY[-8:] * (MIB // 8)
     else:  # all of the delimiter but its last byte, over and over
         line = b"\r\n--" + BOUNDARY[:-1]
         block = line * (MIB // len(line))
