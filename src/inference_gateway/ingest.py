@@ -36,7 +36,7 @@ class Workers:
     """Threads that decode, hash and spool, and the windows they are given. Their work is short."""
 
     def __init__(self) -> None:
-        threads = min(8, (os.cpu_count() or 1) + 2)
+        threads = max(2, min(8, os.cpu_count() or 1))  # more of them wake each other and share the caches
         self.executor = ThreadPoolExecutor(threads, thread_name_prefix="spool")
         self._spare: list[bytearray] = []
 
@@ -107,6 +107,7 @@ class Ingest:
         self._loop = asyncio.get_running_loop()
         self._memory = workers.take_window()
         self._filled = 0
+        self._spare: list[bytearray] = []  # windows that the threads are done with
         self._decoding = _Stage(workers.executor, self._decode)
         self._hashing = _Stage(workers.executor, self._hash)
         self._in_flight = 0  # windows that the threads have
@@ -146,7 +147,8 @@ class Ingest:
             request: InferenceRequest = await self._workers.run(self._assembler.finish, rest)
             return request
         finally:
-            self._workers.give_back(self._memory)
+            for window in (self._memory, *self._spare):
+                self._workers.give_back(window)
 
     async def _receive_all(self, body: Body) -> None:
         limit = self._settings.max_body_bytes
@@ -162,7 +164,7 @@ class Ingest:
                     pace.pause()
                     self._hand_off()
                     await self._until_in_flight(_IN_FLIGHT - 1)
-                    self._memory = self._workers.take_window()
+                    self._memory = self._spare.pop() if self._spare else self._workers.take_window()
                     pace.resume()
 
     def _hand_off(self) -> None:
@@ -198,7 +200,7 @@ class Ingest:
             self._loop.call_soon_threadsafe(self._done, window)
 
     def _done(self, window: _Window) -> None:
-        self._workers.give_back(window.memory)
+        self._spare.append(window.memory)
         self._in_flight -= 1
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)

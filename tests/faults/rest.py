@@ -21,7 +21,7 @@ ROOT = b'{"patient": "SECRET"}'
 NAMED = (b'Content-Disposition: form-data; name="SECRET"; filename="SECRET.dcm"', b"X-Secret: SECRET")
 HEADERS = ((b"Content-Type", b'multipart/related; boundary=bnd; x="SECRET"'), (b"X-Patient", b"SECRET"))
 PONG = b"inference-service is up and accepting connections"
-POOLED = min(8, (os.cpu_count() or 1) + 2) + 4
+POOLED = max(2, min(8, os.cpu_count() or 1)) + 4
 """Threads that a server may start when it needs them, and keep: spool, model, health check, checks."""
 
 
