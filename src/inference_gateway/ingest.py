@@ -118,7 +118,7 @@ class Ingest:
     async def run(self, body: Body) -> InferenceRequest:
         """Receives to the end of the body.
 
-        Raises `RequestError`, some windows after the byte that decides it at the latest, or
+        Raises `RequestError`, two windows after the byte that decides it at the latest, or
         `ClientDisconnected`.
         """
         try:
@@ -140,11 +140,12 @@ class Ingest:
                 with suppress(RequestError):
                     await self._until_in_flight(0)
                 raise
-            rest = bytes(memoryview(self._memory)[: self._filled])
+            if self.received > WINDOW:
+                self._hand_off()
+                await self._until_in_flight(0)
             if self.received <= _INLINE:
-                return self._assembler.finish(rest)
-            await self._until_in_flight(0)
-            request: InferenceRequest = await self._workers.run(self._assembler.finish, rest)
+                return self._finish()
+            request: InferenceRequest = await self._workers.run(self._finish)
             return request
         finally:
             for window in (self._memory, *self._spare):
@@ -180,6 +181,9 @@ class Ingest:
             await self._waiter
         if self._error is not None:
             raise self._error
+
+    def _finish(self) -> InferenceRequest:
+        return self._assembler.finish(self._memory[: self._filled])
 
     def _decode(self, window: _Window) -> None:
         """On a thread: decodes the window and stores it."""
