@@ -79,7 +79,7 @@ class InferenceEndpoint:
         self._shared = shared
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request, whatever happens; raises `ResponseCut` only to have the connection cut."""
+        """Answers one request, whatever happens; raises `ResponseCut` only for a server that has no abort."""
         journey = _Journey(self, self._shared, scope, receive, send)
         record = journey.record
         try:
@@ -97,10 +97,11 @@ class InferenceEndpoint:
             _log(record, error)
             if journey.answering:
                 _cut(scope)
-            problem_cause = error if isinstance(error, RequestError) else ModelError()
-            record.status = problem_cause.status
-            problem = Problem.of(problem_cause, record.request_id)
-            await problem.send(send, journey.body)
+            else:
+                problem_cause = error if isinstance(error, RequestError) else ModelError()
+                record.status = problem_cause.status
+                problem = Problem.of(problem_cause, record.request_id)
+                await problem.send(send, journey.body)
         finally:
             record.write()
             self.metrics.count(record)
@@ -240,9 +241,9 @@ def read_header(scope: Scope, settings: Settings) -> tuple[RequestType, int]:
 def _cut(scope: Scope) -> None:
     """Has the server cut the connection: an answer that has begun cannot be taken back."""
     extension = scope.get("extensions", {}).get("inference_gateway.abort")
-    if extension is not None:
-        extension["abort"]()
-    raise ResponseCut from None
+    if extension is None:  # any server closes the connection then, and logs a traceback
+        raise ResponseCut from None
+    extension["abort"]()
 
 
 def _log(record: Record, error: Exception) -> None:

@@ -151,11 +151,16 @@ class HardenedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             return
         super().on_message_begin()
-        self.scope["extensions"] = {"inference_gateway.abort": {"abort": self.transport.abort}}
+        self.scope["extensions"] = {"inference_gateway.abort": {"abort": self._abort}}
         self._in_trailer = False
         self._thrown_away = 0
         self._bare_bytes = self._chunk_size
         self._arm_header_timer()
+
+    def _abort(self) -> None:
+        """Cuts the answer that is going out; to uvicorn it is as if the client had gone."""
+        self.cycle.disconnected = True
+        self.transport.abort()
 
     def on_url(self, url: bytes) -> None:
         """Part of the request line."""
