@@ -227,15 +227,16 @@ def read_header(scope: Scope, settings: Settings) -> tuple[RequestType, int]:
     request_type = RequestType.parse([value for name, value in headers if name == b"content-type"])
     if b"content-encoding" in values:
         raise UnsupportedEncoding("the request has a Content-Encoding: send the body as it is")
-    coding = values.get(b"transfer-encoding", "chunked").lower()
-    if coding != "chunked":
+    codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
+    if codings and codings != ["chunked"]:
         raise UnsupportedEncoding("the request has a Transfer-Encoding other than chunked")
-    length = values.get(b"content-length", "0")
-    if not (length.isascii() and length.isdigit() and len(length) < 20):
+    digits = values.get(b"content-length", "0")
+    if not (digits.isascii() and digits.isdigit()):
         raise BadRequest("the Content-Length is not a number")
-    if int(length) > settings.max_body_bytes:
+    length = int(digits.lstrip("0")[:20] or "0")  # more digits are as much too many
+    if length > settings.max_body_bytes:
         raise LimitExceeded(f"the body is larger than the limit of {settings.max_body_bytes} bytes")
-    return request_type, int(length)
+    return request_type, length
 
 
 def _cut(scope: Scope) -> None:
