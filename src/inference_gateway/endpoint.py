@@ -38,7 +38,8 @@ from inference_gateway.telemetry import Metrics, Record, RouteMetrics
 
 SHUTTING_DOWN = "the gateway is shutting down: send this to another instance"
 
-_DISK_SECONDS = 10.0  # for the disk to say how much room it has
+_DISK_SECONDS = 10.0  # for the disk: to say how much room it has, to take the last bytes, to free them
+_DISK_HANGS = "the gateway's disk does not answer: try again later"
 
 
 def new_request_id() -> str:
@@ -153,18 +154,24 @@ class _Journey:
             async with asyncio.timeout(_DISK_SECONDS):
                 await self._shared.workers.run(spool.reserve, size)
         except TimeoutError:
-            raise Unavailable("the gateway's disk does not answer: try again later") from None
+            raise Unavailable(_DISK_HANGS) from None
 
     async def _release(self, spool: Spool) -> None:
         if spool.in_memory:
             spool.release()
-        else:  # freeing the blocks of a large file takes time
-            await self._shared.workers.run(spool.release)
+        else:  # freeing the blocks of a large file takes time; it goes on where that is too long to wait
+            release = asyncio.ensure_future(self._shared.workers.run(spool.release))
+            await asyncio.wait((release,), timeout=_DISK_SECONDS)
 
     async def _read_body(self, assembler: RequestAssembler) -> InferenceRequest:
         ingest = Ingest(assembler, self._shared.settings, self._shared.workers)
+        limit = self._shared.settings.upload_timeout
         try:
-            request = await ingest.run(self.body)
+            # The client's time is the ingest's business; what it waits for beyond that is the disk.
+            async with asyncio.timeout(limit and limit + _DISK_SECONDS):
+                request = await ingest.run(self.body)
+        except TimeoutError:
+            raise Unavailable(_DISK_HANGS) from None
         finally:
             self.record.received = ingest.received
             self.record.phase("upload")

@@ -1,15 +1,16 @@
 """The models of the faulty servers: `inference-gateway serve tests.faults.model:NAME`.
 
-Two faults are made in the server itself, where its environment asks for them: `FAULTS_FAILING_CALL`, such as
-`pwrite:5`, and `FAULTS_PROBE_SECONDS`.
+Some faults are made in the server itself, where its environment asks for them: `FAULTS_FAILING_CALL`, such as
+`pwrite:5`; `FAULTS_HANGING_CALL`, such as `pwrite`; `FAULTS_PROBE_SECONDS`.
 """
 
+import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from inference_gateway import server
+from inference_gateway import endpoint, server
 
 BESIDE = Path(os.environ.get("GATEWAY_SPOOL_DIR", ".")).parent
 """The folder of the test."""
@@ -53,6 +54,24 @@ class Failing:
             raise OSError(self._error, os.strerror(self._error))
         return self._call(*args)
 
+
+class Hanging:
+    """A system call that hangs as long as somebody else has locked the file `disk`."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+        self._lock = BESIDE / "disk"
+        self._lock.touch()
+
+    def __call__(self, *args: Any) -> Any:
+        with self._lock.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        return self._call(*args)
+
+
+if name := os.environ.get("FAULTS_HANGING_CALL"):
+    setattr(os, name, Hanging(getattr(os, name)))
+    endpoint._DISK_SECONDS = 0.5
 
 if asked := os.environ.get("FAULTS_FAILING_CALL"):
     name, _, number = asked.partition(":")

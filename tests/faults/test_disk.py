@@ -1,20 +1,23 @@
 """The disk: full, failing, gone, or too small a limit; a process that is killed leaves nothing."""
 
 import errno
+import fcntl
 import itertools
 import os
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from inference_gateway.errors import InsufficientStorage
 from tests.faults.conftest import StartFaulty
-from tests.faults.rest import HEADERS, LIMIT, MIB, check_sizes, post, study
-from tests.harness.raw import Connection, exchange, head
+from tests.faults.rest import HEADERS, LIMIT, MIB, PONG, check_sizes, post, probe, study, whole
+from tests.harness.raw import Answer, Connection, exchange, head
 from tests.harness.wire import check_problem
 
 needs_prlimit = pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit (util-linux)")
@@ -115,4 +118,38 @@ def test_the_nth_write_fails(call: str, error: int, faulty: StartFaulty, tmp_pat
         server.check_after()
     check_sizes(answer, 9 * MIB)
     assert n > 3
+    server.check_after()
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    with file.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.mark.setting("UPLOAD_TIMEOUT")
+@pytest.mark.parametrize("clients", [1, 12])
+@pytest.mark.parametrize(
+    ("size", "status"),
+    [(MIB // 2, 503), (5 * MIB, 503), (9 * MIB, 408)],
+    ids=["at the end", "under the last bytes", "in the middle"],
+)
+def test_a_disk_that_hangs(size: int, status: int, clients: int, faulty: StartFaulty, tmp_path: Path) -> None:
+    """Nobody waits for it for ever, even where it has all threads there are; then all is as before."""
+    server = faulty(prefix=["env", "FAULTS_HANGING_CALL=pwrite"], upload_timeout=1, spool_memory_bytes=1000)
+    sent = post(size)
+
+    def upload(_: int) -> Answer | None:
+        return exchange(server.address, sent, limit=LIMIT)
+
+    with locked(tmp_path / "disk"), ThreadPoolExecutor(clients) as pool:
+        for answer in pool.map(upload, range(clients)):
+            said = check_problem(answer, status if clients == 1 else (status, 503))
+            assert answer is not None
+            if answer.status == 503:
+                assert answer.header("retry-after")
+                assert "disk" in said["detail"]
+        assert whole(exchange(server.address, probe())).body == PONG
+        check_sizes(exchange(server.address, post(100)), 100)  # needs no disk
     server.check_after()
