@@ -82,7 +82,7 @@ class Ingest:
                     await asyncio.wait((self._job,))
                 raise
             rest = bytes(memoryview(self._window)[: self._filled])
-            if self.received <= _INLINE:
+            if self.received <= min(_INLINE, self._settings.spool_memory_bytes):  # no file either
                 return self._assembler.finish(rest)
             await self._settle()
             request: InferenceRequest = await self._workers.run(self._assembler.finish, rest)

@@ -132,8 +132,8 @@ def locked(file: Path) -> Iterator[None]:
 @pytest.mark.parametrize("clients", [1, 12])
 @pytest.mark.parametrize(
     ("size", "status"),
-    [(MIB // 2, 503), (5 * MIB, 503), (9 * MIB, 408)],
-    ids=["at the end", "under the last bytes", "in the middle"],
+    [(30_000, 503), (MIB // 2, 503), (5 * MIB, 503), (9 * MIB, 408)],
+    ids=["a small body", "at the end", "under the last bytes", "in the middle"],
 )
 def test_a_disk_that_hangs(size: int, status: int, clients: int, faulty: StartFaulty, tmp_path: Path) -> None:
     """Nobody waits for it for ever, even where it has all threads there are; then all is as before."""
