@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from inference_gateway.admission import Queue, Ticket, Uploads
 from inference_gateway.api_keys import ApiKeys
 from inference_gateway.body import EXTENSION, AsgiBody, Body
-from inference_gateway.client_watch import ClientWatch
+from inference_gateway.client_watch import UNSENT, ClientWatch
 from inference_gateway.errors import (
     BadRequest,
     ClientDisconnected,
@@ -139,7 +139,8 @@ class _Journey:
                     await self._reserve(spool, declared)
                 request = await self._read_body(RequestAssembler(request_type, spool, shared.settings))
                 ticket.uploaded()
-                async with ClientWatch(self._receive, shared.settings.send_timeout) as client:
+                unsent = self._scope.get("extensions", {}).get(UNSENT, {}).get("unsent")
+                async with ClientWatch(self._receive, shared.settings.send_timeout, unsent) as client:
                     with (
                         self._runner.slot(self.record.request_id, on_start=ticket.in_slot) as slot,
                         closing(await self._call_model(slot, request)) as response,

@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -26,11 +26,16 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from inference_gateway.body import EXTENSION
+from inference_gateway.client_watch import UNSENT
 from inference_gateway.direct_body import DirectBody
 from inference_gateway.endpoint import new_request_id
 from inference_gateway.gateway import Gateway
 from inference_gateway.problem import DRAIN_BYTES, DRAIN_SECONDS, Problem
 from inference_gateway.settings import Settings
+
+if sys.platform == "linux":
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
 
 EXIT_SETUP_FAILED = 3
 RUNNING, READY = b"0", b"1"  # what a worker tells its supervisor: the loop turns; the models are set up too
@@ -150,7 +155,10 @@ class HardenedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             return
         super().on_message_begin()
-        self.scope["extensions"] = {"inference_gateway.abort": {"abort": self._abort}}
+        self.scope["extensions"] = {
+            "inference_gateway.abort": {"abort": self._abort},
+            UNSENT: {"unsent": self._unsent},
+        }
         self._in_header = True
         self._thrown_away = 0
         self._bare_bytes = self._chunk_size
@@ -161,6 +169,15 @@ class HardenedProtocol(HttpToolsProtocol):
         """Cuts the answer that is going out; to uvicorn it is as if the client had gone."""
         self.cycle.disconnected = True
         self.transport.abort()
+
+    def _unsent(self) -> int:
+        """Bytes of the answer that wait here, or in the kernel to be acknowledged (Linux)."""
+        queued = bytearray(4)
+        sock = self.transport.get_extra_info("socket")
+        if sys.platform == "linux" and sock is not None:
+            with suppress(OSError):  # it has just been closed
+                ioctl(sock.fileno(), TIOCOUTQ, queued)
+        return self.transport.get_write_buffer_size() + int.from_bytes(queued, sys.byteorder)
 
     def on_url(self, url: bytes) -> None:
         """Part of the request line."""
