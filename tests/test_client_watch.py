@@ -59,6 +59,25 @@ async def test_a_client_that_takes_slowly_but_takes() -> None:
             client.taken()
 
 
+async def test_a_client_that_takes_a_block_bit_by_bit() -> None:
+    """As long as the kernel has less to send from look to look; then its time begins."""
+    left = iter([*range(9, 3, -1), *[3] * 100])
+    looks: list[int] = []
+
+    def unsent() -> int:
+        looks.append(next(left))
+        return looks[-1]
+
+    async def send() -> None:
+        async with ClientWatch(never, 0.08, unsent) as client:
+            client.offered()
+            await asyncio.Event().wait()
+
+    with pytest.raises(ResponseCut, match="took nothing"):
+        await asyncio.wait_for(send(), LIMIT)
+    assert looks[:8] == [9, 8, 7, 6, 5, 4, 3, 3]
+
+
 async def test_working_between_two_sends_is_not_the_clients_fault() -> None:
     done = asyncio.Event()
     async with ClientWatch(never, 0.05) as client:

@@ -101,6 +101,31 @@ async def idle(model: ModelRunner) -> None:
 # Turns
 
 
+@pytest.mark.parametrize("concurrency", [1, 2])
+async def test_a_thread_that_cannot_be_started(concurrency: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for one that is not there; when the system has threads again, so has the route."""
+    model = runner(concurrency=concurrency)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(Unavailable):
+            await turn(model.slot("refused"), bool)
+    held = Held()
+    first = asyncio.create_task(turn(model.slot("first"), held))
+    await asyncio.to_thread(held.begun.wait, LIMIT)
+    with monkeypatch.context() as patch:  # there is one that can serve it
+        patch.setattr(threading.Thread, "start", refuse)
+        second = asyncio.create_task(turn(model.slot("second"), bool))
+        await asyncio.sleep(0)
+        held.go.set()
+        assert await asyncio.wait_for(second, LIMIT) is False
+    assert await first == "done"
+    await model.tear_down()
+
+
 async def test_turns_come_in_the_order_in_which_they_were_asked_for(held: Held) -> None:
     model = runner()
     order: list[int] = []

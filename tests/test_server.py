@@ -122,9 +122,12 @@ def test_a_header_deadline_for_each_request_of_a_connection(start: Start) -> Non
 
 def test_a_header_deadline_that_is_switched_off(start: Start) -> None:
     running = start(header_timeout=0, keep_alive_timeout=0.1)
-    with Connection(running.address) as connection:
-        connection.send(PING[:-3])
-        check_pong(exchange(running.address, PING))
+    with Connection(running.address) as connection, Connection(running.address) as other:
+        connection.send(PING[:-9])
+        other.send(PING)
+        check_pong(other.read_answer())
+        connection.send(PING[-9:-3])
+        assert other.rest() == b""  # the keep-alive limit, which is for others
         connection.send(PING[-3:])
         check_pong(connection.read_answer())
 
@@ -381,6 +384,27 @@ def test_an_idle_connection_is_closed_whatever_came_before(sent: bytes, then: by
         assert connection.rest() == b""
 
 
+@pytest.mark.parametrize(
+    ("sent", "trickle"),
+    [
+        (PING, b"\r\n"),
+        (head(((b"Transfer-Encoding", b"chunked"),), target=b"/ping") + b"5;a=", b"x"),
+    ],
+    ids=["empty lines", "a chunk's extension"],
+)
+def test_an_idle_connection_is_closed_whatever_comes(sent: bytes, trickle: bytes, start: Start) -> None:
+    """What begins no request does not put the limit off, however often it comes."""
+    running = start(keep_alive_timeout=0.5, header_timeout=0.5)
+    begun = time.monotonic()
+    with Connection(running.address, limit=30) as connection:
+        connection.send(sent)
+        check_pong(connection.read_answer())
+        while connection.send_until_closed([trickle]):
+            check_pong(exchange(running.address, PING))
+            assert time.monotonic() < begun + 10
+        assert connection.rest() == b""
+
+
 @pytest.mark.wire("aftermath: draining is bounded")
 def test_a_probe_does_not_read_for_ever(start: Start) -> None:
     running = start()
@@ -392,6 +416,30 @@ def test_a_probe_does_not_read_for_ever(start: Start) -> None:
 
 
 # Broken HTTP
+
+
+@pytest.mark.parametrize("offer", [(), *OFFERS.values()], ids=["plain", *OFFERS])
+@pytest.mark.parametrize("codings", [("gzip", "chunked"), ("gzip, chunked",), ("chunked", "chunked"), ("",)])
+def test_codings_of_the_body_other_than_chunked(
+    codings: Sequence[str], offer: Sequence[tuple[bytes, bytes]], start: Start
+) -> None:
+    """Also over several lines, which are one list (RFC 9110 §5.3)."""
+    lines = tuple((b"Transfer-Encoding", coding.encode()) for coding in codings)
+    body = b"".join(chunked(message(part(b"1")), 100))
+    check_problem(exchange(start().address, head((*TYPE, *offer, *lines)) + body), (400, 415))
+
+
+@pytest.mark.wire("refused: body over its limit")
+@pytest.mark.parametrize("length", [b"9223372036854775807", b"18446744073709551615", b"0" * 30 + b"9" * 15])
+def test_a_length_that_is_hardly_a_number(length: bytes, start: Start) -> None:
+    answer = exchange(start().address, head((*TYPE, (b"Content-Length", length))))
+    check_problem(answer, 413)
+
+
+def test_a_length_with_zeros_before_it(start: Start) -> None:
+    body = message(part(b"1"))
+    length = b"0" * 30 + b"%d" % len(body)
+    check_ok(exchange(start().address, head((*TYPE, (b"Content-Length", length))) + body))
 
 
 @pytest.mark.parametrize(

@@ -295,6 +295,21 @@ def test_a_second_signal_ends_it_at_once(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs pidfd_open (Linux)")
+def test_a_signal_that_comes_when_they_have_all_just_died(run: Run) -> None:
+    """The parent has noticed neither yet: it waits for nobody, and kills no process that is not its own."""
+    process = run("my_model:who", "--workers", "2")
+    wait_workers(process, 2)
+    parent, pids = process.popen.pid, workers_of(process).values()
+    os.kill(parent, signal.SIGSTOP)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_ended(pids)
+    os.kill(parent, signal.SIGTERM)
+    os.kill(parent, signal.SIGCONT)
+    assert process.wait(limit=20) == 0
+    assert "Traceback" not in process.log
+
+
 def test_workers_without_a_parent_end(run: Run) -> None:
     process = run("my_model:who", "--workers", "2")
     pids = wait_workers(process, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from starlette.types import Receive
@@ -12,17 +13,29 @@ from inference_gateway.errors import ClientDisconnected, GatewayError, ResponseC
 # Seconds before the first look for a disconnect: most small requests are over by then, and it costs a task.
 _FIRST_LOOK = 0.02
 
+# Looks at what is still to be sent, in each send timeout.
+_LOOKS = 4
+
+# The ASGI extension under which a server may say it, as {"unsent": ...}.
+UNSENT = "inference_gateway.unsent"
+
 
 class ClientWatch:
     """An async context manager that cancels its block when the client has gone.
 
     Raises `ClientDisconnected` then, or `ResponseCut` where the client takes no byte of the answer for
-    `send_timeout` seconds (None: no limit), between `offered()` and `taken()`.
+    `send_timeout` seconds (None: no limit), between `offered()` and `taken()`. `unsent()`: how much it has
+    not taken yet, where the server knows; else a block counts as taken or not.
     """
 
-    def __init__(self, receive: Receive, send_timeout: float | None) -> None:
+    def __init__(
+        self, receive: Receive, send_timeout: float | None, unsent: Callable[[], int] | None = None
+    ) -> None:
         self._receive = receive
         self._send_timeout = send_timeout
+        self._unsent = unsent or (lambda: 0)
+        self._left = 0  # unsent at the last look
+        self._took_at = 0.0  # by the loop's clock: the look that found less
         self._loop = asyncio.get_running_loop()
         self._scope = asyncio.timeout(None)
         self._reason: GatewayError | None = None
@@ -34,7 +47,7 @@ class ClientWatch:
         """From now on the client is expected to take something of the answer."""
         self._taking_since = self._loop.time()
         if self._stall_timer is None and self._send_timeout is not None:
-            self._arm(self._send_timeout)
+            self._arm(self._send_timeout / _LOOKS)
 
     def taken(self) -> None:
         """The client has taken it."""
@@ -70,11 +83,15 @@ class ClientWatch:
 
     def _check_stall(self) -> None:
         assert self._send_timeout is not None
-        waited = 0.0 if self._taking_since is None else self._loop.time() - self._taking_since
+        now, unsent = self._loop.time(), self._unsent()
+        if unsent < self._left or self._taking_since is None:
+            self._took_at = now
+        self._left = unsent
+        waited = now - max(self._taking_since or 0.0, self._took_at)
         if waited >= self._send_timeout:
             self._gone(ResponseCut("the client took nothing of the answer for too long"))
         else:
-            self._arm(self._send_timeout - waited)
+            self._arm(min(self._send_timeout / _LOOKS, self._send_timeout - waited))
 
     def _gone(self, reason: GatewayError) -> None:
         self._reason = self._reason or reason

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from inference_gateway.admission import Queue, Ticket, Uploads
 from inference_gateway.api_keys import ApiKeys
 from inference_gateway.body import AsgiBody, Body
-from inference_gateway.client_watch import ClientWatch
+from inference_gateway.client_watch import UNSENT, ClientWatch
 from inference_gateway.direct_body import body_of
 from inference_gateway.errors import (
     BadRequest,
@@ -39,7 +39,8 @@ from inference_gateway.telemetry import Metrics, Record, RouteMetrics
 
 SHUTTING_DOWN = "the gateway is shutting down: send this to another instance"
 
-_DISK_SECONDS = 10.0  # for the disk to say how much room it has
+_DISK_SECONDS = 10.0  # for the disk: to say how much room it has, to take the last bytes, to free them
+_DISK_HANGS = "the gateway's disk does not answer: try again later"
 
 
 def new_request_id() -> str:
@@ -80,7 +81,7 @@ class InferenceEndpoint:
         self._shared = shared
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request, whatever happens; raises `ResponseCut` only to have the connection cut."""
+        """Answers one request, whatever happens; raises `ResponseCut` only for a server that has no abort."""
         journey = _Journey(self, self._shared, scope, receive, send)
         record = journey.record
         try:
@@ -98,10 +99,11 @@ class InferenceEndpoint:
             _log(record, error)
             if journey.answering:
                 _cut(scope)
-            problem_cause = error if isinstance(error, RequestError) else ModelError()
-            record.status = problem_cause.status
-            problem = Problem.of(problem_cause, record.request_id)
-            await problem.send(send, journey.body)
+            else:
+                problem_cause = error if isinstance(error, RequestError) else ModelError()
+                record.status = problem_cause.status
+                problem = Problem.of(problem_cause, record.request_id)
+                await problem.send(send, journey.body)
         finally:
             record.write()
             self.metrics.count(record)
@@ -139,7 +141,8 @@ class _Journey:
                     await self._reserve(spool, declared)
                 request = await self._read_body(RequestAssembler(request_type, spool, shared.settings))
                 ticket.uploaded()
-                async with ClientWatch(self._receive, shared.settings.send_timeout) as client:
+                unsent = self._scope.get("extensions", {}).get(UNSENT, {}).get("unsent")
+                async with ClientWatch(self._receive, shared.settings.send_timeout, unsent) as client:
                     with (
                         self._runner.slot(self.record.request_id, on_start=ticket.in_slot) as slot,
                         closing(await self._call_model(slot, request)) as response,
@@ -154,18 +157,24 @@ class _Journey:
             async with asyncio.timeout(_DISK_SECONDS):
                 await self._shared.workers.run(spool.reserve, size)
         except TimeoutError:
-            raise Unavailable("the gateway's disk does not answer: try again later") from None
+            raise Unavailable(_DISK_HANGS) from None
 
     async def _release(self, spool: Spool) -> None:
         if spool.in_memory:
             spool.release()
-        else:  # freeing the blocks of a large file takes time
-            await self._shared.workers.run(spool.release)
+        else:  # freeing the blocks of a large file takes time; it goes on where that is too long to wait
+            release = asyncio.ensure_future(self._shared.workers.run(spool.release))
+            await asyncio.wait((release,), timeout=_DISK_SECONDS)
 
     async def _read_body(self, assembler: RequestAssembler) -> InferenceRequest:
         ingest = Ingest(assembler, self._shared.settings, self._shared.workers)
+        limit = self._shared.settings.upload_timeout
         try:
-            request = await ingest.run(self.body)
+            # The client's time is the ingest's business; what it waits for beyond that is the disk.
+            async with asyncio.timeout(limit and limit + _DISK_SECONDS):
+                request = await ingest.run(self.body)
+        except TimeoutError:
+            raise Unavailable(_DISK_HANGS) from None
         finally:
             self.record.received = ingest.received
             self.record.phase("upload")
@@ -228,23 +237,24 @@ def read_header(scope: Scope, settings: Settings) -> tuple[RequestType, int]:
     request_type = RequestType.parse([value for name, value in headers if name == b"content-type"])
     if b"content-encoding" in values:
         raise UnsupportedEncoding("the request has a Content-Encoding: send the body as it is")
-    coding = values.get(b"transfer-encoding", "chunked").lower()
-    if coding != "chunked":
+    codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
+    if codings and codings != ["chunked"]:
         raise UnsupportedEncoding("the request has a Transfer-Encoding other than chunked")
-    length = values.get(b"content-length", "0")
-    if not (length.isascii() and length.isdigit() and len(length) < 20):
+    digits = values.get(b"content-length", "0")
+    if not (digits.isascii() and digits.isdigit()):
         raise BadRequest("the Content-Length is not a number")
-    if int(length) > settings.max_body_bytes:
+    length = int(digits.lstrip("0")[:20] or "0")  # more digits are as much too many
+    if length > settings.max_body_bytes:
         raise LimitExceeded(f"the body is larger than the limit of {settings.max_body_bytes} bytes")
-    return request_type, int(length)
+    return request_type, length
 
 
 def _cut(scope: Scope) -> None:
     """Has the server cut the connection: an answer that has begun cannot be taken back."""
     extension = scope.get("extensions", {}).get("inference_gateway.abort")
-    if extension is not None:
-        extension["abort"]()
-    raise ResponseCut from None
+    if extension is None:  # any server closes the connection then, and logs a traceback
+        raise ResponseCut from None
+    extension["abort"]()
 
 
 def _log(record: Record, error: Exception) -> None:

@@ -205,10 +205,19 @@ class ModelRunner:
         with self._lock:
             self._line[slot] = None
             if len(self._line) + self.slots_taken > self._threads < self.concurrency:
-                self._threads += 1
-                name = f"model {self.route} {self._threads}"
-                threading.Thread(target=self._work, name=name, daemon=True).start()
+                self._start_thread()
         self._wake.put(None)
+
+    def _start_thread(self) -> None:
+        """Raises `Unavailable` where the system has none left and there is no other to serve the line."""
+        name = f"model {self.route} {self._threads + 1}"
+        try:
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+        except RuntimeError as error:
+            if not self._threads:
+                raise Unavailable("the gateway has no thread for the model: try again later") from error
+        else:
+            self._threads += 1
 
     def _step_out(self, slot: Slot) -> None:
         """Under the lock: a request that gives up leaves the line, so that it is no longer than the queue."""

@@ -143,10 +143,13 @@ class Ingest:
             if self.received > WINDOW:
                 self._hand_off()
                 await self._until_in_flight(0)
-            if self.received <= _INLINE:
+            if self.received <= min(_INLINE, self._settings.spool_memory_bytes):  # no file either
                 return self._finish()
             request: InferenceRequest = await self._workers.run(self._finish)
             return request
+        except asyncio.CancelledError:
+            self._memory = bytearray()  # a thread may still be at it
+            raise
         finally:
             for window in (self._memory, *self._spare):
                 self._workers.give_back(window)

@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -25,10 +25,15 @@ import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from inference_gateway.client_watch import UNSENT
 from inference_gateway.endpoint import new_request_id
 from inference_gateway.gateway import Gateway
 from inference_gateway.problem import DRAIN_BYTES, DRAIN_SECONDS, Problem
 from inference_gateway.settings import Settings
+
+if sys.platform == "linux":
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
 
 EXIT_SETUP_FAILED = 3
 RUNNING, READY = b"0", b"1"  # what a worker tells its supervisor: the loop turns; the models are set up too
@@ -52,7 +57,7 @@ class HardenedProtocol(HttpToolsProtocol):
         self._bare_bytes = 0  # since a header began or a body byte came: header, chunk sizes, trailers
         self._refused = False  # the connection has had its last answer: what comes is thrown away
         self._chunk_size = 0  # of what the parser is being fed
-        self._in_trailer = False  # after the header: fields that come now are trailers
+        self._in_header = False  # of a request; fields that come at another time are trailers
         self._in_framing = False  # the parser is told what is known already
         self._pipelined = False  # a second request has come before the first was answered
         self._thrown_away = 0
@@ -84,7 +89,6 @@ class HardenedProtocol(HttpToolsProtocol):
             return
         self._chunk_size = len(data)
         self._bare_bytes += len(data)
-        self._unset_keepalive_if_required()
         try:
             self._parse(data)
         except httptools.HttpParserError:
@@ -132,7 +136,7 @@ class HardenedProtocol(HttpToolsProtocol):
     def _arm_keep_alive(self) -> None:
         """Bytes that begin no request (an empty line, the rest of an answered one) do not keep it open."""
         armed = self._header_timer or self.timeout_keep_alive_task
-        if not armed and not self.transport.is_closing():
+        if not armed and not self._in_header and not self.transport.is_closing():
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
@@ -146,11 +150,29 @@ class HardenedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             return
         super().on_message_begin()
-        self.scope["extensions"] = {"inference_gateway.abort": {"abort": self.transport.abort}}
-        self._in_trailer = False
+        self.scope["extensions"] = {
+            "inference_gateway.abort": {"abort": self._abort},
+            UNSENT: {"unsent": self._unsent},
+        }
+        self._in_header = True
         self._thrown_away = 0
         self._bare_bytes = self._chunk_size
+        self._unset_keepalive_if_required()
         self._arm_header_timer()
+
+    def _abort(self) -> None:
+        """Cuts the answer that is going out; to uvicorn it is as if the client had gone."""
+        self.cycle.disconnected = True
+        self.transport.abort()
+
+    def _unsent(self) -> int:
+        """Bytes of the answer that wait here, or in the kernel to be acknowledged (Linux)."""
+        queued = bytearray(4)
+        sock = self.transport.get_extra_info("socket")
+        if sys.platform == "linux" and sock is not None:
+            with suppress(OSError):  # it has just been closed
+                ioctl(sock.fileno(), TIOCOUTQ, queued)
+        return self.transport.get_write_buffer_size() + int.from_bytes(queued, sys.byteorder)
 
     def on_url(self, url: bytes) -> None:
         """Part of the request line."""
@@ -159,14 +181,14 @@ class HardenedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header field; trailers (RFC 9112 §7.1.2) are thrown away."""
-        if not self._pipelined and not self._in_trailer and not self._in_framing:
+        if self._in_header and not self._pipelined and not self._in_framing:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The header is in: starts the application, unless the header is too large."""
         if self._pipelined or self._in_framing:
             return
-        self._in_trailer = True
+        self._in_header = False
         self._disarm_header_timer()
         self._bare_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         self._check_header_bytes()
@@ -181,6 +203,7 @@ class HardenedProtocol(HttpToolsProtocol):
         if self._pipelined or self._refused:
             return
         if self.cycle.response_complete:
+            self._unset_keepalive_if_required()  # this has a limit of its own
             self._throw_away(len(body))
         super().on_body(body)
 
@@ -209,6 +232,7 @@ class HardenedProtocol(HttpToolsProtocol):
             return
         self._refused = True
         self._disarm_header_timer()
+        self._unset_keepalive_if_required()
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()

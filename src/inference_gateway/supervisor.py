@@ -96,7 +96,7 @@ class Supervisor:
                 elif not self._workers:
                     return self._exit_code
                 elif self._signals > 1 or (self._kill_at is not None and time.monotonic() >= self._kill_at):
-                    self._kill(*self._workers.values())
+                    self._signal(signal.SIGKILL, *self._workers.values())
                 self._listen(wake)
 
     @contextmanager
@@ -201,8 +201,7 @@ class Supervisor:
         self._listener.close()
         if self._drain_timeout is not None:
             self._kill_at = time.monotonic() + self._drain_timeout + _GRACE
-        for worker in self._workers.values():
-            worker.process.send_signal(signal.SIGTERM)
+        self._signal(signal.SIGTERM, *self._workers.values())
 
     def _kill_silent(self) -> None:
         if self._worker_timeout is None:
@@ -210,11 +209,12 @@ class Supervisor:
         for worker in self._workers.values():
             if time.monotonic() - worker.heard > self._worker_timeout:
                 logger.error("worker %d: nothing heard for %s s", worker.number, self._worker_timeout)
-                self._kill(worker)
+                self._signal(signal.SIGKILL, worker)
 
-    def _kill(self, *workers: _Worker) -> None:
+    def _signal(self, number: int, *workers: _Worker) -> None:
+        """Not by `Popen`: it reaps one that has ended, and `_reap` would wait for that one for ever."""
         for worker in workers:
-            os.kill(worker.process.pid, signal.SIGKILL)
+            os.kill(worker.process.pid, number)
 
 
 def _read(pipe: int) -> bytes:

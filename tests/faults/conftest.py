@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -15,7 +15,7 @@ PROJECT = Path(__file__).parents[2]
 
 
 class StartFaulty(Protocol):
-    def __call__(self, model: str = ..., *, prefix: Sequence[str] = ..., **settings: object) -> Faulty: ...
+    def __call__(self, model: str = ..., *, prefix: Sequence[str] = ..., **settings: Any) -> Faulty: ...
 
 
 @pytest.fixture
@@ -27,10 +27,11 @@ def faulty(tmp_path: Path) -> Iterator[StartFaulty]:
         os.mkfifo(tmp_path / name)
     with ExitStack() as stack:
 
-        def start(model: str = "sizes", *, prefix: Sequence[str] = (), **settings: object) -> Faulty:
+        def start(model: str = "sizes", *, prefix: Sequence[str] = (), **settings: Any) -> Faulty:
             command = [*prefix, *serve_command(f"tests.faults.model:{model}")]
             process = Process(PROJECT, command, **{"spool_dir": folder, **settings})
             stack.callback(process.close)
-            return Faulty(process, folder)
+            here = Path(str(settings.get("spool_dir", folder)))
+            return Faulty(process, here, model, again=lambda: start(model, **settings))
 
         yield start

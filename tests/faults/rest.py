@@ -1,7 +1,8 @@
 """A server in a process of its own, and what holds after every fault.
 
 Descriptors, threads and spool folder are back where they were, the next request is right, and the log has
-nothing of the input: SECRET stands in the JSON, names, header values and bodies of all that is sent.
+nothing of the input: SECRET stands in the JSON, names, header values and bodies of all that is sent. Where
+the fault was the process's end, the same is asked of the folder, the log, and the next process.
 """
 
 import json
@@ -9,10 +10,11 @@ import os
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from tests.harness.process import GAUGES, Process
-from tests.harness.raw import Answer, exchange, head, request
+from tests.harness.raw import Answer, Connection, exchange, head, request
 from tests.harness.wire import message, part
 
 MIB = 1 << 20
@@ -53,12 +55,17 @@ def check_sizes(answer: Answer | None, *sizes: int) -> None:
 
 
 class Faulty:
-    """A server that something will happen to. `folder`: for its spools."""
+    """A server that something will happen to.
 
-    def __init__(self, process: Process, folder: Path) -> None:
+    `folder`: for its spools. `model`: a name in `tests.faults.model`. `again`: starts another one like it.
+    """
+
+    def __init__(self, process: Process, folder: Path, model: str, again: Callable[[], "Faulty"]) -> None:
         self.process = process
         self.folder = folder
         self.address = process.address
+        self._model = model
+        self._again = again
         self.served = exchange(self.address, probe())
         self._descriptors = self._settled_descriptors()
         self._threads = process.threads
@@ -85,8 +92,20 @@ class Faulty:
         assert name in GAUGES
         self.wait(lambda: self.process.gauges[name] == value, f"{name} is not {value}")
 
+    # The model `held`
+
+    def wait_begun(self) -> None:
+        """Until a call of it has begun."""
+        (self.folder.parent / "begun").read_text()
+
+    def let_go(self) -> None:
+        """Lets the call that has begun go on."""
+        (self.folder.parent / "go").write_text("x")
+
+    # What holds after a fault
+
     def check_after(self, *, next_size: int = 2 * MIB) -> None:
-        """What holds after every fault."""
+        """What holds after every fault that the process outlives."""
         self.wait(lambda: not any(self.process.gauges.values()), "a request is still there")
         self.wait(
             lambda: len(self.process.descriptors) <= self._descriptors, "descriptors are more than before"
@@ -94,6 +113,44 @@ class Faulty:
         assert not [name for name in self.process.descriptors if name.startswith(f"{self.folder}/")]
         assert list(self.folder.iterdir()) == []
         assert self.process.threads <= self._threads + POOLED
-        check_sizes(exchange(self.address, post(next_size), limit=LIMIT), next_size)
+        self.check_next(next_size)
+        self.check_log()
+
+    def check_next(self, size: int) -> None:
+        """The next request is right."""
+        with Connection(self.address, limit=LIMIT) as connection:
+            connection.send(post(size))
+            if self._model == "held":
+                self.wait_begun()
+                self.let_go()
+            answer = connection.read_answer()
+        if self._model == "large":
+            assert len(whole(answer).body) > 64 * MIB
+        else:
+            check_sizes(answer, size)
+
+    def check_log(self, *, orderly: bool = True) -> None:
+        """It has nothing of the input, and no error of the gateway itself."""
         assert "SECRET" not in self.process.log
-        assert "Traceback" not in self.process.log
+        assert not orderly or "Traceback" not in self.process.log
+
+    def check_ended(self, exit_code: int = 0, *, orderly: bool = True) -> None:
+        """What holds after every fault that ends the process."""
+        assert self.process.wait(LIMIT) == exit_code
+        assert list(self.folder.iterdir()) == []
+        assert still_open(self.folder) == []
+        self.check_log(orderly=orderly)
+        after = self._again()
+        after.check_next(2 * MIB)
+        after.check_after()
+
+
+def still_open(folder: Path) -> list[str]:
+    """The files of a folder that some process has open, whether they have a name or not."""
+    found = []
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):  # closed since, or somebody else's
+            target = os.readlink(descriptor)
+            if target.startswith(f"{folder}/"):
+                found.append(f"{descriptor}: {target}")
+    return found

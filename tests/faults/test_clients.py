@@ -1,8 +1,12 @@
 """Clients that are slow, idle, many, or gone without a word."""
 
+import ctypes
 import os
 import resource
 import socket
+import struct
+import sys
+import time
 from contextlib import ExitStack
 
 import pytest
@@ -12,7 +16,10 @@ from tests.faults.rest import HEADERS, LIMIT, MIB, PONG, check_sizes, post, prob
 from tests.harness.raw import Connection, exchange, head
 from tests.harness.wire import check_problem
 
-TCP_REPAIR = 19  # linux/tcp.h: a socket in this mode is closed without a FIN
+SO_ATTACH_FILTER = 26  # asm-generic/socket.h
+BPF_RET_K = 0x06  # linux/bpf_common.h: take so many bytes of a packet; none: drop it
+PROBING = ("env", "FAULTS_PROBE_SECONDS=1")
+"""With a SEND_TIMEOUT that is no longer: the kernel waits for the longer of the two."""
 IDLE = 500
 
 
@@ -27,11 +34,23 @@ def test_a_reader_that_takes_nothing(faulty: StartFaulty) -> None:
         answer = connection.read_answer()
         assert answer is not None
         assert (answer.status, answer.whole) == (200, False)
+    server.process.wait_line("the client took nothing of the answer for too long")
+    server.check_after()
+
+
+@pytest.mark.setting("SEND_TIMEOUT")
+def test_a_reader_that_is_slow(faulty: StartFaulty) -> None:
+    """It takes some of the answer all the time, less than a block in SEND_TIMEOUT, and gets all of it."""
+    server = faulty("large", send_timeout=2)
     with Connection(server.address, limit=LIMIT) as connection:
+        connection._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         connection.send(post(100))
-        assert len(whole(connection.read_answer()).body) > 64 * MIB
-    server.wait(lambda: not any(server.process.gauges.values()), "a request is still there")
-    assert "SECRET" not in server.process.log
+        for _ in range(25):
+            assert len(connection._take(20_000)) == 20_000
+            assert whole(exchange(server.address, probe())).body == PONG
+            time.sleep(0.2)  # what makes it slow
+        assert len(connection.rest()) > 64 * MIB - 25 * 20_000
+    server.check_after()
 
 
 @pytest.mark.wire("refused: client too slow")
@@ -51,17 +70,72 @@ def test_a_sender_that_trickles(faulty: StartFaulty) -> None:
     server.check_after()
 
 
+def silence(connected: socket.socket) -> None:
+    """From now on this end neither sees nor acknowledges anything, as if its machine had lost its power.
+
+    No FIN, no RST, and none either when the other end sends or probes.
+    """
+    if not sys.platform.startswith("linux"):
+        pytest.skip("needs Linux's socket filters")
+    drop = ctypes.create_string_buffer(struct.pack("HBBI", BPF_RET_K, 0, 0, 0))  # struct sock_filter
+    program = struct.pack("HP", 1, ctypes.addressof(drop))  # struct sock_fprog
+    connected.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+
+
 @pytest.mark.wire("refused: client sends nothing")
 @pytest.mark.setting("IDLE_TIMEOUT")
-def test_a_client_that_vanishes_in_its_upload(faulty: StartFaulty) -> None:
-    """No FIN, no RST: its upload slot and its file are free when it has been silent for too long."""
-    server = faulty(idle_timeout=1)
-    body = study(8 * MIB)
+@pytest.mark.parametrize("chunk", [0, MIB], ids=["Content-Length", "chunked"])
+def test_a_client_that_vanishes_in_its_upload(chunk: int, faulty: StartFaulty) -> None:
+    """Its upload slot and its file are free when it has been silent for too long, and then its connection."""
+    server = faulty(idle_timeout=1, send_timeout=1)
     with Connection(server.address, limit=LIMIT) as connection:
-        connection.send(head((*HEADERS, (b"Content-Length", b"%d" % len(body)))), body[: 6 * MIB])
+        connection.send(post(8 * MIB, chunk=chunk)[: 6 * MIB])
         server.wait_gauge("uploads", 1)
-        vanish(connection._socket)
-    server.check_after()
+        silence(connection._socket)
+        server.check_after()
+    server.process.wait_line("refused: nothing of the body came for too long")
+
+
+@pytest.mark.parametrize("idle_limit", ["none", "3600"])
+def test_a_client_that_vanishes_where_its_upload_may_pause(idle_limit: str, faulty: StartFaulty) -> None:
+    """The kernel notices that nobody is there."""
+    server = faulty(prefix=PROBING, send_timeout=1, idle_timeout=idle_limit, min_upload_rate=0)
+    with Connection(server.address, limit=LIMIT) as connection:
+        connection.send(post(8 * MIB)[: 6 * MIB])
+        server.wait_gauge("uploads", 1)
+        silence(connection._socket)
+        server.check_after()
+    server.process.wait_line("the client left")
+
+
+def test_a_client_that_vanishes_in_the_queue(faulty: StartFaulty) -> None:
+    """Its place is free, and the model is never called for it: it would wait for ever to be let go."""
+    server = faulty("held", prefix=PROBING, send_timeout=1)
+    with Connection(server.address, limit=LIMIT) as first, Connection(server.address, limit=LIMIT) as second:
+        first.send(post(2 * MIB))
+        server.wait_begun()
+        second.send(post(3 * MIB))
+        server.wait_gauge("queued", 1)
+        silence(second._socket)
+        server.wait_gauge("queued", 0)
+        server.process.wait_line("the client left")
+        server.let_go()
+        check_sizes(first.read_answer(), 2 * MIB)
+        server.check_after()
+
+
+def test_a_client_that_vanishes_while_the_model_works(faulty: StartFaulty) -> None:
+    """The call is an orphan from then on; its slot and its file are free when it returns."""
+    server = faulty("held", prefix=PROBING, send_timeout=1)
+    with Connection(server.address, limit=LIMIT) as connection:
+        connection.send(post(2 * MIB))
+        server.wait_begun()
+        silence(connection._socket)
+        server.wait_gauge("orphaned", 1)
+        assert server.process.gauges["slots_taken"] == 1
+        server.let_go()
+        server.check_after()
+    server.process.wait_line("the client left")
 
 
 @pytest.mark.setting("SEND_TIMEOUT")
@@ -70,20 +144,18 @@ def test_a_client_that_vanishes_in_its_answer(faulty: StartFaulty) -> None:
     with Connection(server.address, limit=LIMIT) as connection:
         connection.send(post(100))
         server.wait_gauge("slots_taken", 1)
-        vanish(connection._socket)
-    server.wait(lambda: not any(server.process.gauges.values()), "a request is still there")
+        silence(connection._socket)
+        server.check_after()
+
+
+def test_a_client_that_vanishes_between_two_requests(faulty: StartFaulty) -> None:
+    """Also where idle connections may stay for ever."""
+    server = faulty(prefix=PROBING, send_timeout=1, keep_alive_timeout="none")
     with Connection(server.address, limit=LIMIT) as connection:
         connection.send(post(100))
-        assert len(whole(connection.read_answer()).body) > 64 * MIB
-
-
-def vanish(connected: socket.socket) -> None:
-    """Close as a machine does that has lost its power: the peer hears nothing of it."""
-    try:
-        connected.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
-    except OSError:
-        pytest.skip("needs Linux and the right to set TCP_REPAIR (CAP_NET_ADMIN)")
-    connected.close()
+        check_sizes(connection.read_answer(), 100)
+        silence(connection._socket)
+        server.check_after()
 
 
 def test_500_idle_connections(faulty: StartFaulty) -> None:

@@ -1,25 +1,23 @@
 """The disk: full, failing, gone, or too small a limit; a process that is killed leaves nothing."""
 
 import errno
+import fcntl
+import itertools
 import os
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from inference_gateway import Gateway, Settings
-from inference_gateway.server import make_server
-from tests.conftest import Serve
+from inference_gateway.errors import InsufficientStorage
 from tests.faults.conftest import StartFaulty
-from tests.faults.model import sizes
-from tests.faults.rest import HEADERS, LIMIT, MIB, check_sizes, post, study
-from tests.harness.log import LogCapture
-from tests.harness.raw import Connection, exchange, head
-from tests.harness.server import left_in
+from tests.faults.rest import HEADERS, LIMIT, MIB, PONG, check_sizes, post, probe, study, whole
+from tests.harness.raw import Answer, Connection, exchange, head
 from tests.harness.wire import check_problem
 
 needs_prlimit = pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit (util-linux)")
@@ -40,7 +38,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.wire("refused: disk full", "aftermath: no file left")
 def test_a_disk_that_fills_up(small_disk: Path, faulty: StartFaulty) -> None:
     server = faulty(spool_dir=small_disk)
-    server.folder = small_disk
     for size in (9 * MIB, 20 * MIB):
         check_problem(exchange(server.address, post(size), limit=LIMIT), 507)
         server.check_after()
@@ -76,9 +73,7 @@ def test_descriptors_that_run_out(faulty: StartFaulty) -> None:
     finally:
         for connection in opened:
             connection.close()
-    server.wait(lambda: len(server.process.descriptors) < 30, "descriptors are not given back")
-    check_sizes(exchange(server.address, post(2 * MIB), limit=LIMIT), 2 * MIB)
-    assert "SECRET" not in server.process.log
+    server.check_after()
 
 
 @pytest.mark.wire("refused: disk full")
@@ -100,52 +95,61 @@ def test_a_process_that_is_killed_leaves_nothing(faulty: StartFaulty) -> None:
         server.wait(lambda: server.process.gauges["spool_bytes"] > 4 * MIB, "nothing is spooled")
         assert [name for name in server.process.descriptors if name.startswith(f"{server.folder}/")]
         server.process.popen.send_signal(signal.SIGKILL)
-        assert server.process.wait() == -signal.SIGKILL
-        answer = connection.read_answer()
-        assert answer is None
-    assert list(server.folder.iterdir()) == []
-
-
-class FailsOnce:
-    """A system call that fails the n-th time it is made."""
-
-    def __init__(self, call: Any, error: int) -> None:
-        self._call = call
-        self._error = error
-        self.fail_at = 0
-        self.count = 0
-
-    def __call__(self, *args: Any) -> Any:
-        self.count += 1
-        if self.count == self.fail_at:
-            raise OSError(self._error, os.strerror(self._error))
-        return self._call(*args)
+        server.process.wait()
+        assert connection.read_answer() is None
+    server.check_ended(-signal.SIGKILL)
 
 
 @pytest.mark.wire("refused: disk full")
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC], ids=["EIO", "ENOSPC"])
 @pytest.mark.parametrize("call", ["pwrite", "posix_fallocate"])
-def test_the_nth_write_fails(
-    call: str, error: int, spool_dir: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch, log: LogCapture
-) -> None:
+def test_the_nth_write_fails(call: str, error: int, faulty: StartFaulty, tmp_path: Path) -> None:
     """For n = 1, 2, ... until a run in which nothing fails."""
-    failing = FailsOnce(getattr(os, call), error)
-    monkeypatch.setattr(os, call, failing)
-    app = Gateway(settings=Settings(spool_dir=spool_dir, spool_memory_bytes=1000))
-    app.add_inference_route("/", sizes)
-    running = serve(app, make_server(app, port=0))
-    refused = 0
-    while True:
-        failing.fail_at, failing.count = refused + 1, 0
-        answer = exchange(running.address, post(9 * MIB), limit=LIMIT)
-        running.watched.wait_idle()
-        assert left_in(spool_dir) == []
-        if failing.count < failing.fail_at:
+    server = faulty(prefix=["env", f"FAULTS_FAILING_CALL={call}:{error}"], spool_memory_bytes=1000)
+    countdown = tmp_path / "countdown"
+    for n in itertools.count(1):
+        countdown.write_text(str(n))
+        answer = exchange(server.address, post(9 * MIB), limit=LIMIT)
+        left = int(countdown.read_text())
+        countdown.unlink()
+        if left:
             break
-        check_problem(answer, 507)
-        refused += 1
+        assert check_problem(answer, 507)["detail"] == InsufficientStorage.sentence
+        server.check_after()
     check_sizes(answer, 9 * MIB)
-    assert refused >= 3
-    assert app._shared.budget.used == 0
-    assert "SECRET" not in log.text
-    assert log.tracebacks == []
+    assert n > 3
+    server.check_after()
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    with file.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.mark.setting("UPLOAD_TIMEOUT")
+@pytest.mark.parametrize("clients", [1, 12])
+@pytest.mark.parametrize(
+    ("size", "status"),
+    [(30_000, 503), (MIB // 2, 503), (5 * MIB, 503), (9 * MIB, 408)],
+    ids=["a small body", "at the end", "under the last bytes", "in the middle"],
+)
+def test_a_disk_that_hangs(size: int, status: int, clients: int, faulty: StartFaulty, tmp_path: Path) -> None:
+    """Nobody waits for it for ever, even where it has all threads there are; then all is as before."""
+    server = faulty(prefix=["env", "FAULTS_HANGING_CALL=pwrite"], upload_timeout=1, spool_memory_bytes=1000)
+    sent = post(size)
+
+    def upload(_: int) -> Answer | None:
+        return exchange(server.address, sent, limit=LIMIT)
+
+    with locked(tmp_path / "disk"), ThreadPoolExecutor(clients) as pool:
+        for answer in pool.map(upload, range(clients)):
+            said = check_problem(answer, status if clients == 1 else (status, 503))
+            assert answer is not None
+            if answer.status == 503:
+                assert answer.header("retry-after")
+                assert "disk" in said["detail"]
+        assert whole(exchange(server.address, probe())).body == PONG
+        check_sizes(exchange(server.address, post(100)), 100)  # needs no disk
+    server.check_after()
