@@ -376,8 +376,10 @@ class _Job(Generic[T]):
     def run(self) -> bool:
         """Makes the call and has the loop told; returns whether more calls will follow."""
         keep = False
+        function, args = self.function, self.args
+        del self.function, self.args  # they may hold the turn, which holds this: no garbage for the collector
         try:
-            result = self.context.run(self.function, *self.args)
+            result = self.context.run(function, *args)
             report = functools.partial(self._succeed, result)
             keep = self.keep is not None and self.keep(result)
         except BaseException as error:
