@@ -28,7 +28,7 @@ from inference_gateway.errors import (
     UnsupportedEncoding,
 )
 from inference_gateway.execution import ModelRunner, Slot, guarded
-from inference_gateway.ingest import Ingest, Workers
+from inference_gateway.ingest import SMALL, Ingest, SmallIngest, Workers
 from inference_gateway.problem import Problem
 from inference_gateway.request import InferenceRequest, RequestAssembler, RequestType
 from inference_gateway.response import InferenceResponse, ResponseStream, prepare
@@ -135,7 +135,8 @@ class _Journey:
             try:
                 if declared > shared.settings.spool_memory_bytes:
                     await self._reserve(spool, declared)
-                request = await self._read_body(RequestAssembler(request_type, spool, shared.settings))
+                assembler = RequestAssembler(request_type, spool, shared.settings)
+                request = await self._read_body(assembler, declared)
                 ticket.uploaded()
                 async with ClientWatch(self._receive, shared.settings.send_timeout) as client:
                     with (
@@ -160,8 +161,13 @@ class _Journey:
         else:  # freeing the blocks of a large file takes time
             await self._shared.workers.run(spool.release)
 
-    async def _read_body(self, assembler: RequestAssembler) -> InferenceRequest:
-        ingest = Ingest(assembler, self._shared.settings, self._shared.workers)
+    async def _read_body(self, assembler: RequestAssembler, declared: int) -> InferenceRequest:
+        shared = self._shared
+        ingest: Ingest | SmallIngest
+        if 0 < declared <= min(SMALL, shared.settings.spool_memory_bytes):
+            ingest = SmallIngest(assembler, shared.settings, declared)
+        else:
+            ingest = Ingest(assembler, shared.settings, shared.workers)
         try:
             request = await ingest.run(self.body)
         finally:
