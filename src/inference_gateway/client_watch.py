@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from starlette.types import Receive
 
@@ -24,7 +23,6 @@ class ClientWatch:
         self._receive = receive
         self._send_timeout = send_timeout
         self._loop = asyncio.get_running_loop()
-        self._scope = asyncio.timeout(None)
         self._reason: GatewayError | None = None
         self._look: asyncio.Task[None] | None = None
         self._taking_since: float | None = None
@@ -41,21 +39,23 @@ class ClientWatch:
         self._taking_since = None
 
     async def __aenter__(self) -> ClientWatch:
-        await self._scope.__aenter__()
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._cancelling = task.cancelling()  # by others
         self._look_timer = self._loop.call_later(_FIRST_LOOK, self._begin_looking)
         return self
 
-    async def __aexit__(self, *exc_info: Any) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._look_timer.cancel()
         if self._look is not None:
             self._look.cancel()
         if self._stall_timer is not None:
             self._stall_timer.cancel()
-        try:
-            await self._scope.__aexit__(*exc_info)
-        except TimeoutError:
-            assert self._reason is not None
-            raise self._reason from None
+        if self._reason is not None:
+            others = self._task.uncancel() > self._cancelling
+            if kind is asyncio.CancelledError and not others:
+                raise self._reason from None
 
     def _begin_looking(self) -> None:
         self._look = self._loop.create_task(self._until_disconnect())
@@ -77,5 +77,6 @@ class ClientWatch:
             self._arm(self._send_timeout - waited)
 
     def _gone(self, reason: GatewayError) -> None:
-        self._reason = self._reason or reason
-        self._scope.reschedule(self._loop.time())
+        if self._reason is None:
+            self._reason = reason
+            self._task.cancel()
