@@ -227,16 +227,16 @@ def read_header(scope: Scope, settings: Settings) -> tuple[RequestType, int]:
 
     Raises `InvalidContentType`, `UnsupportedEncoding` or `LimitExceeded`.
     """
-    headers = [(name.lower(), value.decode("latin-1").strip(" \t")) for name, value in scope["headers"]]
+    headers = [(name.lower(), value.strip(b" \t")) for name, value in scope["headers"]]
     values = dict(headers)
-    request_type = RequestType.parse([value for name, value in headers if name == b"content-type"])
+    types = [value.decode("latin-1") for name, value in headers if name == b"content-type"]
+    request_type = RequestType.parse(types)
     if b"content-encoding" in values:
         raise UnsupportedEncoding("the request has a Content-Encoding: send the body as it is")
-    coding = values.get(b"transfer-encoding", "chunked").lower()
-    if coding != "chunked":
+    if values.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
         raise UnsupportedEncoding("the request has a Transfer-Encoding other than chunked")
-    length = values.get(b"content-length", "0")
-    if not (length.isascii() and length.isdigit() and len(length) < 20):
+    length = values.get(b"content-length", b"0")
+    if not (length.isdigit() and len(length) < 20):
         raise BadRequest("the Content-Length is not a number")
     if int(length) > settings.max_body_bytes:
         raise LimitExceeded(f"the body is larger than the limit of {settings.max_body_bytes} bytes")

@@ -22,6 +22,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from math import inf
 from typing import Any, Generic, Protocol, TypeVar
 
 from inference_gateway.errors import (
@@ -295,9 +296,9 @@ class Slot:
         if self.started is not None:
             left = self.request.remaining()
         else:
-            ends = [] if self._queue_end is None else [self._queue_end - time.monotonic()]
-            ends += [] if self._timeout is None else [self._timeout]
-            left = min(ends, default=None)
+            left = self._timeout
+            if self._queue_end is not None:
+                left = min(self._queue_end - time.monotonic(), inf if left is None else left)
         self._timer = None if left is None else job.loop.call_later(left, self._check, job)
 
     def _check(self, job: _Job[Any]) -> None:
