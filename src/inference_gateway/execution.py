@@ -202,19 +202,20 @@ class ModelRunner:
         request = CurrentRequest(request_id, self.route)
         return Slot(self, request, queue_timeout=self.queue_timeout, timeout=self.timeout, on_start=on_start)
 
-    def _line_up(self, slot: Slot) -> None:
+    def _line_up(self, slot: Slot, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:
             self._line[slot] = None
             if len(self._line) + self.slots_taken > self._threads < self.concurrency:
                 self._threads += 1
                 name = f"model {self.route} {self._threads}"
                 threading.Thread(target=self._work, name=name, daemon=True).start()
-        self._wake.put(None)
+        # When the loop is done with what is ready: a thread that wakes before only fights it for the lock.
+        loop.call_soon(self._wake.put, None)
 
     def _step_out(self, slot: Slot) -> None:
         """Under the lock: a request that gives up leaves the line, so that it is no longer than the queue."""
         if self._line.pop(slot, slot) is None and not self._ended:
-            with suppress(queue.Empty):  # a thread that has its entry already finds one less in line
+            with suppress(queue.Empty):  # a thread finds one entry more than there are in line
                 self._wake.get_nowait()
 
     def _work(self) -> None:
@@ -282,7 +283,7 @@ class Slot:
         self._job = job
         self._jobs.put(job)
         if first:
-            self._runner._line_up(self)
+            self._runner._line_up(self, loop)
         self._arm(job)
         try:
             result: T = await job.future
