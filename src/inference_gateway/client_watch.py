@@ -8,7 +8,8 @@ from starlette.types import Receive
 
 from inference_gateway.errors import ClientDisconnected, GatewayError, ResponseCut
 
-# Seconds before the first look for a disconnect: most small requests are over by then, and it costs a task.
+# Seconds before the first look for a disconnect, or a stall: most small requests are over by then, and it
+# costs a task and a timer.
 _FIRST_LOOK = 0.02
 
 
@@ -31,8 +32,6 @@ class ClientWatch:
     def offered(self) -> None:
         """From now on the client is expected to take something of the answer."""
         self._taking_since = self._loop.time()
-        if self._stall_timer is None and self._send_timeout is not None:
-            self._arm(self._send_timeout)
 
     def taken(self) -> None:
         """The client has taken it."""
@@ -59,6 +58,8 @@ class ClientWatch:
 
     def _begin_looking(self) -> None:
         self._look = self._loop.create_task(self._until_disconnect())
+        if self._send_timeout is not None:
+            self._arm(self._send_timeout)
 
     async def _until_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
