@@ -67,3 +67,15 @@ exempt_from_collection()
 print(len(gc.garbage) > 0, gc.get_freeze_count() > 1000)
 """
     assert run(code) == ["True", "True"]
+
+
+@pytest.mark.parametrize(("before", "after"), [("700", "2000"), ("5000", "5000"), ("0", "0")])
+def test_young_objects_are_searched_less_often(before: str, after: str) -> None:
+    code = f"""
+import gc
+from inference_gateway.allocator import exempt_from_collection
+gc.set_threshold({before}, 10, 10)
+exempt_from_collection()
+print(*gc.get_threshold())
+"""
+    assert run(code) == [after, "10", "10"]

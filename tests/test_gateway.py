@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inference_gateway import Gateway, Settings, current_request
 from tests.conftest import Serve
@@ -415,6 +417,44 @@ def test_each_route_has_its_model(app: Gateway, serve: Serve) -> None:
 
 
 @pytest.mark.wire("routes: route registered twice")
+def test_a_path_is_never_taken_for_its_pattern(app: Gateway, serve: Serve) -> None:
+    app.add_inference_route("/{number:int}", model)
+    running = serve(app)
+    check_reply(post(running.address, b"/1"), {"parts": []}, [], digest(ROOT))
+    check_problem(post(running.address, b"/{number:int}"), 404)
+    check_problem(post(running.address, b"/%7Bnumber:int%7D"), 404)
+
+
+def test_a_route_under_the_servers_own_path(app: Gateway, serve: Serve) -> None:
+    app.add_inference_route("/model", model)
+
+    async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "root_path": "/model"} if scope["type"] == "http" else scope, receive, send)
+
+    running = serve(mounted)
+    check_reply(post(running.address, b"/model/model"), {"parts": []}, [], digest(ROOT))
+    check_problem(post(running.address, b"/model"), 404)
+
+
+def test_middleware_of_the_application_sees_each_request(spool_dir: Path, serve: Serve) -> None:
+    seen: list[str] = []
+
+    class Watching:
+        def __init__(self, app: ASGIApp) -> None:
+            self._app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                seen.append(scope["path"])
+            await self._app(scope, receive, send)
+
+    app = Gateway(settings=Settings(spool_dir=spool_dir), middleware=[Middleware(Watching)])
+    app.add_inference_route("/model", model)
+    running = serve(app)
+    check_reply(post(running.address, b"/model"), {"parts": []}, [], digest(ROOT))
+    assert seen[-1] == "/model"
+
+
 def test_a_route_is_registered_once(app: Gateway, serve: Serve) -> None:
     app.add_inference_route("/", model, name="first model")
     with pytest.raises(ValueError, match=r"Route / .*first model"):

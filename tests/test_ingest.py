@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from inference_gateway import Gateway, Settings, direct_body, endpoint
 from inference_gateway.body import AsgiBody
 from inference_gateway.errors import BadRequest, ClientDisconnected, LimitExceeded, RequestError
-from inference_gateway.ingest import WINDOW, Ingest, Workers
+from inference_gateway.ingest import SMALL, WINDOW, Ingest, SmallIngest, Workers
 from inference_gateway.request import InferenceRequest, RequestAssembler, RequestType
 from inference_gateway.server import make_server
 from inference_gateway.spool import Spool
@@ -161,6 +161,35 @@ def check_nothing_left(running: RunningServer, spool_dir: Path, app: Gateway) ->
 
 
 # Windows
+
+
+def test_a_declared_small_body_needs_neither_a_worker_nor_a_file(spool_dir: Path, serve: Serve) -> None:
+    app = Gateway(settings=Settings(spool_dir=spool_dir))
+    app.add_inference_route("/", lambda _, inputs, __: inputs[0].size)
+    app._shared.workers.executor.shutdown()
+    running = serve(app)
+    body = body_of(SMALL - 200)
+    inner = body.split(b"\r\n--bnd")[1].partition(b"\r\n\r\n")[2]
+    check_reply(exchange(running.address, request(TYPE, body)), SMALL - 200, [], digest(ROOT, inner))
+
+
+async def test_a_small_body_that_stops_is_malformed_first(spool_dir: Path) -> None:
+    settings = Settings(spool_dir=spool_dir, idle_timeout=0.05)
+    for sent, status in ((b"--bnd\r\nno colon\r\n", 400), (b"--bnd\r\n", 408)):
+        spool = Spool(spool_dir, settings.spool_memory_bytes)
+        assembler = RequestAssembler(RequestType(b"bnd", "utf-8", None), spool, settings)
+        messages = iter([sent])
+
+        async def receive(messages: Iterator[bytes] = messages) -> Message:
+            for piece in messages:
+                return {"type": "http.request", "body": piece, "more_body": True}
+            await asyncio.sleep(LIMIT)
+            raise AssertionError
+
+        with pytest.raises(RequestError) as refusal:
+            await SmallIngest(assembler, settings, 1000).run(AsgiBody(receive))
+        assert refusal.value.status == status
+        spool.release()
 
 
 async def test_a_small_body_needs_neither_a_worker_nor_a_file(spool_dir: Path) -> None:

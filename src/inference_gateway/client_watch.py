@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from starlette.types import Receive
 
 from inference_gateway.errors import ClientDisconnected, GatewayError, ResponseCut
 
-# Seconds before the first look for a disconnect: most small requests are over by then, and it costs a task.
+# Seconds before the first look for a disconnect, or a stall: most small requests are over by then, and it
+# costs a task and a timer.
 _FIRST_LOOK = 0.02
 
 # Looks at what is still to be sent, in each send timeout.
@@ -37,7 +37,6 @@ class ClientWatch:
         self._left = 0  # unsent at the last look
         self._took_at = 0.0  # by the loop's clock: the look that found less
         self._loop = asyncio.get_running_loop()
-        self._scope = asyncio.timeout(None)
         self._reason: GatewayError | None = None
         self._look: asyncio.Task[None] | None = None
         self._taking_since: float | None = None
@@ -46,32 +45,34 @@ class ClientWatch:
     def offered(self) -> None:
         """From now on the client is expected to take something of the answer."""
         self._taking_since = self._loop.time()
-        if self._stall_timer is None and self._send_timeout is not None:
-            self._arm(self._send_timeout / _LOOKS)
 
     def taken(self) -> None:
         """The client has taken it."""
         self._taking_since = None
 
     async def __aenter__(self) -> ClientWatch:
-        await self._scope.__aenter__()
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._cancelling = task.cancelling()  # by others
         self._look_timer = self._loop.call_later(_FIRST_LOOK, self._begin_looking)
         return self
 
-    async def __aexit__(self, *exc_info: Any) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._look_timer.cancel()
         if self._look is not None:
             self._look.cancel()
         if self._stall_timer is not None:
             self._stall_timer.cancel()
-        try:
-            await self._scope.__aexit__(*exc_info)
-        except TimeoutError:
-            assert self._reason is not None
-            raise self._reason from None
+        if self._reason is not None:
+            others = self._task.uncancel() > self._cancelling
+            if kind is asyncio.CancelledError and not others:
+                raise self._reason from None
 
     def _begin_looking(self) -> None:
         self._look = self._loop.create_task(self._until_disconnect())
+        if self._send_timeout is not None:
+            self._arm(self._send_timeout / _LOOKS)
 
     async def _until_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -94,5 +95,6 @@ class ClientWatch:
             self._arm(min(self._send_timeout / _LOOKS, self._send_timeout - waited))
 
     def _gone(self, reason: GatewayError) -> None:
-        self._reason = self._reason or reason
-        self._scope.reschedule(self._loop.time())
+        if self._reason is None:
+            self._reason = reason
+            self._task.cancel()

@@ -29,7 +29,7 @@ from inference_gateway.errors import (
     UnsupportedEncoding,
 )
 from inference_gateway.execution import ModelRunner, Slot, guarded
-from inference_gateway.ingest import Ingest, Workers
+from inference_gateway.ingest import SMALL, Ingest, SmallIngest, Workers
 from inference_gateway.problem import Problem
 from inference_gateway.request import InferenceRequest, RequestAssembler, RequestType
 from inference_gateway.response import InferenceResponse, ResponseStream, prepare
@@ -139,7 +139,8 @@ class _Journey:
             try:
                 if declared > shared.settings.spool_memory_bytes:
                     await self._reserve(spool, declared)
-                request = await self._read_body(RequestAssembler(request_type, spool, shared.settings))
+                assembler = RequestAssembler(request_type, spool, shared.settings)
+                request = await self._read_body(assembler, declared)
                 ticket.uploaded()
                 unsent = self._scope.get("extensions", {}).get(UNSENT, {}).get("unsent")
                 async with ClientWatch(self._receive, shared.settings.send_timeout, unsent) as client:
@@ -166,9 +167,14 @@ class _Journey:
             release = asyncio.ensure_future(self._shared.workers.run(spool.release))
             await asyncio.wait((release,), timeout=_DISK_SECONDS)
 
-    async def _read_body(self, assembler: RequestAssembler) -> InferenceRequest:
-        ingest = Ingest(assembler, self._shared.settings, self._shared.workers)
-        limit = self._shared.settings.upload_timeout
+    async def _read_body(self, assembler: RequestAssembler, declared: int) -> InferenceRequest:
+        shared = self._shared
+        ingest: Ingest | SmallIngest
+        if 0 < declared <= min(SMALL, shared.settings.spool_memory_bytes):
+            ingest = SmallIngest(assembler, shared.settings, declared)
+        else:
+            ingest = Ingest(assembler, shared.settings, shared.workers)
+        limit = shared.settings.upload_timeout
         try:
             # The client's time is the ingest's business; what it waits for beyond that is the disk.
             async with asyncio.timeout(limit and limit + _DISK_SECONDS):
@@ -232,18 +238,19 @@ def read_header(scope: Scope, settings: Settings) -> tuple[RequestType, int]:
 
     Raises `InvalidContentType`, `UnsupportedEncoding` or `LimitExceeded`.
     """
-    headers = [(name.lower(), value.decode("latin-1").strip(" \t")) for name, value in scope["headers"]]
+    headers = [(name.lower(), value.strip(b" \t")) for name, value in scope["headers"]]
     values = dict(headers)
-    request_type = RequestType.parse([value for name, value in headers if name == b"content-type"])
+    types = [value.decode("latin-1") for name, value in headers if name == b"content-type"]
+    request_type = RequestType.parse(types)
     if b"content-encoding" in values:
         raise UnsupportedEncoding("the request has a Content-Encoding: send the body as it is")
     codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
-    if codings and codings != ["chunked"]:
+    if codings and codings != [b"chunked"]:
         raise UnsupportedEncoding("the request has a Transfer-Encoding other than chunked")
-    digits = values.get(b"content-length", "0")
-    if not (digits.isascii() and digits.isdigit()):
+    digits = values.get(b"content-length", b"0")
+    if not digits.isdigit():
         raise BadRequest("the Content-Length is not a number")
-    length = int(digits.lstrip("0")[:20] or "0")  # more digits are as much too many
+    length = int(digits.lstrip(b"0")[:20] or b"0")  # more digits are as much too many
     if length > settings.max_body_bytes:
         raise LimitExceeded(f"the body is larger than the limit of {settings.max_body_bytes} bytes")
     return request_type, length

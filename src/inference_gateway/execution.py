@@ -22,6 +22,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from math import inf
 from typing import Any, Generic, Protocol, TypeVar
 
 from inference_gateway.errors import (
@@ -201,12 +202,13 @@ class ModelRunner:
         request = CurrentRequest(request_id, self.route)
         return Slot(self, request, queue_timeout=self.queue_timeout, timeout=self.timeout, on_start=on_start)
 
-    def _line_up(self, slot: Slot) -> None:
+    def _line_up(self, slot: Slot, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:
             self._line[slot] = None
             if len(self._line) + self.slots_taken > self._threads < self.concurrency:
                 self._start_thread()
-        self._wake.put(None)
+        # When the loop is done with what is ready: a thread that wakes before only fights it for the lock.
+        loop.call_soon(self._wake.put, None)
 
     def _start_thread(self) -> None:
         """Raises `Unavailable` where the system has none left and there is no other to serve the line."""
@@ -222,7 +224,7 @@ class ModelRunner:
     def _step_out(self, slot: Slot) -> None:
         """Under the lock: a request that gives up leaves the line, so that it is no longer than the queue."""
         if self._line.pop(slot, slot) is None and not self._ended:
-            with suppress(queue.Empty):  # a thread that has its entry already finds one less in line
+            with suppress(queue.Empty):  # a thread finds one entry more than there are in line
                 self._wake.get_nowait()
 
     def _work(self) -> None:
@@ -290,7 +292,7 @@ class Slot:
         self._job = job
         self._jobs.put(job)
         if first:
-            self._runner._line_up(self)
+            self._runner._line_up(self, loop)
         self._arm(job)
         try:
             result: T = await job.future
@@ -304,9 +306,9 @@ class Slot:
         if self.started is not None:
             left = self.request.remaining()
         else:
-            ends = [] if self._queue_end is None else [self._queue_end - time.monotonic()]
-            ends += [] if self._timeout is None else [self._timeout]
-            left = min(ends, default=None)
+            left = self._timeout
+            if self._queue_end is not None:
+                left = min(self._queue_end - time.monotonic(), inf if left is None else left)
         self._timer = None if left is None else job.loop.call_later(left, self._check, job)
 
     def _check(self, job: _Job[Any]) -> None:
@@ -385,8 +387,10 @@ class _Job(Generic[T]):
     def run(self) -> bool:
         """Makes the call and has the loop told; returns whether more calls will follow."""
         keep = False
+        function, args = self.function, self.args
+        del self.function, self.args  # they may hold the turn, which holds this: no garbage for the collector
         try:
-            result = self.context.run(self.function, *self.args)
+            result = self.context.run(function, *args)
             report = functools.partial(self._succeed, result)
             keep = self.keep is not None and self.keep(result)
         except BaseException as error:

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inference_gateway.admission import Uploads
 from inference_gateway.allocator import exempt_from_collection, keep_freed_memory
@@ -126,6 +127,11 @@ class Gateway(Starlette):
         self.metrics.gauge("queued", lambda: endpoint.queue.count, route)
         self.metrics.gauge("slots_taken", lambda: runner.slots_taken, route)
         self.metrics.gauge("orphaned", lambda: runner.orphaned, route)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Starlette's stack, which most inference requests do without: they need nothing of it."""
+        stack = super().build_middleware_stack()
+        return stack if self.user_middleware else _Shortcut(self._endpoints, stack)
 
     def add_healthcheck_route(self, handler: HealthHandler) -> None:
         """Lets `handler()` answer `/healthcheck`: a `str`, `(str, status)` or a Starlette `Response`.
@@ -245,6 +251,25 @@ class Gateway(Starlette):
             except Unauthorized as error:
                 return Problem.of(error, new_request_id())
         return Response(self.metrics.text(), media_type=self.metrics.content_type)
+
+
+class _Shortcut:
+    """Gives a POST to the very path of an inference route to its endpoint, and all else to `stack`.
+
+    All else: paths with parameters too, and what a server mounts under a path of its own.
+    """
+
+    def __init__(self, endpoints: Mapping[str, InferenceEndpoint], stack: ASGIApp) -> None:
+        self._endpoints = endpoints
+        self._stack = stack
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._stack
+        if scope["type"] == "http" and scope["method"] == "POST" and not scope.get("root_path"):
+            path = scope["path"]
+            if "{" not in path:
+                app = self._endpoints.get(path, app)
+        await app(scope, receive, send)
 
 
 def _checked(binary_types: Mapping[str, str]) -> Mapping[str, str]:

@@ -29,6 +29,7 @@ WINDOW = 4 << 20  # bytes; docs/decisions/0004 has what other sizes cost
 _IN_FLIGHT = 2  # windows of one upload, the one that is being filled too
 _SPARE_WINDOWS = 2  # kept for the next upload
 _INLINE = 64 << 10  # a body up to this size is handled on the event loop
+SMALL = 128 << 10  # and up to this one, where the size was declared; docs/decisions/0009 has what it costs
 _RATE_PERIOD = 30.0  # seconds over which the rate is averaged where there is no idle limit
 
 
@@ -282,3 +283,30 @@ class _Pace:
             await self._scope.__aexit__(*exc_info)
         except TimeoutError:
             raise UploadTimeout(f"{self._reason}: send the body without long pauses") from None
+
+
+class SmallIngest:
+    """Receives a body that is declared to be small: `size` bytes, all of it done on the event loop."""
+
+    def __init__(self, assembler: RequestAssembler, settings: Settings, size: int) -> None:
+        self._assembler = assembler
+        self._settings = settings
+        self._data = bytearray(size)
+        self.received = 0
+
+    async def run(self, body: Body) -> InferenceRequest:
+        """As `Ingest.run`."""
+        try:
+            await self._receive_all(body)
+        except UploadTimeout:
+            self._assembler.feed(self._data[: self.received])  # malformed already? Then that is the answer
+            raise
+        return self._assembler.finish(self._data[: self.received])
+
+    async def _receive_all(self, body: Body) -> None:
+        async with _Pace(self._settings) as pace:
+            room = memoryview(self._data)
+            while room and (size := await body.readinto(room)):
+                pace.received(size)
+                self.received += size
+                room = room[size:]

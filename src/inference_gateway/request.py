@@ -258,7 +258,7 @@ class RequestAssembler:
         self._parts: list[Part] = []
         self._root: Part | None = None
         self._content_ids: set[bytes] = set()
-        self._begun: PartBegin | None = None
+        self._begun = (0, 0)  # where the part's headers and its body begin
         self._is_root = False
         self._root_bytes = 0
 
@@ -317,17 +317,13 @@ class RequestAssembler:
             self._content_ids.add(digest)
         start = self._type.start
         self._is_root = not self._parts if start is None else content_id == start
-        self._begun = PartBegin(_NO_HEADERS, event.header_offset, event.body_offset)
+        self._begun = event.header_offset, event.body_offset
 
     def _end(self, body_end: int) -> None:
-        assert self._begun is not None
-        part = Part(self.spool, self._begun.header_offset, self._begun.body_offset, body_end)
+        part = Part(self.spool, *self._begun, body_end)
         self._parts.append(part)
         if self._is_root:
             self._root = part
-
-
-_NO_HEADERS = Headers()
 
 
 def parse_json(data: bytes, charset: str) -> Any:

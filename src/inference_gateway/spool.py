@@ -202,9 +202,11 @@ class Spool:
 
     def read(self, start: int, stop: int) -> bytes:
         """The bytes from offset `start` up to `stop`. Raises `ValueError` where the spool is closed."""
-        with self._reading():
-            if self._fd is None:
+        if self._fd is None:
+            with self._lock:
+                self._check_open()
                 return bytes(memoryview(self._memory)[start:stop])
+        with self._reading():
             blocks = []
             while start < stop:
                 block = os.pread(self._fd, stop - start, start)

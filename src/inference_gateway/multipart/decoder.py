@@ -22,9 +22,8 @@ The grammar, with `boundary` from the Content-Type header:
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from enum import Enum, auto
 
 from inference_gateway.errors import LimitExceeded, MalformedMultipart, UnsupportedEncoding
 from inference_gateway.multipart.grammar import Headers, check_repeated, parse_header_line
@@ -80,13 +79,8 @@ class PartEnd:
 Event = PartBegin | PartData | PartEnd
 
 
-class _State(Enum):
-    PREAMBLE = auto()  # before the first delimiter
-    BOUNDARY = auto()  # right after a delimiter's boundary
-    PADDING = auto()  # blanks up to the CRLF of a delimiter line
-    HEADERS = auto()
-    BODY = auto()
-    EPILOGUE = auto()  # after the close delimiter
+# What a step of the decoder gives: where to go on, None where more input is needed to decide; and the event.
+_Step = tuple[int | None, Event | None]
 
 
 class Decoder:
@@ -99,7 +93,8 @@ class Decoder:
         self._dash_boundary = b"--" + boundary
         self._delimiter = CRLF + self._dash_boundary
         self._limits = limits or Limits()
-        self._state = _State.PREAMBLE
+        # The state: what reads on, None in a body. Not an Enum, since to look one up costs more than a step.
+        self._read: Callable[[Decoder, bytes | bytearray, int, int], _Step] | None = Decoder._preamble
         self._received = 0  # bytes of the message given to receive() so far
         self._pending = b""  # the beginning of a line that is not complete yet; empty in a body
         self._parts = 0
@@ -130,22 +125,10 @@ class Decoder:
             self._pending = b""
         position = 0
         while position < len(data):
-            if self._state is _State.BODY:
+            if self._read is None:
                 position = yield from self._body(data, position, base)
                 continue
-            event: Event | None = None
-            step: int | None
-            match self._state:
-                case _State.PREAMBLE:
-                    step = self._preamble(data, position)
-                case _State.BOUNDARY:
-                    step, event = self._boundary(data, position)
-                case _State.PADDING:
-                    step, event = self._padding(data, position, base)
-                case _State.HEADERS:
-                    step, event = self._header_line(data, position, base)
-                case _:
-                    step = self._epilogue(data, position)
+            step, event = self._read(self, data, position, base)
             if event is not None:
                 yield event
             if step is None:  # more input is needed to decide
@@ -157,19 +140,19 @@ class Decoder:
         """Says that the input has ended. Raises `MalformedMultipart` where the message is not whole."""
         if not self._received:
             raise MalformedMultipart("the body is empty")
-        if self._state is not _State.EPILOGUE or self._pending:
+        if self._read is not Decoder._epilogue or self._pending:
             raise MalformedMultipart("the body is truncated: it ends before the close delimiter")
 
-    def _preamble(self, data: bytes | bytearray, position: int) -> int | None:
+    def _preamble(self, data: bytes | bytearray, position: int, base: int) -> _Step:
         """Empty lines, then the first delimiter's dash-boundary."""
         match = _EMPTY_LINES.match(data, position)
         start = match.end() if match else position
         head = data[start : start + len(self._dash_boundary)]
         if head == self._dash_boundary:
-            self._state = _State.BOUNDARY
-            return start + len(head)
+            self._read = Decoder._boundary
+            return start + len(head), None
         if start + len(head) == len(data) and (self._dash_boundary.startswith(head) or head == b"\r"):
-            return start if start > position else None
+            return (start if start > position else None), None
         if head[:1] == b"\n":
             raise MalformedMultipart(_BARE_LF)
         if head[:2] == b"--":
@@ -179,19 +162,19 @@ class Decoder:
             )
         raise MalformedMultipart("there is text before the first delimiter")
 
-    def _boundary(self, data: bytes | bytearray, position: int) -> tuple[int | None, Event | None]:
+    def _boundary(self, data: bytes | bytearray, position: int, base: int) -> _Step:
         """Right after a boundary: two dashes make it the close delimiter."""
         if data.startswith(b"--", position):
             if not self._parts:
                 raise MalformedMultipart("the body has no part")
-            self._state = _State.EPILOGUE
+            self._read = Decoder._epilogue
             return position + 2, self._part_end()
         if data.startswith(b"-", position) and position + 1 == len(data):
             return None, None
-        self._state = _State.PADDING
+        self._read = Decoder._padding
         return position, None
 
-    def _padding(self, data: bytes | bytearray, position: int, base: int) -> tuple[int | None, Event | None]:
+    def _padding(self, data: bytes | bytearray, position: int, base: int) -> _Step:
         """Blanks (RFC 2046: transport-padding) and the CRLF that ends a delimiter line."""
         match = _PADDING.match(data, position)
         end = match.end() if match else position
@@ -211,14 +194,12 @@ class Decoder:
         self._parts += 1
         if self._parts > self._limits.parts:
             raise LimitExceeded(f"the request has more parts than the limit of {self._limits.parts}")
-        self._state = _State.HEADERS
+        self._read = Decoder._header_line
         self._fields = []
         self._header_offset = offset
         self._header_bytes = 0
 
-    def _header_line(
-        self, data: bytes | bytearray, position: int, base: int
-    ) -> tuple[int | None, Event | None]:
+    def _header_line(self, data: bytes | bytearray, position: int, base: int) -> _Step:
         """One line of a header block; the empty one ends it."""
         if data.startswith(CRLF, position):
             return position + 2, self._begin_body(base + position + 2)
@@ -260,7 +241,7 @@ class Decoder:
                 raise MalformedMultipart("a part's Content-Length is not a number")
             self._declared = int(length)
             self._ceiling = min(self._ceiling, self._declared)
-        self._state = _State.BODY
+        self._read = None
         self._body_offset = offset
         self._body_size = 0
         self._matched = self._assumed = len(CRLF)
@@ -308,19 +289,19 @@ class Decoder:
         """`offset`: of the first byte after the boundary."""
         self._matched = 0
         self._body_end = max(self._body_offset, offset - len(self._delimiter))
-        self._state = _State.BOUNDARY
+        self._read = Decoder._boundary
 
     def _part_end(self) -> PartEnd:
         if self._declared not in (None, self._body_size):
             raise MalformedMultipart("a part's Content-Length is larger than the part")
         return PartEnd(self._body_end)
 
-    def _epilogue(self, data: bytes | bytearray, position: int) -> int | None:
+    def _epilogue(self, data: bytes | bytearray, position: int, base: int) -> _Step:
         """Blanks and CRLFs; RFC 2046 lets any text stand here, but it may as well be a lost part."""
         match = _EPILOGUE.match(data, position)
         end = match.end() if match else position
         if end == len(data):
-            return end
+            return end, None
         if end + 1 == len(data) and data.startswith(b"\r", end):
-            return end if end > position else None
+            return (end if end > position else None), None
         raise MalformedMultipart("there is something after the close delimiter")
