@@ -169,16 +169,18 @@ class _Journey:
 
     async def _read_body(self, assembler: RequestAssembler, declared: int) -> InferenceRequest:
         shared = self._shared
+        small = 0 < declared <= min(SMALL, shared.settings.spool_memory_bytes)
         ingest: Ingest | SmallIngest
-        if 0 < declared <= min(SMALL, shared.settings.spool_memory_bytes):
-            ingest = SmallIngest(assembler, shared.settings, declared)
-        else:
-            ingest = Ingest(assembler, shared.settings, shared.workers)
-        limit = shared.settings.upload_timeout
         try:
-            # The client's time is the ingest's business; what it waits for beyond that is the disk.
-            async with asyncio.timeout(limit and limit + _DISK_SECONDS):
+            if small:
+                ingest = SmallIngest(assembler, shared.settings, declared)
                 request = await ingest.run(self.body)
+            else:
+                ingest = Ingest(assembler, shared.settings, shared.workers)
+                limit = shared.settings.upload_timeout
+                # The client's time is the ingest's business; what it waits for beyond that is the disk.
+                async with asyncio.timeout(limit and limit + _DISK_SECONDS):
+                    request = await ingest.run(self.body)
         except TimeoutError:
             raise Unavailable(_DISK_HANGS) from None
         finally:
