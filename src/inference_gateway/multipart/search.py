@@ -14,11 +14,11 @@ import sys
 _AHEAD = 16 << 10  # bytes: a delimiter so near is found sooner than a C function is called
 _FROM = 64 << 10  # bytes: in less than that, the lock is held for some microseconds only
 
+_PROTOTYPE = ctypes.CFUNCTYPE(
+    ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t
+)
 # glibc and musl have it in linear time; of others we do not know.
-_memmem = getattr(ctypes.CDLL(None), "memmem", None) if sys.platform.startswith("linux") else None
-if _memmem is not None:
-    _memmem.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)
-    _memmem.restype = ctypes.c_void_p
+_memmem = _PROTOTYPE(("memmem", ctypes.CDLL(None))) if sys.platform.startswith("linux") else None
 
 
 def find(data: bytes | bytearray, delimiter: bytes, start: int) -> int:
