@@ -21,6 +21,9 @@ def main(source: str, target: str) -> None:
         axes, ("rss", "descriptors", "threads"), ("MiB", "", ""), (1 << 20, 1, 1), strict=True
     ):
         axis.plot([each["seconds"] for each in samples], [each[name] / scale for each in samples], ".-")
+        if name == "rss":
+            before = [each["rss_before"] / scale for each in samples]
+            axis.plot([each["seconds"] for each in samples], before, ".", color="#9aa5b1", zorder=0)
         axis.axvline(results["settled_from"], color="#9aa5b1", linewidth=0.8)
         axis.set_ylabel(f"{name} {unit}".strip())
         axis.set_ylim(bottom=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from tests.harness.raw import Address, Answer, Connection, Headers, chunked, exchange, head, request
@@ -54,6 +55,15 @@ def keeps_alive(address: Address) -> None:
         for turn in range(5):
             connection.send(request(TYPE, body(b"answer" if turn % 2 == 0 else b"raise", b"x")))
             expect(connection.read_answer(), 200 if turn % 2 == 0 else 500)
+
+
+def tidies_up(address: Address) -> int:
+    """Has the server at rest free what it can; how many blocks of memory Python's objects take then."""
+    answer = exchange(address, request((*TYPE, (b"Connection", b"close")), body(b"tidy up")), limit=60)
+    assert answer is not None
+    found = re.search(rb'"blocks": (\d+)', answer.body)
+    assert found, answer.body[:200]
+    return int(found[1])
 
 
 LARGE = body(b"answer", PIXELS * 24)  # 3 MiB: a spool file

@@ -1,5 +1,6 @@
 """The hardened server: what HTTP it takes, how long it waits, and how its process ends."""
 
+import gc
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -403,6 +405,30 @@ def test_an_idle_connection_is_closed_whatever_comes(sent: bytes, trickle: bytes
             check_pong(exchange(running.address, PING))
             assert time.monotonic() < begun + 10
         assert connection.rest() == b""
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [(b"GARBAGE\r\n\r\n", 400), (head(((b"Content-Length", b"100"),), target=b"/ping") + b"x", 200)],
+    ids=["broken HTTP", "rest of a body"],
+)
+def test_nothing_keeps_a_connection_that_is_over(sent: bytes, status: int, start: Start) -> None:
+    """What is still read after its last answer has a limit, and that a timer."""
+    running = start()
+    with Connection(running.address) as connection:
+        connection.send(sent)
+        answer = connection.read_answer()
+        assert answer is not None
+        assert answer.status == status
+        (accepted,) = running.server.server_state.connections
+        kept = weakref.ref(accepted)
+        del accepted
+        connection.send_until_closed([b"x"])
+    end = time.monotonic() + 5
+    while kept() is not None:
+        assert time.monotonic() < end
+        check_pong(exchange(running.address, PING))
+        gc.collect()
 
 
 @pytest.mark.wire("aftermath: draining is bounded")

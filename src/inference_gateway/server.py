@@ -61,6 +61,7 @@ class HardenedProtocol(HttpToolsProtocol):
         self._in_framing = False  # the parser is told what is known already
         self._pipelined = False  # a second request has come before the first was answered
         self._thrown_away = 0
+        self._last_timer: asyncio.TimerHandle | None = None  # of what is read and thrown away
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Arms the header deadline, so that a connection that sends nothing is closed."""
@@ -78,8 +79,9 @@ class HardenedProtocol(HttpToolsProtocol):
         self._arm_header_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Disarms."""
+        """Disarms: no timer keeps what is left of a connection."""
         self._disarm_header_timer()
+        self._disarm_last_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -123,8 +125,8 @@ class HardenedProtocol(HttpToolsProtocol):
 
         Behind a pipelined request there is no hurry: the connection is closed after the answer to the first.
         """
-        if not self._thrown_away and not self._pipelined:
-            self.loop.call_later(DRAIN_SECONDS, self._abort_if_thrown_away, self.cycle)
+        if self._last_timer is None and not self._pipelined:
+            self._last_timer = self.loop.call_later(DRAIN_SECONDS, self._abort_if_thrown_away, self.cycle)
         self._thrown_away += size
         if self._thrown_away > DRAIN_BYTES:
             self.transport.abort()
@@ -156,6 +158,7 @@ class HardenedProtocol(HttpToolsProtocol):
         }
         self._in_header = True
         self._thrown_away = 0
+        self._disarm_last_timer()
         self._bare_bytes = self._chunk_size
         self._unset_keepalive_if_required()
         self._arm_header_timer()
@@ -249,7 +252,13 @@ class HardenedProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self.loop.call_later(DRAIN_SECONDS, self.transport.abort)
+        self._disarm_last_timer()
+        self._last_timer = self.loop.call_later(DRAIN_SECONDS, self.transport.abort)
+
+    def _disarm_last_timer(self) -> None:
+        if self._last_timer is not None:
+            self._last_timer.cancel()
+            self._last_timer = None
 
     def _arm_header_timer(self) -> None:
         self._disarm_header_timer()

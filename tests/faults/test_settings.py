@@ -4,7 +4,10 @@
 """
 
 import ast
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +124,34 @@ def test_the_bytes_that_stay_in_memory(start: Start, spool_dir: Path) -> None:
 
     assert files_for(start(model, spool_memory_bytes=len(BODY)).address) == 0
     assert files_for(start(model, spool_memory_bytes=len(BODY) - 1).address) == 1
+
+
+@pytest.mark.setting("MODEL_CONCURRENCY")
+@pytest.mark.parametrize("together", [1, 3])
+def test_so_many_calls_at_once(together: int, start: Start) -> None:
+    """All of them, and never one more."""
+    begun, go, count = threading.Semaphore(0), threading.Event(), Counter[str]()
+    lock = threading.Lock()
+
+    def model(json_input: Any, inputs: Any, input_hash: str) -> Any:
+        with lock:
+            count["now"] += 1
+            count["most"] = max(count["most"], count["now"])
+        begun.release()
+        assert go.wait(LIMIT)
+        with lock:
+            count["now"] -= 1
+        return sizes(json_input, inputs, input_hash)
+
+    running = start(model, model_concurrency=together)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Connection(running.address, limit=LIMIT)) for _ in range(together + 2)]
+        for client in clients:
+            client.send(request(TYPE, BODY))
+        for _ in range(together):
+            assert begun.acquire(timeout=LIMIT)
+        running.watched.wait_until(len(clients))
+        go.set()
+        for client in clients:
+            check_sizes(client.read_answer(), 50, 50)
+    assert count["most"] == together
