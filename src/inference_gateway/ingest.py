@@ -51,7 +51,7 @@ class Workers:
 
     def give_back(self, window: bytearray) -> None:
         """Nobody uses this window any more."""
-        if window and len(self._spare) < _SPARE_WINDOWS:
+        if len(window) == WINDOW and len(self._spare) < _SPARE_WINDOWS:
             self._spare.append(window)
 
 
@@ -59,14 +59,8 @@ class Workers:
 class _Window:
     """A piece of the body on its way through the threads."""
 
-    memory: bytearray
-    filled: int
+    data: bytearray
     runs: list[memoryview] = field(default_factory=list)  # of part bodies: what is hashed
-
-    @property
-    def data(self) -> bytearray:
-        """What was received."""
-        return self.memory if self.filled == len(self.memory) else self.memory[: self.filled]
 
 
 class _Stage:
@@ -174,9 +168,10 @@ class Ingest:
 
     def _hand_off(self) -> None:
         """Gives the window to the threads."""
-        self._in_flight += 1
-        self._decoding.put(_Window(self._memory, self._filled))
+        window = self._memory if self._filled == WINDOW else self._memory[: self._filled]
         self._memory, self._filled = bytearray(), 0
+        self._in_flight += 1
+        self._decoding.put(_Window(window))
 
     async def _until_in_flight(self, most: int) -> None:
         """Waits until the threads have no more than `most` windows. Raises what they met."""
@@ -208,7 +203,7 @@ class Ingest:
             self._loop.call_soon_threadsafe(self._done, window)
 
     def _done(self, window: _Window) -> None:
-        self._spare.append(window.memory)
+        self._spare.append(window.data)
         self._in_flight -= 1
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
