@@ -218,6 +218,14 @@ async def test_a_large_body_rests_in_one_file(piece: int, spool_dir: Path, worke
     assert left_in(spool_dir) == []
 
 
+async def test_an_upload_that_has_ended_holds_no_window(spool_dir: Path, workers: Workers) -> None:
+    """Its stages and it refer to each other: the collector finds them later, and 8 MiB of each with them."""
+    upload = Upload(spool_dir, workers)
+    await upload.run(pieces_of(body_of(3 * WINDOW)))
+    assert not [held for held in vars(upload.ingest).values() if held and isinstance(held, bytearray | list)]
+    await asyncio.to_thread(upload.spool.release)
+
+
 async def test_two_windows_are_in_flight_when_the_worker_is_behind(spool_dir: Path, workers: Workers) -> None:
     body = body_of(10 * WINDOW)
     upload = Upload(spool_dir, workers)

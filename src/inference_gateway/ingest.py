@@ -148,6 +148,8 @@ class Ingest:
         finally:
             for window in (self._memory, *self._spare):
                 self._workers.give_back(window)
+            self._memory = bytearray()  # its stages know it, and the collector may take its time
+            self._spare.clear()
 
     async def _receive_all(self, body: Body) -> None:
         limit = self._settings.max_body_bytes
