@@ -1,4 +1,7 @@
-"""The command `inference-gateway`."""
+"""The command `inference-gateway`.
+
+What only `serve` and `settings` need is imported there: `infer` and `check` go without a server's memory.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,12 @@ import signal
 import socket
 import ssl
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from pydantic import ValidationError
-from starlette.applications import Starlette
 
-from inference_gateway.gateway import Gateway
-from inference_gateway.settings import Settings
-from inference_gateway.telemetry import configure_logging
+if TYPE_CHECKING:
+    from inference_gateway.settings import Settings
 
 _PASSWORD_VARIABLE = "GATEWAY_SSL_KEYFILE_PASSWORD"  # noqa: S105 - the name of it
 
@@ -140,8 +140,10 @@ def serve(
     Limits are set by environment variables: see `inference-gateway settings`. Exit code 0 after a signal, 2
     where TARGET or a setting is wrong, 3 where the service could not start.
     """
+    from inference_gateway.gateway import Gateway
     from inference_gateway.server import make_server
     from inference_gateway.supervisor import supervise
+    from inference_gateway.telemetry import configure_logging
 
     settings = _settings()
     options = _tls_options(tls)
@@ -208,7 +210,7 @@ def show_settings() -> None:
     settings = _settings()
     rows = [
         (f"GATEWAY_{name.upper()}", str(getattr(settings, name)), field.description or "")
-        for name, field in Settings.model_fields.items()
+        for name, field in type(settings).model_fields.items()
     ]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for name, value, description in rows:
@@ -216,6 +218,10 @@ def show_settings() -> None:
 
 
 def _settings() -> Settings:
+    from pydantic import ValidationError
+
+    from inference_gateway.settings import Settings
+
     try:
         return Settings()
     except ValidationError as error:
@@ -229,6 +235,10 @@ def _settings() -> Settings:
 
 
 def _application(target: str, route: str, settings: Settings) -> Any:
+    from starlette.applications import Starlette
+
+    from inference_gateway.gateway import Gateway
+
     found = _resolve(target)
     if isinstance(found, Starlette) or _is_asgi(found):
         return found

@@ -36,11 +36,12 @@ from inference_gateway.multipart import (
     parse_header_line,
     parse_media_type,
 )
-from inference_gateway.settings import Settings
 from inference_gateway.spool import Spool
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+    from inference_gateway.settings import Settings  # pydantic is no matter of the client
 
 # Deeper JSON is refused: the parser's own limit depends on how deep the stack happens to be.
 _MAX_JSON_DEPTH = 500
