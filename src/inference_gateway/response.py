@@ -109,7 +109,7 @@ class FileElement:
             yield block
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PathElement:
     """A file by its path; opened when its turn comes."""
 

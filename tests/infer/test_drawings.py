@@ -272,7 +272,7 @@ def test_notes_are_not_without_end(drawings: Drawings) -> None:
 
 
 def labels(drawings: Drawings) -> dict[str, list[str]]:
-    return {one.name: one.labels for one in drawings.all() if one.labels}
+    return {one.name: list(one.labels) for one in drawings.all() if one.labels}
 
 
 def test_labels_go_to_the_middle_of_each_stack(drawings: Drawings) -> None:
@@ -306,4 +306,4 @@ def test_text_of_an_answer_is_one_plain_line() -> None:
 def test_a_drawing_without_anything_is_empty() -> None:
     frame = Drawings(study()).all()[0].frame
     assert Drawing(frame, "name").overlay().empty
-    assert not Drawing(frame, "name", labels=["x"]).overlay().empty
+    assert not Drawing(frame, "name", labels=("x",)).overlay().empty

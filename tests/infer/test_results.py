@@ -34,7 +34,7 @@ def answered(model: str, folder: Path, *sources: Any) -> tuple[dict[str, Any], l
     written = write(sources, document, elements, folder)
     names = {path.name: path for path in folder.iterdir()}
     pictures = {name for name in names if name.endswith(".png") and name != "contact-sheet.png"}
-    assert {path.name for path in written.pictures} == pictures
+    assert set(written.pictures) == pictures
     assert written.notes == []
     return document, elements, names
 
@@ -138,9 +138,9 @@ def drawn(
     canvas[400 : 400 + values.shape[0], 400 : 400 + values.shape[1]] = values
     told = {"binary_data_shape": told_shape(canvas.shape), "SOPInstanceUID": "1.2.9", **part}
     written = write([as_file(base)], {"parts": [told], **answer}, [canvas], folder)
-    assert np.array_equal(np.load(written.masks[0]), canvas)
+    assert np.array_equal(np.load(folder / written.masks[0]), canvas)
     assert written.notes == []
-    return picture(written.pictures[0])[400:, 400:] if written.pictures else None
+    return picture(folder / written.pictures[0])[400:, 400:] if written.pictures else None
 
 
 def mixed(base: float, color: Sequence[float], share: float) -> list[int]:
@@ -204,7 +204,7 @@ def test_measurements_are_drawn(tmp_path: Path) -> None:
     base = image(np.full((600, 600), 51, np.uint8), SOPInstanceUID="1.2.9", Modality="US")
     line = {"SOPInstanceUID": "1.2.9", "start": [100, 300], "end": [400, 300], "label": "width"}
     written = write([as_file(base)], {"linear_measurements_2d": [line]}, [], tmp_path)
-    found = picture(written.pictures[0])
+    found = picture(tmp_path / written.pictures[0])
     assert (found[300, 100:401] == COLORS[0]).all()
     assert (found[299, 100:400] != COLORS[0]).any(axis=1).all()
 
@@ -270,9 +270,9 @@ def test_images_of_every_kind_are_shown_right(kind: str, tmp_path: Path) -> None
     # A box far from the corner that is looked at gives the plane a picture; it has no label.
     box = {"SOPInstanceUID": "1.2.9", "frame_number": frame, "top_left": [0, 1], "bottom_right": [2, 1]}
     written = write([as_file(make())], {"bounding_boxes_2d": [box]}, [], tmp_path)
-    (path,) = written.pictures
-    assert path.name == f"series-1-plane-00{frame}.png"
-    found = picture(path)
+    (name,) = written.pictures
+    assert name == f"series-1-plane-00{frame}.png"
+    found = picture(tmp_path / name)
     zoom = found.shape[1] // 3
     row = [found[zoom // 2, at * zoom + zoom // 2].tolist() for at in range(3)]
     whole = [one if isinstance(one, list) else [one] * 3 for one in expected]
@@ -302,7 +302,7 @@ def test_images_that_cannot_be_decoded_have_no_picture(tmp_path: Path) -> None:
     dataset.PixelData = dataset.PixelData[:600] + bytes(len(dataset.PixelData) - 600)
     answer = {"study_ml_json": {"label": "sick"}}
     written = write([as_file(dataset), *files()[:3]], answer, [], tmp_path)
-    assert [path.name for path in written.pictures] == ["series-2-plane-002.png"]
+    assert written.pictures == ["series-2-plane-002.png"]
     assert written.notes == ["series-1-plane-001 is not drawn: its pixels cannot be decoded here"]
 
 

@@ -86,7 +86,7 @@ def test_a_result_takes_the_place_of_the_one_before(study: Path, tmp_path: Path,
     }
     assert (output / "response.json").read_text() != "old"
     assert outcome.sent_files == 4
-    assert outcome.written.pictures == [output / "series-1-plane-002.png"]
+    assert outcome.written.pictures == ["series-1-plane-002.png"]
     assert list(outcome.seconds) == ["find", "read", "upload", "model", "download", "write"]
     said = str(outcome).splitlines()
     assert said[0] == "1 bounding boxes, 1 pictures"

@@ -40,7 +40,7 @@ _PROBLEM_BYTES = 64 << 10
 class Answer:
     """One answer of status 200. `content_type`: its header; raises `BrokenAnswer` where it is another kind.
 
-    Memory: 8 MiB of spool, the JSON, and some 200 bytes for each part. Blocks on the disk.
+    Memory: 1 MiB of spool, the JSON, and some 200 bytes for each part. Blocks on the disk.
     """
 
     def __init__(self, content_type: str) -> None:

@@ -31,7 +31,7 @@ _BINARY = "application/octet-stream"
 _DICOM = "application/dicom"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class InputPart:
     """One part: its media type, the filename that it is given, and its `size` in bytes."""
 

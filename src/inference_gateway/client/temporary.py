@@ -8,11 +8,11 @@ from pathlib import Path
 from inference_gateway.errors import InsufficientStorage
 from inference_gateway.spool import Spool
 
-_MEMORY = 8 << 20
+_MEMORY = 1 << 20
 
 
 class TemporarySpool(Spool):
-    """A spool in the system's folder for temporary files (`TMPDIR`), beyond 8 MiB of memory.
+    """A spool in the system's folder for temporary files (`TMPDIR`), beyond 1 MiB of memory.
 
     It frees itself when nobody refers to it any more: a caller may forget to close a result.
     """

@@ -126,6 +126,7 @@ class Upload:
             # A thread may still be at a block, after a call was cancelled: then it drops the file itself.
             with suppress(ValueError):
                 self._reading.close()
+        self._parts, self._heads = [], []  # there may be thousands, and the last reference may go late
         self._spool.close()
 
 

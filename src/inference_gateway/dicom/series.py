@@ -17,7 +17,7 @@ from functools import partial
 from itertools import pairwise
 from os import PathLike
 from struct import unpack
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import pydicom
 from pydicom import Dataset
@@ -28,6 +28,9 @@ from pydicom.uid import UID
 from inference_gateway.dicom import attributes
 
 Vector = tuple[float, float, float]
+
+T = TypeVar("T")
+_Shared = dict[Any, Any]
 
 _PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
@@ -70,7 +73,7 @@ class Place(NamedTuple):
     pixel_spacing: tuple[float, ...] | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Instance:
     """One DICOM image: `index` is its place among the sources given, `places` are those of its frames.
 
@@ -104,7 +107,7 @@ class Instance:
             return pydicom.dcmread(file, stop_before_pixels=True)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Frame:
     """One plane of pixels, `number` counted from 1 within its instance (PS3.3 C.7.6.6).
 
@@ -241,9 +244,10 @@ def read_study(sources: Iterable[Source], *, without_decoder: bool = False) -> S
     groups: dict[tuple[str, str], list[Instance]] = {}
     skipped: list[Skipped] = []
     seen: set[str] = set()
+    shared: _Shared = {}
     for index, source in enumerate(sources):
         try:
-            instance = _instance(index, source, without_decoder)
+            instance = _instance(index, source, without_decoder, shared)
             if instance.sop_instance_uid in seen:
                 raise _Unusable("an image with this SOP Instance UID came before")
         except _Unusable as reason:
@@ -266,7 +270,7 @@ def _opened(source: Source) -> Iterator[BinaryFile]:
         yield source
 
 
-def _instance(index: int, source: Source, without_decoder: bool) -> Instance:
+def _instance(index: int, source: Source, without_decoder: bool, shared: _Shared) -> Instance:
     with _opened(source) as file:
         try:
             header = pydicom.dcmread(cast(Any, file), stop_before_pixels=True, specific_tags=list(_WANTED))
@@ -282,17 +286,21 @@ def _instance(index: int, source: Source, without_decoder: bool) -> Instance:
         raise _Unusable("no pixels", is_object=True)
     frames = attributes.integer(header, "NumberOfFrames") or 1
     _check_pixel_data(header, available, rows * columns, frames, without_decoder)
+
+    def text(keyword: str) -> str:
+        return _same(attributes.text(header, keyword), shared)
+
     return Instance(
         index,
         source,
         rows,
         columns,
-        modality=attributes.text(header, "Modality"),
+        modality=text("Modality"),
         sop_instance_uid=attributes.text(header, "SOPInstanceUID"),
-        study_instance_uid=attributes.text(header, "StudyInstanceUID"),
-        series_instance_uid=attributes.text(header, "SeriesInstanceUID"),
+        study_instance_uid=text("StudyInstanceUID"),
+        series_instance_uid=text("SeriesInstanceUID"),
         instance_number=attributes.integer(header, "InstanceNumber"),
-        places=tuple(_place_of(header, number) for number in range(1, frames + 1)),
+        places=tuple(_place_of(header, number, shared) for number in range(1, frames + 1)),
     )
 
 
@@ -363,14 +371,24 @@ def frames_of(instance: Instance) -> Iterator[Frame]:
     return (Frame(instance, number) for number in range(1, instance.number_of_frames + 1))
 
 
-def _place_of(header: Dataset, number: int) -> Place:
+def _place_of(header: Dataset, number: int, shared: _Shared) -> Place:
     find = partial(attributes.frame_numbers, header, number)
     position = find("PlanePositionSequence", "ImagePositionPatient", 3)
     orientation = find("PlaneOrientationSequence", "ImageOrientationPatient", 6)
     spacing = find("PixelMeasuresSequence", "PixelSpacing", 2)
     if spacing is not None and min(spacing) <= 0:
         spacing = None
-    return Place(None if position is None else (position[0], position[1], position[2]), orientation, spacing)
+    return Place(
+        None if position is None else (position[0], position[1], position[2]),
+        _same(orientation, shared),
+        _same(spacing, shared),
+    )
+
+
+def _same(value: T, shared: _Shared) -> T:
+    """Return an equal value that came before: most of a series' images say the same of the series."""
+    found: T = shared.setdefault(value, value)
+    return found
 
 
 def _stacks(frames: Iterable[Frame]) -> tuple[Stack, ...]:

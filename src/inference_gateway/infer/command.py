@@ -305,9 +305,9 @@ def _document(read: Reading, outcome: Outcome) -> dict[str, Any]:
         "folder": str(outcome.folder),
         "response": str(outcome.folder / "response.json"),
         "report": str(outcome.folder / "report.html"),
-        "masks": [path.name for path in written.masks],
-        "objects": [path.name for path in written.objects],
-        "pictures": [path.name for path in written.pictures],
+        "masks": written.masks,
+        "objects": written.objects,
+        "pictures": written.pictures,
         "not_drawn": written.notes,
     }
 

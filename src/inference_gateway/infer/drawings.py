@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -40,19 +40,19 @@ class Overlay:
         return not drawn and all(heatmap.empty for heatmap in self.heatmaps)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Drawing:
     """One plane of a stack, the name of its picture, and what is to be drawn over it.
 
-    `layers` read their plane of a mask when they are called.
+    `layers` read their plane of a mask when they are called. Tuples: of most planes all four are empty.
     """
 
     frame: Frame
     name: str
-    layers: list[Callable[[], Mask | Heatmap]] = field(default_factory=list)
-    boxes: list[Box] = field(default_factory=list)
-    lines: list[Line] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
+    layers: tuple[Callable[[], Mask | Heatmap], ...] = ()
+    boxes: tuple[Box, ...] = ()
+    lines: tuple[Line, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def overlay(self) -> Overlay:
         """Read all that is drawn over this plane."""
@@ -109,7 +109,7 @@ class Drawings:
         if not planes:
             self.note(what, "no image or series of the study has its UID and its shape")
         for at, drawing in planes:
-            drawing.layers.append(partial(_read_layer, make, mask, at))
+            drawing.layers += (partial(_read_layer, make, mask, at),)
 
     def add_boxes(self, boxes: Any) -> None:
         """Put boxes, entries of `bounding_boxes_2d`, on the images that they name."""
@@ -120,7 +120,7 @@ class Drawings:
             if corners[0] is None or corners[1] is None:
                 self.note(what, "top_left and bottom_right are not two numbers each")
             elif drawing is not None and self._near(what, drawing.frame, corners[0], corners[1]):
-                drawing.boxes.append(Box(_xy(corners[0]), _xy(corners[1]), plain(box.get("label", ""))))
+                drawing.boxes += (Box(_xy(corners[0]), _xy(corners[1]), plain(box.get("label", ""))),)
 
     def add_lines(self, lines: Any) -> None:
         """Put lines, entries of `linear_measurements_2d`, on the images that they name, with lengths."""
@@ -136,7 +136,7 @@ class Drawings:
             if not self._near(what, drawing.frame, ends[0], ends[1]):
                 continue
             label = f"{plain(line.get('label', ''))} {_length(ends[0], ends[1], drawing.frame)}".strip()
-            drawing.lines.append(Line(ends[0], ends[1], label))
+            drawing.lines += (Line(ends[0], ends[1], label),)
 
     def add_labels(self, series_labels: Any, study_labels: Any, *, everywhere: bool = False) -> None:
         """Write `series_ml_json` and `study_ml_json` on the plane in the middle of each stack, or on all."""
@@ -148,7 +148,7 @@ class Drawings:
             ]
             middle = group.drawings[len(group.drawings) // 2]
             for drawing in group.drawings if everywhere else [middle]:
-                drawing.labels.extend(lines)
+                drawing.labels += tuple(lines)
 
     def _planes_of(self, part: Json, mask: StoredMask) -> list[tuple[int, Drawing]]:
         """Return which plane of the mask goes to which drawing."""

@@ -77,9 +77,9 @@ class _Gathering:
         self._series = ""  # of the pictures
 
     def gather(self, places: Iterable[Path], exclude: Path | None) -> Found:
-        taken: set[Path] = set()
+        taken: set[str] = set()
         for path in _files(places, exclude, self._found):
-            resolved = path.resolve()
+            resolved = os.path.realpath(path)
             if resolved not in taken:
                 taken.add(resolved)
                 self._take(path)

@@ -37,7 +37,7 @@ class Element(Protocol):
     def save(self, path: Path, /) -> object: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StoredMask:
     """A mask in a .npy file; `shape` is (timepoints, depth, height, width), as far as it has these axes."""
 

@@ -59,7 +59,7 @@ class Report:
         self._step = max(1, math.ceil(total / self._shrinking**2 / pixels))
         wanted = [drawing for group in groups for drawing in group.drawings[:: self._step]]
         self._numbers = {id(drawing): number for number, drawing in enumerate(wanted)}
-        self._planes: dict[int, dict[str, Any]] = {}
+        self._planes: dict[int, str] = {}  # as JSON: a tenth of what the objects would take
         self._style, self._script = (
             files("inference_gateway.infer").joinpath(name).read_text(encoding="utf-8")
             for name in ("report.css", "report.js")
@@ -116,22 +116,10 @@ class Report:
             [*line.start, *line.end, line.label, _css(color_of(at))] for at, line in enumerate(overlay.lines)
         ]
         plane["found"] = not overlay.empty
-        self._planes[number] = plane
+        self._planes[number] = _for_script({"number": number, "name": drawing.name, **plane})
 
     def finish(self, answer: Any, elements: Sequence[str], notes: Sequence[str], facts: Facts) -> None:
         """Write what stands below the images, and what makes the page move."""
-        index = []
-        for group in self._groups:
-            planes = [
-                {"number": number, "name": drawing.name, **self._planes[number]}
-                for drawing in group.drawings
-                if (number := self._numbers.get(id(drawing))) in self._planes and number is not None
-            ]
-            if planes:
-                index.append({"title": group.title, "planes": planes})
-        text = json.dumps(answer, indent=2)
-        if len(text) > _MOST_JSON:
-            text = text[:_MOST_JSON] + "\n… the rest is in response.json"
         self._file.write(
             _TAIL.format(
                 size=html.escape(self._told_size()),
@@ -139,11 +127,24 @@ class Report:
                 seconds=_table([(name, f"{spent:.2f} s") for name, spent in facts.seconds.items()]),
                 elements=_items(elements),
                 notes=_items(notes),
-                json=html.escape(text),
-                index=json.dumps(index).replace("<", "\\u003c").replace(">", "\\u003e"),
-                script=self._script,
+                json=html.escape(_beginning(answer)),
             )
         )
+        self._write_index()
+        self._file.write(_END.format(script=self._script))
+
+    def _write_index(self) -> None:
+        """Write which planes there are, by stack."""
+        self._file.write('<script type="application/json" id="index">[')
+        comma = ""
+        for group in self._groups:
+            numbers = (self._numbers.get(id(drawing)) for drawing in group.drawings)
+            planes = [self._planes[number] for number in numbers if number in self._planes]
+            if planes:
+                title = _for_script(group.title)
+                self._file.write(f'{comma}{{"title": {title}, "planes": [{", ".join(planes)}]}}')
+                comma = ", "
+        self._file.write("]</script>\n")
 
     def _told_size(self) -> str:
         told = [f"shown at 1/{self._shrinking} of their size"] if self._shrinking > 1 else []
@@ -200,6 +201,21 @@ def _strongest(layer: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.take_along_axis(blocks, at, axis=2)[:, :, 0])
 
 
+def _for_script(value: Any) -> str:
+    """Return JSON that may stand within a script element."""
+    return json.dumps(value).replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _beginning(answer: Any) -> str:
+    """Return the JSON of an answer for a reader, as much of it as a page is good for."""
+    text = ""
+    for piece in json.JSONEncoder(indent=2).iterencode(answer):
+        text += piece
+        if len(text) > _MOST_JSON:
+            return text[:_MOST_JSON] + "\n… the rest is in response.json"
+    return text
+
+
 def _css(color: tuple[int, int, int]) -> str:
     return "#{:02x}{:02x}{:02x}".format(*color)
 
@@ -250,8 +266,9 @@ _TAIL = """<h1>Inference report</h1>
 <h2>Elements</h2><ol start="0">{elements}</ol>
 <h2>Not drawn</h2><ul>{notes}</ul>
 <h2>JSON</h2><pre>{json}</pre>
-<script type="application/json" id="index">{index}</script>
-<script>{script}</script>
+"""
+
+_END = """<script>{script}</script>
 </body>
 </html>
 """

@@ -6,7 +6,7 @@ Files are named by numbers and words of ours. One plane of the study and of each
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -37,19 +37,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Written:
-    """What was written: overlays and pictures of DICOM objects, masks, DICOM objects; `notes`: what not."""
+    """Names of what was written: overlays and pictures of DICOM objects, masks, DICOM objects.
 
-    pictures: list[Path]
-    masks: list[Path]
-    objects: list[Path]
+    `notes`: what is not drawn, and why.
+    """
+
+    pictures: list[str]
+    masks: list[str]
+    objects: list[str]
     notes: list[str]
-
-    def moved_to(self, folder: Path) -> Written:
-        """Return the same with all files in another folder."""
-        pictures, masks, objects = (
-            [folder / path.name for path in paths] for paths in (self.pictures, self.masks, self.objects)
-        )
-        return Written(pictures, masks, objects, self.notes)
 
 
 def write_results(
@@ -76,16 +72,16 @@ def write_results(
     drawings.add_labels(
         answer.get("series_ml_json"), answer.get("study_ml_json"), everywhere=labels_everywhere
     )
-    groups = [*_groups_of_objects(objects), *drawings.groups]
+    groups = [*_groups_of_objects(folder / name for name in objects), *drawings.groups]
     total = sum(len(group.drawings) for group in groups)
-    pictures: list[Path] = []
+    pictures: list[str] = []
     with Report(folder / "report.html", groups) as report:
         for done, (drawing, pixels) in enumerate(_decoded(groups, drawings), start=1):
             if pixels is not None:
                 overlay = drawing.overlay()
                 if not overlay.empty or drawing.name.startswith("element-"):
-                    pictures.append(folder / f"{drawing.name}.png")
-                    _picture(pixels, overlay).save(pictures[-1])
+                    pictures.append(f"{drawing.name}.png")
+                    _picture(pixels, overlay).save(folder / pictures[-1])
                 report.add(drawing, pixels, overlay)
             progress(done, total)
         report.finish(answer, [_described(element) for element in elements], drawings.notes, facts)
@@ -95,35 +91,37 @@ def write_results(
 
 def write_json(answer: Any, path: Path) -> None:
     """Write the JSON of an answer so that a person can read it."""
-    path.write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
+    with path.open("w", encoding="utf-8") as file:
+        json.dump(answer, file, indent=2)
+        file.write("\n")
 
 
 def _write_elements(
     answer: Json, elements: Sequence[Element], drawings: Drawings, folder: Path
-) -> tuple[list[Path], list[Path]]:
-    """Write elements as files; return masks and DICOM objects."""
-    masks: list[Path] = []
-    objects: list[Path] = []
+) -> tuple[list[str], list[str]]:
+    """Write elements as files; return the names of masks and DICOM objects."""
+    masks: list[str] = []
+    objects: list[str] = []
     for at, element in enumerate(elements):
-        stem = folder / f"element-{at:03d}"
+        name = f"element-{at:03d}"
         part = element.part if isinstance(element.part, dict) else {}
         if part.get("binary_type") in MASK_TYPES:
             try:
-                mask = store_mask(element, stem.with_suffix(".npy"))
+                mask = store_mask(element, folder / f"{name}.npy")
             except ValueError as error:
                 drawings.note(f"element {at}", str(error))
             else:
-                masks.append(mask.path)
+                masks.append(f"{name}.npy")
                 drawings.add_mask(f"element {at}", part, mask, answer.get("palettes"))
                 continue
         is_object = element.content_type == "application/dicom"
-        element.save(stem.with_suffix(".dcm" if is_object else ".bin"))
+        element.save(folder / f"{name}{'.dcm' if is_object else '.bin'}")
         if is_object:
-            objects.append(stem.with_suffix(".dcm"))
+            objects.append(f"{name}.dcm")
     return masks, objects
 
 
-def _groups_of_objects(objects: Sequence[Path]) -> Iterator[Group]:
+def _groups_of_objects(objects: Iterable[Path]) -> Iterator[Group]:
     """Yield the frames of DICOM objects that came back, with nothing to be drawn over them."""
     for path in objects:
         for series in read_study([path]).series:
@@ -171,17 +169,18 @@ def _described(element: Element) -> str:
     return f"{known}, {element.size:,} bytes"
 
 
-def _write_contact_sheet(pictures: Sequence[Path], drawings: Drawings, folder: Path) -> None:
+def _write_contact_sheet(pictures: Sequence[str], drawings: Drawings, folder: Path) -> None:
     tiles: list[tuple[Image.Image, str]] = []
-    for path in _spread(pictures, _SHEET):
-        with Image.open(path) as picture:
+    for name in _spread(pictures, _SHEET):
+        with Image.open(folder / name) as picture:
             picture.thumbnail((_TILE, _TILE))
-            tiles.append((picture.convert("RGB"), path.stem))
+            tiles.append((picture.convert("RGB"), Path(name).stem))
     if not pictures:
         for drawing in _spread(drawings.all(), _SHEET_OF_NOTHING):
-            tiles += [
-                (_picture(pixels, Overlay()), f"{drawing.name}: nothing") for pixels in _one(drawing.frame)
-            ]
+            for pixels in _one(drawing.frame):
+                nothing = _picture(pixels, Overlay())
+                nothing.thumbnail((_TILE, _TILE))
+                tiles.append((nothing, f"{drawing.name}: nothing"))
     if tiles:
         sheet = contact_sheet([picture for picture, _ in tiles], [caption for _, caption in tiles], _TILE)
         sheet.save(folder / "contact-sheet.png")

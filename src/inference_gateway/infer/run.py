@@ -175,7 +175,7 @@ def send(reading: Reading, order: Order, phases: Phases) -> Outcome:
         {**seconds, "write": phases.seconds["write"]},
         result.json,
         len(result.elements),
-        written.moved_to(order.output),
+        written,
     )
 
 
