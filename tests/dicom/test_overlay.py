@@ -244,9 +244,9 @@ def test_a_contact_sheet_keeps_proportions_and_order() -> None:
 
 
 def test_a_contact_sheet_needs_a_caption_for_each_of_its_pictures() -> None:
-    with pytest.raises(ValueError, match="0 pictures with 0 captions"):
+    with pytest.raises(ValueError, match="without a picture"):
         contact_sheet([], [])
-    with pytest.raises(ValueError, match="1 pictures with 2 captions"):
+    with pytest.raises(ValueError, match="longer"):
         contact_sheet([Image.new("RGB", (1, 1))], ["a", "b"])
 
 

@@ -293,7 +293,7 @@ def test_a_contact_sheet_shows_the_study_where_nothing_is_found(tmp_path: Path) 
     _, _, names = answered("segmentation-3d", tmp_path, *files()[16:])
     assert set(names) == {"element-000.npy", "contact-sheet.png", "report.html"}
     sheet = picture(names["contact-sheet.png"])
-    assert sheet.shape[1] == 4 * 224
+    assert sheet.shape[1] == 4 * 160
     assert (sheet.max(axis=2) - sheet.min(axis=2) <= 20).all()
 
 
@@ -362,7 +362,7 @@ def test_a_long_series_has_a_sheet_of_limited_size(tmp_path: Path) -> None:
     _, _, names = answered("segmentation-3d", tmp_path, *sources)
     assert len(names) == 73
     with Image.open(names["contact-sheet.png"]) as sheet:
-        assert sheet.width == 8 * 224
+        assert sheet.width == 8 * 160
 
 
 def test_labels_may_be_on_every_plane_and_progress_is_told(tmp_path: Path) -> None:

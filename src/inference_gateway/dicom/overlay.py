@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import colorsys
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -190,17 +190,17 @@ def draw_layer(rows: int, columns: int, masks: Sequence[Mask], heatmaps: Sequenc
     return canvas
 
 
-def contact_sheet(pictures: Sequence[Image.Image], captions: Sequence[str], tile: int = 192) -> Image.Image:
+def contact_sheet(pictures: Iterable[Image.Image], captions: Sequence[str], tile: int = 192) -> Image.Image:
     """Lay out pictures, each within `tile` by `tile` pixels over its caption, in rows of a near-square sheet.
 
-    Raises `ValueError` where there is no picture, or not one caption for each.
+    Pictures are taken one at a time. Raises `ValueError` where there is no caption, or not one for each.
     """
-    if not pictures or len(pictures) != len(captions):
-        raise ValueError(f"{len(pictures)} pictures with {len(captions)} captions make no contact sheet")
-    columns = math.ceil(math.sqrt(len(pictures)))
+    if not captions:
+        raise ValueError("without a picture there is no contact sheet")
+    columns = math.ceil(math.sqrt(len(captions)))
     font = _font(14)
     height = tile + 20
-    sheet = Image.new("RGB", (columns * tile, math.ceil(len(pictures) / columns) * height))
+    sheet = Image.new("RGB", (columns * tile, math.ceil(len(captions) / columns) * height))
     draw = ImageDraw.Draw(sheet)
     for at, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         left, top = at % columns * tile, at // columns * height

@@ -30,7 +30,7 @@ _SHEET = 64
 _SHEET_OF_NOTHING = 12
 
 # Pixels that the longer side of a picture takes on the sheet.
-_TILE = 224
+_TILE = 160
 
 T = TypeVar("T")
 
@@ -170,20 +170,23 @@ def _described(element: Element) -> str:
 
 
 def _write_contact_sheet(pictures: Sequence[str], drawings: Drawings, folder: Path) -> None:
-    tiles: list[tuple[Image.Image, str]] = []
-    for name in _spread(pictures, _SHEET):
-        with Image.open(folder / name) as picture:
-            picture.thumbnail((_TILE, _TILE))
-            tiles.append((picture.convert("RGB"), Path(name).stem))
+    names = _spread(pictures, _SHEET)
+    captions = [Path(name).stem for name in names]
+    tiles: Iterable[Image.Image] = (_opened(folder / name) for name in names)
     if not pictures:
-        for drawing in _spread(drawings.all(), _SHEET_OF_NOTHING):
-            for pixels in _one(drawing.frame):
-                nothing = _picture(pixels, Overlay())
-                nothing.thumbnail((_TILE, _TILE))
-                tiles.append((nothing, f"{drawing.name}: nothing"))
-    if tiles:
-        sheet = contact_sheet([picture for picture, _ in tiles], [caption for _, caption in tiles], _TILE)
-        sheet.save(folder / "contact-sheet.png")
+        nothing = [
+            (_picture(pixels, Overlay()), f"{drawing.name}: nothing")
+            for drawing in _spread(drawings.all(), _SHEET_OF_NOTHING)
+            for pixels in _one(drawing.frame)
+        ]
+        tiles, captions = (picture for picture, _ in nothing), [caption for _, caption in nothing]
+    if captions:
+        contact_sheet(tiles, captions, _TILE).save(folder / "contact-sheet.png")
+
+
+def _opened(path: Path) -> Image.Image:
+    with Image.open(path) as picture:
+        return picture.convert("RGB")
 
 
 def _one(frame: Frame) -> list[Pixels]:
