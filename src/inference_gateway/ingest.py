@@ -16,6 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 from threading import Lock
 from typing import Any
@@ -69,22 +70,21 @@ class _Stage:
     A thread takes one window at a time, so that no upload keeps the threads from the others.
     """
 
-    def __init__(self, executor: ThreadPoolExecutor, work: Callable[[_Window], None]) -> None:
+    def __init__(self, executor: ThreadPoolExecutor) -> None:
         self._executor = executor
-        self._work = work
-        self._line: deque[_Window] = deque()
+        self._line: deque[Callable[[], None]] = deque()
         self._lock = Lock()
 
-    def put(self, window: _Window) -> None:
-        """From any thread."""
+    def put(self, work: Callable[[], None]) -> None:
+        """`work` is done with one window. From any thread."""
         with self._lock:
-            self._line.append(window)
+            self._line.append(work)
             begin = len(self._line) == 1
         if begin:
             self._executor.submit(self._step)
 
     def _step(self) -> None:
-        self._work(self._line[0])
+        self._line[0]()
         with self._lock:
             self._line.popleft()
             more = bool(self._line)
@@ -103,8 +103,7 @@ class Ingest:
         self._memory = workers.take_window()
         self._filled = 0
         self._spare: list[bytearray] = []  # windows that the threads are done with
-        self._decoding = _Stage(workers.executor, self._decode)
-        self._hashing = _Stage(workers.executor, self._hash)
+        self._decoding, self._hashing = _Stage(workers.executor), _Stage(workers.executor)
         self._in_flight = 0  # windows that the threads have
         self._error: Exception | None = None  # the first that they met: what comes behind it is passed over
         self._waiter: asyncio.Future[None] | None = None
@@ -148,8 +147,6 @@ class Ingest:
         finally:
             for window in (self._memory, *self._spare):
                 self._workers.give_back(window)
-            self._memory = bytearray()  # its stages know it, and the collector may take its time
-            self._spare.clear()
 
     async def _receive_all(self, body: Body) -> None:
         limit = self._settings.max_body_bytes
@@ -170,10 +167,10 @@ class Ingest:
 
     def _hand_off(self) -> None:
         """Gives the window to the threads."""
-        window = self._memory if self._filled == WINDOW else self._memory[: self._filled]
+        window = _cut(self._memory, self._filled)
         self._memory, self._filled = bytearray(), 0
         self._in_flight += 1
-        self._decoding.put(_Window(window))
+        self._decoding.put(partial(self._decode, _Window(window)))
 
     async def _until_in_flight(self, most: int) -> None:
         """Waits until the threads have no more than `most` windows. Raises what they met."""
@@ -194,7 +191,7 @@ class Ingest:
                 self._assembler.store(window.data)
         except Exception as error:
             self._error = error
-        self._hashing.put(window)
+        self._hashing.put(partial(self._hash, window))
 
     def _hash(self, window: _Window) -> None:
         """On another: hashes it. Then it may be used again."""
@@ -209,6 +206,15 @@ class Ingest:
         self._in_flight -= 1
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _cut(memory: bytearray, size: int) -> bytearray:
+    """The first `size` bytes: without a copy, unless an error's traceback still refers to the rest."""
+    try:
+        del memory[size:]
+    except BufferError:
+        return memory[:size]
+    return memory
 
 
 class _Pace:
