@@ -24,6 +24,13 @@ def test_phases_follow_each_other_and_are_timed(capsys: pytest.CaptureFixture[st
         assert text in said.err
 
 
+def test_nothing_is_not_one(capsys: pytest.CaptureFixture[str]) -> None:
+    phases = Phases(show=True)
+    with phases.shown():
+        phases.begin("find", "files")
+    assert "0 of 0 files" in capsys.readouterr().err
+
+
 def test_a_phase_that_comes_again_adds_up() -> None:
     phases = Phases(show=False)
     phases.seconds["read"] = 100.0

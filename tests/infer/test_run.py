@@ -137,7 +137,7 @@ def test_json_that_is_too_deep_is_a_broken_answer(
     monkeypatch.setattr(run, "write_json", deep)
     with pytest.raises(BrokenAnswer, match="nested too deep"):
         journey(study, tmp_path / "out", gateway({}), serve)
-    assert os.listdir(tmp_path / "out") == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_proxy_of_the_environment_is_not_for_this_machine(
@@ -166,4 +166,12 @@ def test_without_a_gateway_nothing_is_written(study: Path, tmp_path: Path) -> No
     output = tmp_path / "out"
     with reading([study], output, phases()) as read, pytest.raises(GatewayUnreachable):
         send(read, Order(output, url=f"http://127.0.0.1:{free_port()}"), phases())
-    assert os.listdir(output) == []
+    assert not output.exists()
+
+
+def test_folders_that_were_made_for_nothing_are_taken_away(study: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for output in (tmp_path / "mine", tmp_path / "mine" / "new" / "out"):
+        with reading([study], output, phases()) as read, pytest.raises(GatewayUnreachable):
+            send(read, Order(output, url=f"http://127.0.0.1:{free_port()}"), phases())
+        assert os.listdir(tmp_path / "mine") == []

@@ -88,7 +88,8 @@ class Phases:
         spent = time.perf_counter() - self._begun
         self.seconds[self._name] = self.seconds.get(self._name, 0.0) + spent
         task = self._bars.tasks[-1]
-        self._bars.update(self._task, total=task.completed or 1, completed=task.completed or 1)
+        done = task.completed or (0 if task.fields["unit"] else 1)  # nothing that is counted is not one
+        self._bars.update(self._task, total=done, completed=done)
         self._name = ""
 
     def called(self, call: Call) -> None:

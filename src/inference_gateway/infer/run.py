@@ -6,7 +6,7 @@ import ipaddress
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -129,8 +129,8 @@ def send(reading: Reading, order: Order, phases: Phases) -> Outcome:
         study_size=order.study_size,
         study_path=order.study_path,
     )
-    order.output.mkdir(parents=True, exist_ok=True)
     with (
+        _folder(order.output),
         InferenceClient(
             order.url,
             timeout=httpx.Timeout(30, read=order.timeout),
@@ -177,6 +177,20 @@ def send(reading: Reading, order: Order, phases: Phases) -> Outcome:
         len(result.elements),
         written,
     )
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """Make a folder; where the block fails, what was made of it is taken away again."""
+    made = [each for each in (path, *path.parents) if not each.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with suppress(OSError):  # somebody else has put something into it
+            for each in made:
+                each.rmdir()
+        raise
 
 
 def _length(answer: Any, key: str) -> int:
