@@ -7,6 +7,7 @@ written into a folder of the caller's, named by numbers. Costs one open file and
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
 import uuid
@@ -75,6 +76,7 @@ class _Gathering:
         self._seen = seen
         self._found = Found()
         self._series = ""  # of the pictures
+        self._numbers = itertools.count(len(os.listdir(workspace)))
 
     def gather(self, places: Iterable[Path], exclude: Path | None) -> Found:
         taken: set[str] = set()
@@ -152,7 +154,7 @@ class _Gathering:
         self._found.paths.append(made)
 
     def _new_path(self) -> Path:
-        return self._workspace / f"{len(os.listdir(self._workspace)):06}.dcm"
+        return self._workspace / f"{next(self._numbers):06}.dcm"
 
 
 def read_picture(path: Path) -> NDArray[Any]:
