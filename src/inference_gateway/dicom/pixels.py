@@ -88,7 +88,9 @@ def modality_values(pixels: Pixels) -> Float:
         return _looked_up(pixels)
     slope, intercept = _rescale(pixels)
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
-        return (pixels.stored * np.float64(slope) + intercept).astype(np.float32)
+        values = pixels.stored * np.float64(slope)
+        values += intercept
+        return values.astype(np.float32)
 
 
 def display_values(pixels: Pixels, window: Window | None = None) -> Byte:
@@ -120,7 +122,7 @@ def apply_window(values: Float, window: Window) -> Byte:
     LINEAR: PS3.3 C.11.2.1.2.1, LINEAR_EXACT: C.11.2.1.3.2, SIGMOID: C.11.2.1.3.1. Values that are no number
     come out as that of 0.
     """
-    values = np.nan_to_num(values, nan=0.0)
+    values = np.nan_to_num(values, nan=0.0).astype(np.result_type(values, np.float32), copy=False)
     if window.function == "SIGMOID":
         with np.errstate(over="ignore"):
             exponent = np.clip(-4.0 * (values - window.center) / max(window.width, 1e-6), -80.0, 80.0)
@@ -131,7 +133,12 @@ def apply_window(values: Float, window: Window) -> Byte:
         center, width = window.center, window.width
     if width <= 0.0:
         return np.where(values > center, np.uint8(255), np.uint8(0))
-    return _byte(255.0 * np.clip((values - center) / width + 0.5, 0.0, 1.0))
+    values -= center  # in place: `nan_to_num` has made a copy
+    values /= width
+    values += 0.5
+    np.clip(values, 0.0, 1.0, out=values)
+    values *= 255.0
+    return _byte(values)
 
 
 def is_hounsfield(header: Dataset) -> bool:

@@ -6,6 +6,7 @@ noted.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ from inference_gateway.infer.palettes import palette_of
 from inference_gateway.infer.request import by_timepoint
 
 Json = dict[str, Any]
+Maker = Callable[[Any], Mask | Heatmap]
+
+# What of an entry of `parts` decides how a mask looks.
+_LOOKS = ("binary_type", "label", "probability_threshold", "palette", "label_map")
 
 _MOST_NOTES = 20
 _MOST_LABELS = 12
@@ -84,6 +89,7 @@ class Drawings:
         ]
         self.notes: list[str] = []
         self._by_image = {(one.frame.instance.sop_instance_uid, one.frame.number): one for one in self.all()}
+        self._makers: dict[str, Maker] = {}
         self._turns: dict[tuple[str, tuple[int, ...]], int] = {}
 
     def all(self) -> list[Drawing]:
@@ -101,7 +107,7 @@ class Drawings:
         Masks of one series go to its stacks of that shape in turn. `what` is what notes call it.
         """
         try:
-            make = _layer_of(part, palettes)
+            make = self._maker(part, palettes)
         except ValueError as error:
             self.note(what, str(error))
             return
@@ -110,6 +116,16 @@ class Drawings:
             self.note(what, "no image or series of the study has its UID and its shape")
         for at, drawing in planes:
             drawing.layers += (partial(_read_layer, make, mask, at),)
+
+    def _maker(self, part: Json, palettes: Any) -> Maker:
+        """Return what makes a layer of a plane: the same one for parts that say the same of how it looks.
+
+        Raises `ValueError` where the part is wrong.
+        """
+        looks = json.dumps([part.get(key) for key in _LOOKS])
+        if looks not in self._makers:
+            self._makers[looks] = _maker_of(part, palettes)
+        return self._makers[looks]
 
     def add_boxes(self, boxes: Any) -> None:
         """Put boxes, entries of `bounding_boxes_2d`, on the images that they name."""
@@ -211,7 +227,7 @@ def _groups(number: int, series: Series) -> Iterable[Group]:
         yield Group(title, series.series_instance_uid, stack, drawings)
 
 
-def _layer_of(part: Json, palettes: Any) -> Callable[[Any], Mask | Heatmap]:
+def _maker_of(part: Json, palettes: Any) -> Maker:
     """Return what makes a layer of the values of a plane. Raises `ValueError` where the part is wrong."""
     label, kind = plain(part.get("label", "")), part.get("binary_type")
     if kind == "heatmap":
@@ -228,7 +244,7 @@ def _layer_of(part: Json, palettes: Any) -> Callable[[Any], Mask | Heatmap]:
     return partial(Mask, binary_type=cast(Any, kind), label=label, threshold=threshold, label_map=label_map)
 
 
-def _read_layer(make: Callable[[Any], Mask | Heatmap], mask: StoredMask, at: int) -> Mask | Heatmap:
+def _read_layer(make: Maker, mask: StoredMask, at: int) -> Mask | Heatmap:
     return make(mask.plane(at))
 
 

@@ -41,7 +41,7 @@ class Element(Protocol):
 class StoredMask:
     """A mask in a .npy file; `shape` is (timepoints, depth, height, width), as far as it has these axes."""
 
-    path: Path
+    path: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     offset: int
@@ -56,7 +56,7 @@ class StoredMask:
         """Read one plane, (height, width), counted over all timepoints."""
         height, width = self.shape[-2:]
         size = height * width
-        with self.path.open("rb") as file:
+        with open(self.path, "rb") as file:
             file.seek(self.offset + at * size * self.dtype.itemsize)
             return np.fromfile(file, self.dtype, size).reshape(height, width)
 
@@ -82,7 +82,7 @@ def store_mask(element: Element, path: Path) -> StoredMask:
         offset = file.tell()
         shutil.copyfileobj(body, file, 1 << 20)
     raw.unlink()
-    return StoredMask(path, shape, dtype, offset)
+    return StoredMask(str(path), shape, dtype, offset)
 
 
 def _shape(part: Mapping[str, Any]) -> tuple[int, ...]:

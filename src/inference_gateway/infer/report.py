@@ -136,14 +136,17 @@ class Report:
     def _write_index(self) -> None:
         """Write which planes there are, by stack."""
         self._file.write('<script type="application/json" id="index">[')
-        comma = ""
+        between_groups = ""
         for group in self._groups:
-            numbers = (self._numbers.get(id(drawing)) for drawing in group.drawings)
-            planes = [self._planes[number] for number in numbers if number in self._planes]
-            if planes:
-                title = _for_script(group.title)
-                self._file.write(f'{comma}{{"title": {title}, "planes": [{", ".join(planes)}]}}')
-                comma = ", "
+            numbers = [self._numbers.get(id(drawing)) for drawing in group.drawings]
+            planes = [number for number in numbers if number in self._planes]
+            if not planes:
+                continue
+            self._file.write(f'{between_groups}{{"title": {_for_script(group.title)}, "planes": [')
+            for at, number in enumerate(planes):
+                self._file.write((", " if at else "") + self._planes[number])
+            self._file.write("]}")
+            between_groups = ", "
         self._file.write("]</script>\n")
 
     def _told_size(self) -> str:
@@ -163,14 +166,21 @@ def _two_bytes(values: NDArray[np.float32]) -> tuple[NDArray[np.uint8], float, f
 
     Value = low + step * number, exact for whole numbers in a range of 65536.
     """
-    finite = values[np.isfinite(values)].astype(np.float64)
+    finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     whole = high - low <= 65535 and bool((finite == np.rint(finite)).all())
     step = 1.0 if whole else (high - low) / 65535
-    kept = np.clip(np.nan_to_num(values.astype(np.float64), nan=low), low, high)
-    numbers = np.rint((kept - low) / step).astype(np.uint16)
-    blue = np.zeros_like(numbers)
-    return np.stack([numbers >> 8, numbers & 255, blue], axis=2).astype(np.uint8), low, step
+    del finite
+    kept = values.astype(np.float64)  # one such array, not one for each step
+    np.nan_to_num(kept, copy=False, nan=low)
+    np.clip(kept, low, high, out=kept)
+    kept -= low
+    kept /= step
+    numbers = np.rint(kept, out=kept).astype(np.uint16)
+    image = np.zeros((*values.shape, 3), np.uint8)
+    image[..., 0] = numbers >> 8
+    image[..., 1] = numbers & 255
+    return image, low, step
 
 
 def _blocks(image: NDArray[Any], side: int) -> NDArray[Any]:
@@ -196,6 +206,8 @@ def _smaller(image: NDArray[Any], side: int) -> NDArray[Any]:
 
 def _strongest(layer: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """Return of each block the pixel with most alpha, so that nothing found is lost."""
+    if side == 1:
+        return layer
     blocks = _blocks(layer, side)
     at = blocks[..., 3].argmax(axis=2)[..., None, None]
     return np.ascontiguousarray(np.take_along_axis(blocks, at, axis=2)[:, :, 0])
