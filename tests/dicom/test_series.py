@@ -1,8 +1,10 @@
 """From files in any order to stacks in the order in which they lie in space."""
 
+import gc
 import io
 import random
 import struct
+import tracemalloc
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -319,3 +321,20 @@ def test_representations_show_nothing_of_a_patient() -> None:
     study = read_study([as_file(plane(0, PatientName="Doe^Jane", SeriesInstanceUID="1.22.333"))])
     assert "Doe" not in repr(study)
     assert "1.22.333" not in repr(study)
+
+
+def test_an_image_costs_half_a_kilobyte() -> None:
+    """What a series says of itself is kept once."""
+    uid = "1.2.826.0.1.3680043.10.1000000000000000000000000.{}"
+    same: dict[str, Any] = {"StudyInstanceUID": uid.format(1), "SeriesInstanceUID": uid.format(2)}
+    sources = [as_file(plane(z, **same, SOPInstanceUID=uid.format(z))) for z in range(200)]
+    read_study(sources[:2])  # what pydicom keeps of its first files is not ours
+    tracemalloc.start()
+    try:
+        study = read_study(sources)
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(study.instances) == 200
+    assert kept / 200 < 750

@@ -2,7 +2,7 @@
 
 A study is read from paths or binary files. What is not a DICOM image that can be decoded here is skipped,
 with the reason. Only what places an image stays in memory: an instance reads its source again when its whole
-header or its pixels are wanted. Costs one pass over the headers, and about a kilobyte per image.
+header or its pixels are wanted. Costs one pass over the headers, and about half a kilobyte per image.
 """
 
 from __future__ import annotations
