@@ -1,10 +1,10 @@
-"""A body that comes as ASGI messages."""
+"""Bodies: what comes as ASGI messages, and what was there already."""
 
 from typing import Any
 
 import pytest
 
-from inference_gateway.body import AsgiBody
+from inference_gateway.body import AsgiBody, Body, WholeBody
 from inference_gateway.errors import ClientDisconnected
 
 
@@ -21,7 +21,7 @@ def some(body: bytes, more: bool = True) -> dict[str, Any]:
     return {"type": "http.request", "body": body, "more_body": more}
 
 
-async def read_all(body: AsgiBody, size: int) -> bytes:
+async def read_all(body: Body, size: int) -> bytes:
     got = b""
     buffer = bytearray(size)
     while count := await body.readinto(memoryview(buffer)):
@@ -50,3 +50,10 @@ async def test_a_client_that_leaves() -> None:
     with pytest.raises(ClientDisconnected):
         await body.readinto(memoryview(bytearray(10)))
     assert not body.complete
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+async def test_a_body_that_was_there_already(size: int) -> None:
+    body = WholeBody(bytearray(b"abcdefghijkl"))
+    assert body.complete
+    assert await read_all(body, size) == b"abcdefghijkl"

@@ -1,4 +1,4 @@
-"""Large bodies of known length, read from the socket straight into the window: over real sockets."""
+"""Bodies of known length, taken from uvicorn or read from the socket past it: over real sockets."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from inference_gateway import Gateway, Settings
+from inference_gateway import Gateway, Settings, direct_body
+from inference_gateway.body import WholeBody
 from inference_gateway.direct_body import DirectBody
-from inference_gateway.ingest import WINDOW
+from inference_gateway.ingest import SMALL, WINDOW
 from inference_gateway.server import make_server
 from tests.conftest import Serve
 from tests.harness.raw import Connection, head, request
@@ -70,13 +71,51 @@ def test_a_large_body_arrives_as_it_is(
     assert sum(reads) > len(LARGE)
 
 
-def test_a_small_body_comes_through_the_parser(start: Callable[..., RunningServer], reads: list[int]) -> None:
+@pytest.fixture
+def wholes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the bodies that were there already."""
+    sizes: list[int] = []
+
+    def noted(cycle: Any) -> WholeBody:
+        sizes.append(len(cycle.body))
+        return whole(cycle)
+
+    whole = direct_body._whole
+    monkeypatch.setattr(direct_body, "_whole", noted)
+    return sizes
+
+
+@pytest.mark.parametrize("size", [10, 1000, SMALL + 1000])
+def test_a_small_body_comes_through_the_parser(
+    start: Callable[..., RunningServer], reads: list[int], wholes: list[int], size: int
+) -> None:
+    body = message(part(b"{}"), part(bytes(size)))
     with Connection(start().address) as connection:
-        connection.send(request(TYPE, message(part(b"{}"), part(bytes(1000)))))
+        for _ in range(2):  # the connection serves on
+            connection.send(request(TYPE, body))
+            answer = connection.read_answer()
+            assert answer is not None
+            assert answer.status == 200
+            ((_, _, told), _) = decoded(answer)
+            assert digest(b"{}", bytes(size)).encode() in told
+    assert reads == []
+    if size < SMALL:
+        assert wholes == [len(body)] * 2  # it came with its header
+
+
+def test_a_small_body_that_comes_after_its_header(
+    start: Callable[..., RunningServer], wholes: list[int]
+) -> None:
+    body = message(part(b"{}"))
+    running = start()
+    with Connection(running.address) as connection:
+        connection.send(head((*TYPE, (b"Content-Length", str(len(body)).encode()))) + body[:3])
+        running.watched.wait_until(1)
+        connection.send(body[3:])
         answer = connection.read_answer()
     assert answer is not None
     assert answer.status == 200
-    assert reads == []
+    assert wholes == []
 
 
 def test_expect_100_continue(start: Callable[..., RunningServer], reads: list[int]) -> None:

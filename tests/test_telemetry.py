@@ -99,7 +99,7 @@ class TestRecord:
         for name in ("upload", "queue", "model"):
             record.phase(name)
         record.status, record.received = 200, 42
-        record.log.add_tags({"input_hash": "abc"})
+        record.tags["input_hash"] = "abc"
         record.write()
         [line] = log.lines
         tags, _, message = line.removeprefix("INFO inference_gateway ").partition(" - ")

@@ -23,6 +23,23 @@ class Body(Protocol):
         ...
 
 
+class WholeBody:
+    """A body of which every byte has come already: `data`."""
+
+    complete = True
+
+    def __init__(self, data: bytearray) -> None:
+        self.data = data
+        self._read = 0
+
+    async def readinto(self, buffer: memoryview) -> int:
+        """Does not wait."""
+        size = min(len(buffer), len(self.data) - self._read)
+        buffer[:size] = memoryview(self.data)[self._read : self._read + size]
+        self._read += size
+        return size
+
+
 class AsgiBody:
     """A body that comes as ASGI messages."""
 

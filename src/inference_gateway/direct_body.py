@@ -1,9 +1,10 @@
-"""A body read from the socket straight into the caller's buffer, past the HTTP parser and its copies.
+"""The body's bytes from uvicorn itself, by a shorter way than ASGI messages.
 
-For a body of known length on a plain TCP connection of uvicorn, once the parser has seen the header: the
-transport is given this protocol instead of the HTTP one, and gets it back after the body's last byte. Not a
-byte more is read, so what follows the body is the HTTP protocol's as ever. Between two calls of `readinto`
-reading is paused: the client feels it through TCP.
+A small body has mostly come with the header, and is taken as it is. A large one is read from the socket
+straight into the caller's buffer, past the HTTP parser and its copies: where its length is known and the
+connection plain TCP, the transport is given a protocol of ours instead of the HTTP one, and gets that back
+after the body's last byte. Not a byte more is read, so what follows the body is the HTTP protocol's as ever.
+Between two calls of `readinto` reading is paused: the client feels it through TCP.
 
 It knows uvicorn from the inside (`receive` is a method of the request's cycle). Under another server, or
 behind a middleware that has a `receive` of its own, the body comes as ASGI messages.
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Receive
 
-from inference_gateway.body import AsgiBody, Body
+from inference_gateway.body import AsgiBody, Body, WholeBody
 from inference_gateway.errors import ClientDisconnected
 
 if TYPE_CHECKING:
@@ -30,17 +31,24 @@ def body_of(receive: Receive, length: int) -> Body:
     """The body that `receive` gives, by the fastest way. `length`: as declared, in bytes, or 0."""
     httptools_impl = sys.modules.get("uvicorn.protocols.http.httptools_impl")
     cycle = getattr(receive, "__self__", None)
-    if (
-        length < _DIRECT_FROM
-        or httptools_impl is None
-        or not isinstance(cycle, httptools_impl.RequestResponseCycle)
-    ):
+    if httptools_impl is None or not isinstance(cycle, httptools_impl.RequestResponseCycle):
         return AsgiBody(receive)
+    if length < _DIRECT_FROM:
+        is_whole = len(cycle.body) == length > 0 and not cycle.disconnected
+        return _whole(cycle) if is_whole else AsgiBody(receive)
     http = cycle.transport.get_protocol()
     encrypted = cycle.transport.get_extra_info("sslcontext") is not None
     if encrypted or not isinstance(http, httptools_impl.HttpToolsProtocol) or http.cycle is not cycle:
         return AsgiBody(receive)
     return DirectBody(http, cycle, length)
+
+
+def _whole(cycle: RequestResponseCycle) -> WholeBody:
+    """As `receive` leaves the cycle behind when it has given all of the body."""
+    body, cycle.body = cycle.body, bytearray()
+    cycle.message_event.clear()
+    cycle.flow.resume_reading()
+    return WholeBody(body)
 
 
 class DirectBody(asyncio.BufferedProtocol):

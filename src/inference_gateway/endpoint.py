@@ -186,7 +186,7 @@ class _Journey:
         finally:
             self.record.received = ingest.received
             self.record.phase("upload")
-        self.record.log.add_tags({"input_hash": request.input_hash})
+        self.record.tags["input_hash"] = request.input_hash
         return request
 
     async def _call_model(self, slot: Slot, request: InferenceRequest) -> InferenceResponse:
@@ -219,8 +219,9 @@ class _Journey:
             (b"content-type", f"multipart/related; boundary={boundary}".encode()),
             (b"x-request-id", self.record.request_id.encode()),
         ]
-        if stream.content_length is not None:
-            headers.append((b"content-length", str(stream.content_length).encode()))
+        length = stream.content_length
+        if length is not None:
+            headers.append((b"content-length", str(length).encode()))
         self.answering = True
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         async with aclosing(stream.body()) as body:
@@ -231,7 +232,7 @@ class _Journey:
                 if more:  # a fast client's socket is never full, and the other requests want their turn
                     await asyncio.sleep(0)
         self.record.status = 200
-        self.record.log.add_tags({"output_hash": stream.output_hash})
+        self.record.tags["output_hash"] = stream.output_hash
         self.record.phase("answer")
 
 
@@ -240,16 +241,16 @@ def read_header(scope: Scope, settings: Settings) -> tuple[RequestType, int]:
 
     Raises `InvalidContentType`, `UnsupportedEncoding` or `LimitExceeded`.
     """
-    headers = [(name.lower(), value.strip(b" \t")) for name, value in scope["headers"]]
-    values = dict(headers)
-    types = [value.decode("latin-1") for name, value in headers if name == b"content-type"]
-    request_type = RequestType.parse(types)
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in scope["headers"]:  # ASGI has the names in lower case
+        values.setdefault(name, []).append(value)
+    request_type = RequestType.parse([value.decode("latin-1") for value in values.get(b"content-type", ())])
     if b"content-encoding" in values:
         raise UnsupportedEncoding("the request has a Content-Encoding: send the body as it is")
-    codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
+    codings = [value.strip(b" \t").lower() for value in values.get(b"transfer-encoding", ())]
     if codings and codings != [b"chunked"]:
         raise UnsupportedEncoding("the request has a Transfer-Encoding other than chunked")
-    digits = values.get(b"content-length", b"0")
+    digits = values.get(b"content-length", [b"0"])[-1].strip(b" \t")
     if not digits.isdigit():
         raise BadRequest("the Content-Length is not a number")
     length = int(digits.lstrip(b"0")[:20] or b"0")  # more digits are as much too many

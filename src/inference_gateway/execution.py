@@ -284,7 +284,7 @@ class Slot:
         raises; `Unavailable` where the turn did not come in time, `ModelTimeout` at the deadline and
         `CancelledError` when the caller is cancelled, at once: the call then is an orphan, and goes on.
         """
-        loop = asyncio.get_running_loop()
+        loop = self.request._loop
         context = contextvars.copy_context()
         context.run(_current.set, self.request)
         job = _Job(loop, loop.create_future(), context, function, args, keep)

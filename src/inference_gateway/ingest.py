@@ -21,7 +21,7 @@ from math import inf
 from threading import Lock
 from typing import Any
 
-from inference_gateway.body import Body
+from inference_gateway.body import Body, WholeBody
 from inference_gateway.errors import ClientDisconnected, LimitExceeded, RequestError, UploadTimeout
 from inference_gateway.request import InferenceRequest, RequestAssembler
 from inference_gateway.settings import Settings
@@ -181,14 +181,16 @@ class Ingest:
             raise self._error
 
     def _finish(self) -> InferenceRequest:
-        return self._assembler.finish(self._memory[: self._filled])
+        with self._assembler.spool:
+            return self._assembler.finish(self._memory[: self._filled])
 
     def _decode(self, window: _Window) -> None:
         """On a thread: decodes the window and stores it."""
         try:
             if self._error is None:
                 window.runs = self._assembler.decode(window.data)
-                self._assembler.store(window.data)
+                with self._assembler.spool:
+                    self._assembler.store(window.data)
         except Exception as error:
             self._error = error
         self._hashing.put(partial(self._hash, window))
@@ -294,21 +296,24 @@ class SmallIngest:
     def __init__(self, assembler: RequestAssembler, settings: Settings, size: int) -> None:
         self._assembler = assembler
         self._settings = settings
-        self._data = bytearray(size)
+        self._size = size
         self.received = 0
 
     async def run(self, body: Body) -> InferenceRequest:
         """As `Ingest.run`."""
+        if isinstance(body, WholeBody):  # nothing to wait for, or to be late
+            self.received = len(body.data)
+            return self._assembler.finish(body.data)
+        data = bytearray(self._size)
         try:
-            await self._receive_all(body)
+            await self._receive_all(body, memoryview(data))
         except UploadTimeout:
-            self._assembler.feed(self._data[: self.received])  # malformed already? Then that is the answer
+            self._assembler.feed(data[: self.received])  # malformed already? Then that is the answer
             raise
-        return self._assembler.finish(self._data[: self.received])
+        return self._assembler.finish(data[: self.received])
 
-    async def _receive_all(self, body: Body) -> None:
+    async def _receive_all(self, body: Body, room: memoryview) -> None:
         async with _Pace(self._settings) as pace:
-            room = memoryview(self._data)
             while room and (size := await body.readinto(room)):
                 pace.received(size)
                 self.received += size

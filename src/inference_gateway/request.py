@@ -15,9 +15,8 @@ import json
 import operator
 import pkgutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inference_gateway.errors import (
     InvalidContentType,
@@ -28,7 +27,6 @@ from inference_gateway.errors import (
 from inference_gateway.multipart import (
     Decoder,
     Headers,
-    Limits,
     PartBegin,
     PartData,
     check_boundary,
@@ -196,8 +194,7 @@ class Part(io.BufferedIOBase):
         return f"<Part: {self.size} bytes>"
 
 
-@dataclass(frozen=True, slots=True)
-class RequestType:
+class RequestType(NamedTuple):
     """What the request's Content-Type says (RFC 2387 §3): how to read the body."""
 
     boundary: bytes
@@ -224,8 +221,7 @@ class RequestType:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class InferenceRequest:
+class InferenceRequest(NamedTuple):
     """A whole request. `input_hash`: SHA-256 hex over all part bodies, root included, in order of arrival."""
 
     json_input: Any
@@ -246,15 +242,7 @@ class RequestAssembler:
         self.spool = spool
         self._type = request_type
         self._max_root_bytes = settings.max_root_bytes
-        self._decoder = Decoder(
-            request_type.boundary,
-            Limits(
-                parts=settings.max_parts,
-                part_bytes=settings.max_part_bytes,
-                headers=settings.max_part_headers,
-                header_bytes=settings.max_part_header_bytes,
-            ),
-        )
+        self._decoder = Decoder(request_type.boundary, settings.part_limits)
         self._digest = hashlib.sha256()
         self._parts: list[Part] = []
         self._root: Part | None = None
@@ -265,12 +253,11 @@ class RequestAssembler:
 
     def finish(self, data: bytes | bytearray = b"") -> InferenceRequest:
         """The body ends with `data`: the request. Raises `RequestError`."""
-        with self.spool:
-            self.feed(data)
-            self._decoder.finish()
-            if self._root is None:
-                raise InvalidRootPart("the start parameter names no part: give it the root part's Content-ID")
-            json_input = parse_json(self._root.getvalue(), self._type.charset)
+        self.feed(data)
+        self._decoder.finish()
+        if self._root is None:
+            raise InvalidRootPart("the start parameter names no part: give it the root part's Content-ID")
+        json_input = parse_json(self._root.getvalue(), self._type.charset)
         inputs = [part for part in self._parts if part is not self._root]
         return InferenceRequest(json_input, inputs, self._digest.hexdigest(), self.spool)
 

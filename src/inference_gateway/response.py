@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -58,8 +58,7 @@ class Element(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class BufferElement:
+class BufferElement(NamedTuple):
     """Bytes that lie in memory in one piece."""
 
     view: memoryview
@@ -137,8 +136,7 @@ class IterableElement:
                 raise InvalidModelOutput("an iterable element gave something other than bytes") from None
 
 
-@dataclass(frozen=True)
-class InferenceResponse:
+class InferenceResponse(NamedTuple):
     """A checked result, ready to be sent. `elements`: media type and element, one for each of `parts`."""
 
     json: bytes
@@ -184,7 +182,7 @@ def prepare(result: Any, binary_types: Mapping[str, str], spool_dir: Path) -> In
             f"the model returned {len(found)} elements for {len(media_types)} entries of 'parts'"
         )
     try:
-        text = json.dumps(json_value, default=_numpy_value)
+        text = _to_json(json_value)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidModelOutput(f"the JSON cannot be written ({type(error).__name__})") from error
     response = InferenceResponse(text.encode("ascii"), [])
@@ -220,6 +218,9 @@ def _numpy_value(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     raise TypeError(f"a {type(value).__name__} cannot be written as JSON")
+
+
+_to_json = json.JSONEncoder(default=_numpy_value).encode
 
 
 def _element(index: int, value: Any, spool_dir: Path) -> Element:

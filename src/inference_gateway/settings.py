@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,8 @@ from pydantic import (
     TypeAdapter,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from inference_gateway.multipart import Limits
 
 API_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]+")  # visible ASCII without the comma
 
@@ -157,3 +160,13 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         default="text", description="form of the log lines (serve only)"
     )
+
+    @cached_property
+    def part_limits(self) -> Limits:
+        """What the decoder must not let pass."""
+        return Limits(
+            parts=self.max_parts,
+            part_bytes=self.max_part_bytes,
+            headers=self.max_part_headers,
+            header_bytes=self.max_part_header_bytes,
+        )

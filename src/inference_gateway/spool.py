@@ -170,23 +170,21 @@ class Spool:
             self._taken = size
 
     def append(self, data: bytes | bytearray) -> None:
-        """Adds bytes at the end.
+        """Adds bytes at the end. A thread that does so holds the spool: it must not be freed meanwhile.
 
         Raises `InsufficientStorage` where the quota or the disk is spent, or the folder cannot be used.
         """
-        with self:
-            if self._fd is None and self.size + len(data) <= self._memory_bytes:
-                self._memory += data
-                self.size += len(data)
-                return
+        self._check_open()
+        size = self.size + len(data)
+        if self._fd is None and size <= self._memory_bytes:
+            self._memory += data
+        else:
             try:
-                self._take_up_to(self.size + len(data))
-                fd = self._open_file() if self._fd is None else self._fd
-                start = self.size
-                self.size += len(data)
-                self._write(fd, data, start)
+                self._take_up_to(size)
+                self._write(self._open_file() if self._fd is None else self._fd, data, self.size)
             except OSError as error:
                 raise InsufficientStorage from error
+        self.size = size
 
     def _open_file(self) -> int:
         """Moves what is in memory to a file."""

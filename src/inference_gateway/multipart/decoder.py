@@ -24,6 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from inference_gateway.errors import LimitExceeded, MalformedMultipart, UnsupportedEncoding
 from inference_gateway.multipart.grammar import Headers, check_repeated, parse_header_line
@@ -53,8 +54,7 @@ class Limits:
     header_bytes: int = 8 << 10
 
 
-@dataclass(frozen=True, slots=True)
-class PartBegin:
+class PartBegin(NamedTuple):
     """A part's headers are complete. Offsets count from the message's first byte."""
 
     headers: Headers
@@ -62,15 +62,13 @@ class PartBegin:
     body_offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class PartData:
+class PartData(NamedTuple):
     """A run of body data: a view of the chunk given to `receive`, good until the next call."""
 
     data: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class PartEnd:
+class PartEnd(NamedTuple):
     """The part's body ended before `body_end`, and a well-formed delimiter line began there."""
 
     body_end: int

@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TypeVar, overload
+from typing import NamedTuple, TypeVar, overload
 from urllib.parse import unquote_to_bytes
 
 from inference_gateway.errors import InvalidContentType, MalformedMultipart
@@ -124,8 +123,7 @@ def check_repeated(headers: Headers) -> None:
             raise MalformedMultipart("a part repeats a header that may occur only once")
 
 
-@dataclass(frozen=True, slots=True)
-class MediaType:
+class MediaType(NamedTuple):
     """A media type with its parameters (RFC 2045 §5.1): names in lower case, values unquoted."""
 
     essence: str
