@@ -65,4 +65,5 @@ class Ticket:
 
     def __exit__(self, *exc_info: object) -> None:
         self.uploaded()
-        self.in_slot()
+        if self._queued:
+            self.in_slot()

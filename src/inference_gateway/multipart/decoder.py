@@ -77,8 +77,8 @@ class PartEnd(NamedTuple):
 Event = PartBegin | PartData | PartEnd
 
 
-# What a step of the decoder gives: where to go on, None where more input is needed to decide; and the event.
-_Step = tuple[int | None, Event | None]
+# What a step of the decoder gives: where to go on, and the event. It goes as far as the input lets it decide.
+_Step = tuple[int, Event | None]
 
 
 class Decoder:
@@ -126,13 +126,13 @@ class Decoder:
             if self._read is None:
                 position = yield from self._body(data, position, base)
                 continue
-            step, event = self._read(self, data, position, base)
+            begin = position
+            position, event = self._read(self, data, begin, base)
             if event is not None:
                 yield event
-            if step is None:  # more input is needed to decide
-                self._pending = bytes(data[position:])
+            if position == begin:  # more input is needed to decide
+                self._pending = bytes(data[begin:])
                 return
-            position = step
 
     def finish(self) -> None:
         """Says that the input has ended. Raises `MalformedMultipart` where the message is not whole."""
@@ -147,10 +147,9 @@ class Decoder:
         start = match.end() if match else position
         head = data[start : start + len(self._dash_boundary)]
         if head == self._dash_boundary:
-            self._read = Decoder._boundary
-            return start + len(head), None
+            return self._boundary(data, start + len(head), base)
         if start + len(head) == len(data) and (self._dash_boundary.startswith(head) or head == b"\r"):
-            return (start if start > position else None), None
+            return start, None
         if head[:1] == b"\n":
             raise MalformedMultipart(_BARE_LF)
         if head[:2] == b"--":
@@ -162,18 +161,19 @@ class Decoder:
 
     def _boundary(self, data: bytes | bytearray, position: int, base: int) -> _Step:
         """Right after a boundary: two dashes make it the close delimiter."""
+        self._read = Decoder._boundary
         if data.startswith(b"--", position):
             if not self._parts:
                 raise MalformedMultipart("the body has no part")
             self._read = Decoder._epilogue
             return position + 2, self._part_end()
-        if data.startswith(b"-", position) and position + 1 == len(data):
-            return None, None
-        self._read = Decoder._padding
-        return position, None
+        if position == len(data) or (data.startswith(b"-", position) and position + 1 == len(data)):
+            return position, None
+        return self._padding(data, position, base)
 
     def _padding(self, data: bytes | bytearray, position: int, base: int) -> _Step:
         """Blanks (RFC 2046: transport-padding) and the CRLF that ends a delimiter line."""
+        self._read = Decoder._padding
         match = _PADDING.match(data, position)
         end = match.end() if match else position
         if data.startswith(CRLF, end):
@@ -183,7 +183,7 @@ class Decoder:
         if end == len(data):
             return end, None
         if end + 1 == len(data) and data.startswith(b"\r", end):
-            return (end if end > position else None), None
+            return end, None
         if data.startswith(b"\n", end):
             raise MalformedMultipart(_BARE_LF)
         raise MalformedMultipart("a line begins with the boundary but is not a well-formed delimiter")
@@ -192,34 +192,34 @@ class Decoder:
         self._parts += 1
         if self._parts > self._limits.parts:
             raise LimitExceeded(f"the request has more parts than the limit of {self._limits.parts}")
-        self._read = Decoder._header_line
+        self._read = Decoder._header_lines
         self._fields = []
         self._header_offset = offset
         self._header_bytes = 0
 
-    def _header_line(self, data: bytes | bytearray, position: int, base: int) -> _Step:
-        """One line of a header block; the empty one ends it."""
-        if data.startswith(CRLF, position):
-            return position + 2, self._begin_body(base + position + 2)
-        room = self._limits.header_bytes - self._header_bytes
-        end = data.find(b"\n", position, position + room) + 1
-        if not end:
-            rest = len(data) - position
-            if rest > room and not (rest == 1 and data.startswith(b"\r", position)):
-                raise LimitExceeded(
-                    f"a part has more bytes of headers than the limit of {self._limits.header_bytes}"
-                )
-            return None, None
-        line = bytes(data[position:end])
-        if line[-2:] != CRLF:
-            raise MalformedMultipart(_BARE_LF)
-        if line.startswith(self._dash_boundary):
-            raise MalformedMultipart("a part's headers run into a delimiter: the empty line is missing")
-        if len(self._fields) == self._limits.headers:
-            raise LimitExceeded(f"a part has more headers than the limit of {self._limits.headers}")
-        self._fields.append(parse_header_line(line[:-2]))
-        self._header_bytes += len(line)
-        return end, None
+    def _header_lines(self, data: bytes | bytearray, position: int, base: int) -> _Step:
+        """The lines of a header block; an empty one ends it."""
+        while not data.startswith(CRLF, position):
+            room = self._limits.header_bytes - self._header_bytes
+            end = data.find(b"\n", position, position + room) + 1
+            if not end:
+                rest = len(data) - position
+                if rest > room and not (rest == 1 and data.startswith(b"\r", position)):
+                    raise LimitExceeded(
+                        f"a part has more bytes of headers than the limit of {self._limits.header_bytes}"
+                    )
+                return position, None
+            line = bytes(data[position:end])
+            if line[-2:] != CRLF:
+                raise MalformedMultipart(_BARE_LF)
+            if line.startswith(self._dash_boundary):
+                raise MalformedMultipart("a part's headers run into a delimiter: the empty line is missing")
+            if len(self._fields) == self._limits.headers:
+                raise LimitExceeded(f"a part has more headers than the limit of {self._limits.headers}")
+            self._fields.append(parse_header_line(line[:-2]))
+            self._header_bytes += len(line)
+            position = end
+        return position + 2, self._begin_body(base + position + 2)
 
     def _begin_body(self, offset: int) -> PartBegin:
         headers = Headers(self._fields)
@@ -258,7 +258,8 @@ class Decoder:
                 return position
             held = delimiter[self._assumed : self._matched]
             self._matched = 0
-            yield from self._data(memoryview(held))
+            if held:
+                yield from self._data(memoryview(held))
         end = find(data, delimiter, position)
         if end >= 0:
             yield from self._data(memoryview(data)[position:end])
@@ -301,5 +302,5 @@ class Decoder:
         if end == len(data):
             return end, None
         if end + 1 == len(data) and data.startswith(b"\r", end):
-            return (end if end > position else None), None
+            return end, None
         raise MalformedMultipart("there is something after the close delimiter")
