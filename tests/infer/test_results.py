@@ -362,7 +362,7 @@ def test_a_long_series_has_a_sheet_of_limited_size(tmp_path: Path) -> None:
     _, _, names = answered("segmentation-3d", tmp_path, *sources)
     assert len(names) == 73
     with Image.open(names["contact-sheet.png"]) as sheet:
-        assert sheet.width == 8 * 160
+        assert sheet.width == 6 * 160
 
 
 def test_labels_may_be_on_every_plane_and_progress_is_told(tmp_path: Path) -> None:

@@ -127,11 +127,23 @@ class Report:
                 seconds=_table([(name, f"{spent:.2f} s") for name, spent in facts.seconds.items()]),
                 elements=_items(elements),
                 notes=_items(notes),
-                json=html.escape(_beginning(answer)),
             )
         )
+        self._write_answer(answer)
         self._write_index()
         self._file.write(_END.format(script=self._script))
+
+    def _write_answer(self, answer: Any) -> None:
+        """Write the JSON of an answer for a reader, as much of it as a page is good for, piece by piece."""
+        self._file.write("<h2>JSON</h2><pre>")
+        room = _MOST_JSON
+        for piece in json.JSONEncoder(indent=2).iterencode(answer):
+            self._file.write(html.escape(piece[:room]))
+            room -= len(piece)
+            if room < 0:
+                self._file.write("\n… the rest is in response.json")
+                break
+        self._file.write("</pre>\n")
 
     def _write_index(self) -> None:
         """Write which planes there are, by stack."""
@@ -218,16 +230,6 @@ def _for_script(value: Any) -> str:
     return json.dumps(value).replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _beginning(answer: Any) -> str:
-    """Return the JSON of an answer for a reader, as much of it as a page is good for."""
-    text = ""
-    for piece in json.JSONEncoder(indent=2).iterencode(answer):
-        text += piece
-        if len(text) > _MOST_JSON:
-            return text[:_MOST_JSON] + "\n… the rest is in response.json"
-    return text
-
-
 def _css(color: tuple[int, int, int]) -> str:
     return "#{:02x}{:02x}{:02x}".format(*color)
 
@@ -277,7 +279,6 @@ _TAIL = """<h1>Inference report</h1>
 <h2>Time</h2><table>{seconds}</table>
 <h2>Elements</h2><ol start="0">{elements}</ol>
 <h2>Not drawn</h2><ul>{notes}</ul>
-<h2>JSON</h2><pre>{json}</pre>
 """
 
 _END = """<script>{script}</script>

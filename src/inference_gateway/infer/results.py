@@ -25,8 +25,9 @@ from inference_gateway.infer.report import Facts, Report
 # What may lie in a result folder from a former run; nothing else is ever replaced or deleted.
 RESULT_FILES = ("series-*.png", "element-*.*", "contact-sheet.png", "response.json", "report.html")
 
-# Pictures on a contact sheet, at most: what there is to see, and planes of a study where nothing is.
-_SHEET = 64
+# Pictures on a contact sheet, at most: what there is to see, and planes of a study where nothing is. The
+# sheet is in memory whole, beside all that is known of the study.
+_SHEET = 36
 _SHEET_OF_NOTHING = 12
 
 # Pixels that the longer side of a picture takes on the sheet.
@@ -175,7 +176,7 @@ def _write_contact_sheet(pictures: Sequence[str], drawings: Drawings, folder: Pa
     tiles: Iterable[Image.Image] = (_opened(folder / name) for name in names)
     if not pictures:
         nothing = [
-            (_picture(pixels, Overlay()), f"{drawing.name}: nothing")
+            (_small(_picture(pixels, Overlay())), f"{drawing.name}: nothing")
             for drawing in _spread(drawings.all(), _SHEET_OF_NOTHING)
             for pixels in _one(drawing.frame)
         ]
@@ -186,7 +187,13 @@ def _write_contact_sheet(pictures: Sequence[str], drawings: Drawings, folder: Pa
 
 def _opened(path: Path) -> Image.Image:
     with Image.open(path) as picture:
-        return picture.convert("RGB")
+        return _small(picture)
+
+
+def _small(picture: Image.Image) -> Image.Image:
+    """Make a picture as small as a tile, in place: whole ones beside the sheet are a peak of memory."""
+    picture.thumbnail((_TILE, _TILE))
+    return picture
 
 
 def _one(frame: Frame) -> list[Pixels]:
