@@ -1,5 +1,6 @@
 """The command as a person and a script use it, against real gateways."""
 
+import errno
 import json
 import logging
 import os
@@ -331,11 +332,45 @@ def test_answers_that_are_none(head: bytes, code: int, says: str, study: Path, t
     assert says in result.stderr
 
 
-def test_a_folder_that_cannot_be_written(study: Path, tmp_path: Path, port: int) -> None:
+def test_a_folder_that_cannot_be_written(
+    study: Path, tmp_path: Path, port: int, recording: RecordingModel
+) -> None:
     (tmp_path / "file").touch()
-    result = command(study, "-o", tmp_path / "file" / "out", "-p", port)
+    out = tmp_path / "file" / "out"
+    result = command(study, "-o", out, "-p", port)
     assert result.exit_code == 1
-    assert "Not a directory" in result.stderr
+    assert (
+        f"the result cannot be written into {out} (Not a directory): name a folder with -o" in result.stderr
+    )
+    assert recording.take() == []
+
+
+def test_a_folder_that_is_made_halfway_is_taken_away(study: Path, tmp_path: Path, port: int) -> None:
+    result = command(study, "-o", tmp_path / "a" / "b" / ("x" * 300), "-p", port)
+    assert result.exit_code == 1
+    assert "(File name too long): name a folder with -o" in result.stderr
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.EACCES, "cannot be written (Permission denied): check that"),
+        (errno.ENOSPC, "no room left (No space left on device): make some in"),
+    ],
+)
+def test_a_file_that_cannot_be_read_or_written(
+    number: int, says: str, study: Path, tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failed(*arguments: Any, **more: Any) -> None:
+        raise OSError(number, os.strerror(number), str(study / "Doe^Jane.dcm"))
+
+    monkeypatch.setattr("inference_gateway.infer.run.write_results", failed)
+    result = command(study, "-o", tmp_path / "out", "-p", port)
+    assert result.exit_code == 1
+    assert says in result.stderr
+    assert "Doe" not in result.output
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import signal
@@ -20,7 +21,7 @@ from inference_gateway.errors import BrokenAnswer, ClientError, GatewayUnreachab
 from inference_gateway.infer.drawings import plain
 from inference_gateway.infer.gather import GatherError
 from inference_gateway.infer.progress import Phases
-from inference_gateway.infer.run import Order, Outcome, Reading, reading, send
+from inference_gateway.infer.run import Order, Outcome, OutputError, Reading, reading, send
 
 LOCAL, WRONG, UNREACHABLE, REFUSED, FAILED, BROKEN, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
 
@@ -254,10 +255,23 @@ def _told(say: _Voice, order: Order) -> Iterator[None]:
         say.failure("broken", BROKEN, f"{error}: nothing was written")
     except ClientError as error:
         say.failure("failed", FAILED, str(error))
-    except OSError as error:
+    except OutputError as error:
         say.failure("local", LOCAL, str(error))
+    except OSError as error:
+        say.failure("local", LOCAL, _why(error))
     except KeyboardInterrupt:
         say.failure("interrupted", INTERRUPTED, f"interrupted; {order.output} is as it was")
+
+
+def _why(error: OSError) -> str:
+    """Say what cannot be read or written, and what to do; names of files may be those of a patient."""
+    cause = error.strerror or type(error).__name__
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"there is no room left ({cause}): make some in the result folder and in the temp folder"
+    return (
+        f"a file of the study cannot be read, or one of the result cannot be written ({cause}): "
+        "check that both are there and that you have the rights to them"
+    )
 
 
 @contextmanager

@@ -25,6 +25,10 @@ from inference_gateway.infer.request import objects_in_order, request_json
 from inference_gateway.infer.results import RESULT_FILES, Written, write_json, write_results
 
 
+class OutputError(Exception):
+    """The result folder cannot be made or written into; the message says why and what to do."""
+
+
 @dataclass(frozen=True)
 class Order:
     """What is to be sent where, and where the result goes.
@@ -117,7 +121,8 @@ def reading(places: Sequence[Path], output: Path, phases: Phases) -> Iterator[Re
 def send(reading: Reading, order: Order, phases: Phases) -> Outcome:
     """Send a study and write what comes back into the folder of the order: all of it, or nothing.
 
-    Raises `ClientError` where no whole answer came, `OSError` where something cannot be read or written.
+    Raises `OutputError` before anything is sent, `ClientError` where no whole answer came, `OSError` where
+    something cannot be read or written.
     """
     inputs = list(order.attachments)
     if not order.study_path:
@@ -130,7 +135,7 @@ def send(reading: Reading, order: Order, phases: Phases) -> Outcome:
         study_path=order.study_path,
     )
     with (
-        _folder(order.output),
+        _staging(order.output) as staged,
         InferenceClient(
             order.url,
             timeout=httpx.Timeout(30, read=order.timeout),
@@ -138,7 +143,6 @@ def send(reading: Reading, order: Order, phases: Phases) -> Outcome:
             trust_env=not _is_here(order.url),
         ) as client,
         client.infer(asked, inputs, route=order.route, on_progress=phases.called) as result,
-        TemporaryDirectory(prefix=".infer-", dir=order.output) as staged,
     ):
         phases.begin("write", "pictures")
         url = str(httpx.URL(order.url).copy_with(userinfo=b"").join(order.route))
@@ -152,19 +156,19 @@ def send(reading: Reading, order: Order, phases: Phases) -> Outcome:
             ("Output hash", result.output_hash),
         ]
         try:
-            write_json(result.json, Path(staged) / "response.json")
+            write_json(result.json, staged / "response.json")
             written = write_results(
                 reading.study,
                 result.json,
                 result.elements,
-                Path(staged),
+                staged,
                 Facts(rows, seconds),
                 labels_everywhere=order.labels_everywhere,
                 progress=phases.update,
             )
         except RecursionError:
             raise BrokenAnswer("the answer's JSON is nested too deep") from None
-        _move(Path(staged), order.output)
+        _move(staged, order.output)
         phases.end()
     return Outcome(
         order.output.resolve(),
@@ -180,17 +184,30 @@ def send(reading: Reading, order: Order, phases: Phases) -> Outcome:
 
 
 @contextmanager
-def _folder(path: Path) -> Iterator[None]:
-    """Make a folder; where the block fails, what was made of it is taken away again."""
-    made = [each for each in (path, *path.parents) if not each.exists()]
+def _staging(path: Path) -> Iterator[Path]:
+    """Make a folder, and one within for what is not whole yet; where the block fails, both are taken away."""
+    made: list[Path] = []
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        yield
+        with _begun(path, made) as staged:
+            yield Path(staged)
     except BaseException:
-        with suppress(OSError):  # somebody else has put something into it
-            for each in made:
+        for each in made:
+            with suppress(OSError):  # it was not made, or somebody else has put something into it
                 each.rmdir()
         raise
+
+
+def _begun(path: Path, made: list[Path]) -> TemporaryDirectory[str]:
+    """Make both folders; `made` takes those that were not there."""
+    try:
+        made += [each for each in (path, *path.parents) if not each.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        return TemporaryDirectory(prefix=".infer-", dir=path)
+    except OSError as error:
+        raise OutputError(
+            f"the result cannot be written into {path} ({error.strerror}): "
+            "name a folder with -o that can be made and written; nothing was sent"
+        ) from error
 
 
 def _length(answer: Any, key: str) -> int:
