@@ -155,6 +155,57 @@ def test_the_first_window_of_an_image_is_its_own() -> None:
     ]
 
 
+def with_voi_lut(descriptor: list[int], data: list[int] | bytes, **attributes: Any) -> Dataset:
+    """A CT image of -1000, 0, 100, 101, 102, 103 and 9000 with a VOI LUT."""
+    lut = Dataset()
+    lut.add_new("LUTDescriptor", "SS", descriptor)
+    lut.add_new("LUTData", "OW" if isinstance(data, bytes) else "US", data)
+    values = array([-900, 100, 200, 201, 202, 203, 9100], dtype=np.int16)
+    return image(values, RescaleSlope=1, RescaleIntercept=-100, VOILUTSequence=[lut], **attributes)
+
+
+# Four entries for 100 to 103: 12 bits, from white down to black.
+FALLING = [4095, 2000, 1000, 0]
+FALLEN = [255, 255, 255, 125, 62, 0, 0]
+
+
+@pytest.mark.parametrize("data", [FALLING, array(FALLING, dtype="<u2").tobytes()], ids=["US", "OW"])
+def test_a_voi_lut_is_looked_up_where_there_is_no_window(data: list[int] | bytes) -> None:
+    shown = with_voi_lut([4, 100, 12], data)
+    assert display_values(pixels(shown)).ravel().tolist() == FALLEN
+    turned = with_voi_lut([4, 100, 12], data, PhotometricInterpretation="MONOCHROME1")
+    assert display_values(pixels(turned)).ravel().tolist() == [255 - one for one in FALLEN]
+
+
+def test_a_voi_lut_of_eight_bits_is_shown_as_it_is() -> None:
+    shown = display_values(pixels(with_voi_lut([3, 100, 8], [7, 8, 200])))
+    assert shown.ravel().tolist() == [7, 7, 7, 8, 200, 200, 200]
+
+
+def test_a_frame_has_its_own_voi_lut() -> None:
+    dataset = with_voi_lut([4, 100, 12], FALLING)
+    group, frame = Dataset(), Dataset()
+    group.VOILUTSequence = dataset.VOILUTSequence
+    frame.FrameVOILUTSequence = [group]
+    del dataset.VOILUTSequence
+    dataset.SharedFunctionalGroupsSequence = [frame]
+    assert display_values(pixels(dataset)).ravel().tolist() == FALLEN
+
+
+def test_a_window_goes_before_a_voi_lut() -> None:
+    own = with_voi_lut([4, 100, 12], FALLING, WindowCenter=0, WindowWidth=400)
+    assert display_values(pixels(own))[0, 1] == 128
+    chosen = pixels(with_voi_lut([4, 100, 12], FALLING))
+    assert display_values(chosen, Window(0, 400))[0, 1] == 128
+
+
+@pytest.mark.parametrize("descriptor", [[4, 100, 7], [4, 100], [9, 100, 12]])
+def test_a_voi_lut_that_cannot_be_applied_is_left_out(descriptor: list[int]) -> None:
+    shown = display_values(pixels(with_voi_lut(descriptor, FALLING)))
+    soft_tissue = [0, *(round(linear(value, 40, 400)) for value in (0, 100, 101, 102, 103)), 255]
+    assert shown.ravel().tolist() == soft_tissue
+
+
 def test_a_window_may_be_chosen() -> None:
     dataset = image(array([0, 50]), WindowCenter=50, WindowWidth=101)
     assert display_values(pixels(dataset), Window(25, 50, "LINEAR_EXACT")).tolist() == [[0, 255]]

@@ -1,6 +1,7 @@
 """One frame → modality values for a model, or 8-bit values for a screen.
 
-Stored values → modality values (PS3.3 C.11.1: rescale or Modality LUT) → window (PS3.3 C.11.2) → display.
+Stored values → modality values (PS3.3 C.11.1: rescale or Modality LUT) → window or VOI LUT (PS3.3 C.11.2) →
+display.
 MONOCHROME1 (PS3.3 C.7.6.3.1.2) turns only what is displayed: modality values mean the same in both. Colour
 (RGB, YBR, palette) is RGB of 8 bits for display and its luma for a model.
 """
@@ -15,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import iter_pixels
 
 from inference_gateway.dicom import attributes
@@ -96,19 +97,22 @@ def modality_values(pixels: Pixels) -> Float:
 def display_values(pixels: Pixels, window: Window | None = None) -> Byte:
     """Return what to show of a frame: uint8 of (rows, columns), or of (rows, columns, 3) for colour.
 
-    Without `window` the image's own first window is taken, else soft tissue for CT, else the range of the
-    values that are no padding. Colour is shown as it is.
+    Without `window` the image's own first window is taken, else its VOI LUT, else soft tissue for CT, else
+    the range of the values that are no padding. Colour is shown as it is.
     """
     if pixels.is_color:
         return pixels.stored
     values = modality_values(pixels)
-    shown = apply_window(values, window or first_window(pixels, values))
+    shown = None if window else _voi_looked_up(pixels, values)
+    if shown is None:
+        shown = apply_window(values, window or first_window(pixels, values))
     return 255 - shown if is_inverted(pixels.header) else shown
 
 
 def first_window(pixels: Pixels, values: Float) -> Window:
     """Return the window that a frame is shown with at first; `values` are its modality values."""
-    return _own_window(pixels) or _range_window(pixels, values)
+    fitting = _CT_WINDOW if is_hounsfield(pixels.header) else None
+    return _own_window(pixels) or fitting or _range_window(pixels, values)
 
 
 def is_inverted(header: Dataset) -> bool:
@@ -203,7 +207,7 @@ def _rescale(pixels: Pixels) -> tuple[float, float]:
 
 
 def _own_window(pixels: Pixels) -> Window | None:
-    """Return the first window of the image, soft tissue for CT that has none."""
+    """Return the first window of the image, None where it has none."""
     for group in attributes.frame_macro(pixels.header, pixels.frame.number, "FrameVOILUTSequence"):
         center, width = attributes.number(group, "WindowCenter"), attributes.number(group, "WindowWidth")
         if center is None or width is None or width <= 0:
@@ -215,7 +219,27 @@ def _own_window(pixels: Pixels) -> Window | None:
                 return Window(center, width, "LINEAR_EXACT")
             case _:
                 return Window(center, width)
-    return _CT_WINDOW if is_hounsfield(pixels.header) else None
+    return None
+
+
+def _voi_looked_up(pixels: Pixels, values: Float) -> Byte | None:
+    """Return what the image's VOI LUT makes of modality values.
+
+    None where the image has a window, which goes first, no table, or one that cannot be applied.
+    """
+    if _own_window(pixels) is not None:
+        return None
+    groups = attributes.frame_macro(pixels.header, pixels.frame.number, "FrameVOILUTSequence")
+    group = next((one for one in groups if attributes.items(one, "VOILUTSequence")), None)
+    if group is None:
+        return None
+    try:
+        entries, first, bits = group.VOILUTSequence[0].LUTDescriptor
+        last = first + (entries or 1 << 16) - 1
+        whole = np.rint(np.clip(np.nan_to_num(values), first, last)).astype(np.int32)
+        return _eight_bits(np.minimum(apply_voi_lut(whole, group), (1 << bits) - 1), bits)
+    except Exception:  # the table comes as it stands in the file
+        return None
 
 
 def _range_window(pixels: Pixels, values: Float) -> Window:
