@@ -19,6 +19,7 @@ from benchmarks.workloads import Bodies, Workload
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 ROUNDS = 3
+INTERRUPTED = 130
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -56,14 +57,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command="make bench-quick" if chosen.quick else "make bench",
         rounds=chosen.rounds or (1 if chosen.quick else ROUNDS),
         servers=chosen_servers(chosen),
-        workloads=chosen_workloads(chosen),
     )
     begin = time.monotonic()
     RESULTS.mkdir(exist_ok=True)
-    run(results)
+    code = 0
+    try:
+        run(results, chosen_workloads(chosen))
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+        print("\ninterrupted: what follows is of the workloads that were done", file=sys.stderr)
     write(results, chosen.name or ("bench-quick" if chosen.quick else "bench"))
     print(f"\n{time.monotonic() - begin:.0f} s")
-    return 0
+    return code
 
 
 def chosen_servers(chosen: argparse.Namespace) -> list[Server]:
@@ -79,19 +84,20 @@ def chosen_workloads(chosen: argparse.Namespace) -> list[Workload]:
     return [workload for workload in everything if workload.name in names]
 
 
-def run(results: Results) -> None:
+def run(results: Results, asked: Sequence[Workload]) -> None:
     """Workload by workload, round by round, each server in turn; every other round the other way round."""
     available = [server for server in results.servers if installed(results, server)]
     measure.sha256_rate()
     if not set(servers.OURS).isdisjoint(server.name for server in available):
         results.decoder = [decoding.rates() for _ in range(results.rounds)]
     with Bodies() as bodies:
-        for workload in results.workloads:
+        for workload in asked:
             for turn in range(results.rounds):
                 results.sha256.append(measure.sha256_rate())
                 for server in available if turn % 2 == 0 else reversed(available):
                     if (workload.name, server.name) not in results.skipped:
                         run_one(results, workload, server, bodies, turn)
+            results.workloads.append(workload)
 
 
 def installed(results: Results, server: Server) -> bool:

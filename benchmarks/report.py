@@ -29,7 +29,7 @@ class Results:
     command: str
     rounds: int
     servers: Sequence[Server]
-    workloads: Sequence[Workload]
+    workloads: list[Workload] = field(default_factory=list)  # that are done
     figures: dict[tuple[str, str], list[Figures]] = field(default_factory=dict)
     skipped: dict[tuple[str, str], str] = field(default_factory=dict)
     sha256: list[float] = field(default_factory=list)
