@@ -715,6 +715,23 @@ class TestIterables:
                 assert produced <= seen + 1
         assert seen == 19
 
+    async def test_the_next_block_is_asked_for_before_one_is_sent(self) -> None:
+        asked = 0
+
+        async def run(function: Callable[..., Any], *args: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            return await asyncio.to_thread(function, *args)
+
+        blocks = [b"%03d" % number for number in range(9)]
+        stream = ResponseStream(prepared(iter(blocks)), TOKEN, INPUT_HASH, run, run)
+        seen = 0
+        async for block, _ in stream.body():
+            if len(block) == 3:
+                seen += 1
+                assert asked == seen + 1
+        assert seen == 9
+
     async def test_a_producer_may_use_its_buffer_again(self) -> None:
         def produce() -> Iterator[memoryview]:
             buffer = bytearray(4)

@@ -386,6 +386,7 @@ class ResponseStream:
                 if element.size is not None and size > element.size:
                     break
                 ahead = asyncio.ensure_future(run(self._next_block, blocks))
+                await asyncio.sleep(0)  # it goes to its thread now, not when this block has been sent
                 yield block
         finally:
             ahead.add_done_callback(_see_exception)
