@@ -242,8 +242,8 @@ def read_header(scope: Scope, settings: Settings) -> tuple[RequestType, int]:
     Raises `InvalidContentType`, `UnsupportedEncoding` or `LimitExceeded`.
     """
     values: dict[bytes, list[bytes]] = {}
-    for name, value in scope["headers"]:  # ASGI has the names in lower case
-        values.setdefault(name, []).append(value)
+    for name, value in scope["headers"]:
+        values.setdefault(name.lower(), []).append(value)
     request_type = RequestType.parse([value.decode("latin-1") for value in values.get(b"content-type", ())])
     if b"content-encoding" in values:
         raise UnsupportedEncoding("the request has a Content-Encoding: send the body as it is")
