@@ -13,7 +13,8 @@ GatewayError
 │   ├── UnsupportedEncoding      415
 │   ├── ModelError               500
 │   │   ├── ModelFailed
-│   │   └── InvalidModelOutput
+│   │   ├── InvalidModelOutput
+│   │   └── ModelCrashed         the model's process ended
 │   ├── Unavailable              503, with `retry_after`
 │   ├── ModelTimeout             504
 │   └── InsufficientStorage      507
@@ -123,6 +124,16 @@ class ModelFailed(ModelError):
 
 class InvalidModelOutput(ModelError):
     """What the model returned does not fit the wire contract; `reason`, for the log, says how."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+
+class ModelCrashed(ModelError):
+    """The model's process ended while it worked for this request; `reason`, for the log, says how."""
+
+    sentence = "the model's process ended: its operator finds the reason in the log under this request_id"
 
     def __init__(self, reason: str) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from inference_gateway.answer.check import InferenceResponse, prepare
+from inference_gateway.execution.check import InferenceResponse, prepare
 from inference_gateway.answer.stream import ResponseStream
 from inference_gateway.payload.contract import BINARY_TYPES
 

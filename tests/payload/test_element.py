@@ -23,7 +23,7 @@ from hypothesis.extra import numpy as arrays
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-from inference_gateway.answer.check import prepare
+from inference_gateway.execution.check import prepare
 from inference_gateway.answer.stream import ResponseStream
 from inference_gateway.errors import InvalidModelOutput
 from inference_gateway.payload import element

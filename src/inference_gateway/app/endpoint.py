@@ -11,7 +11,7 @@ from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
-from inference_gateway.answer.check import InferenceResponse, prepare
+from inference_gateway.execution.check import InferenceResponse, prepare
 from inference_gateway.answer.client_watch import ClientWatch
 from inference_gateway.answer.problem import Problem
 from inference_gateway.answer.stream import ResponseStream

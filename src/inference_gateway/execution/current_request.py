@@ -6,9 +6,12 @@ import asyncio
 import concurrent.futures
 import contextvars
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from inference_gateway.errors import RequestCancelled
 from inference_gateway.execution.job import T, that_travels
@@ -18,14 +21,18 @@ from inference_gateway.execution.job import T, that_travels
 class CurrentRequest:
     """What a callback may know of the request it works for; get it from `current_request()`.
 
-    `deadline` is on the clock of `time.monotonic()`, None where the model has no time limit.
+    `deadline` is on the clock of `time.monotonic()`, None where the model has no time limit. `device`: such as
+    `cuda:0`, where the route was given devices.
     """
 
     request_id: str
     route: str
     deadline: float | None = None
+    device: str | None = None
+    allocate: Callable[..., npt.NDArray[Any]] = field(default=np.zeros, repr=False)
     _cancelled: bool = field(default=False, repr=False)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop, repr=False)
+    _on_cancel: Callable[[], None] | None = field(default=None, repr=False)
     _task: asyncio.Task[Any] | None = field(default=None, repr=False)
 
     def remaining(self) -> float | None:
@@ -42,8 +49,24 @@ class CurrentRequest:
         if self.cancelled:
             raise RequestCancelled("nobody waits for this result any more")
 
-    def _cancel(self) -> None:
+    def empty(self, shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.uint8) -> npt.NDArray[Any]:
+        """Return a new array of zeros for a result, C order.
+
+        Where the model has a process of its own, an array from here goes to the gateway without a copy.
+        """
+        return self.allocate(shape, dtype)
+
+    def on_cancel(self, function: Callable[[], None]) -> None:
+        """Have `function` called when nobody waits any more; at once where that is so already."""
+        self._on_cancel = function
+        if self._cancelled:
+            function()
+
+    def cancel(self) -> None:
+        """Nobody waits any more."""
         self._cancelled = True
+        if self._on_cancel is not None:
+            self._on_cancel()
         if self._task is not None:
             self._task.cancel()
 

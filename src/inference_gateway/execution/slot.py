@@ -127,7 +127,7 @@ class Slot:
                     if self._runner.orphaned == self._runner.concurrency:
                         self._runner._stuck_since = time.monotonic()
         if going_on:
-            self.request._cancel()
+            self.request.cancel()
 
     def _begin(self) -> None:
         """Under the runner's lock: the turn has come."""

@@ -51,6 +51,11 @@ class Part(io.BufferedIOBase):
         return self.headers.get("content-type")
 
     @property
+    def offsets(self) -> tuple[int, int, int]:
+        """Where the headers and the body begin in the spool, and where the body ends."""
+        return self._header_offset, self._start, self._stop
+
+    @property
     def size(self) -> int:
         """Length of the body in bytes."""
         return self._stop - self._start

@@ -94,6 +94,28 @@ class Spool:
         self._lock = Lock()
         self.size = 0
 
+    @classmethod
+    def of_file(cls, descriptor: int, size: int) -> Spool:
+        """Return a spool for a file that another process has filled; it closes `descriptor` at its end."""
+        spool = cls(Path(), 0)
+        spool._fd, spool.size = descriptor, size
+        return spool
+
+    @classmethod
+    def of_memory(cls, data: bytearray) -> Spool:
+        """Return a spool that holds `data`."""
+        spool = cls(Path(), len(data))
+        spool._memory, spool.size = data, len(data)
+        return spool
+
+    def shared(self) -> tuple[int | None, memoryview]:
+        """Return what another process can read the body from: the file's descriptor, or the bytes in memory.
+
+        The caller holds the spool as long as it uses them.
+        """
+        self._check_open()
+        return self._fd, memoryview(self._memory)
+
     @property
     def closed(self) -> bool:
         """Whether everybody has let go."""

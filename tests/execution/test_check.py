@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inference_gateway.answer.check import prepare
+from inference_gateway.execution.check import prepare
 from inference_gateway.errors import InvalidModelOutput
 from tests.harness.results import TEMP, TYPES, described
 

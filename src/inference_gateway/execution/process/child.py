@@ -1,0 +1,285 @@
+"""What runs in a model process: it loads one model, and answers one call after the other.
+
+The model runs on the process's main thread. One more thread listens for cancellations, and a third one runs an event loop
+where a callback is `async def`. Log records go to the gateway, which writes them as its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+import warnings
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from inference_gateway.errors import InvalidModelOutput, ModelFailed, RequestCancelled
+from inference_gateway.execution.call import guarded, run_to_end
+from inference_gateway.execution.check import InferenceResponse, prepare
+from inference_gateway.execution.current_request import CurrentRequest, current
+from inference_gateway.execution.process.arena import Arena
+from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send
+from inference_gateway.execution.process.messages import Packed, open_study
+from inference_gateway.execution.target import load
+from inference_gateway.payload.element import Block
+from inference_gateway.payload.spool import Spool
+
+WORK, CONTROL = 3, 4  # the descriptors that the warden gives it
+_LOG_BYTES = 48 << 10  # of one record; the rest is cut off
+
+
+def main() -> None:
+    """Serve the gateway until it goes, or says so."""
+    faulthandler.enable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the gateway says when to end
+    work = socket.socket(fileno=os.dup(WORK))
+    control = socket.socket(fileno=os.dup(CONTROL))
+    for descriptor in (WORK, CONTROL):
+        os.close(descriptor)
+    with contextlib.suppress(PeerGone):
+        frame = receive(work)
+        _Child(work, control, frame.head).serve()
+    os._exit(0)  # threads of the model must not keep it
+
+
+class _Child:
+    def __init__(self, work: socket.socket, control: socket.socket, setup: dict[str, Any]) -> None:
+        self._work = work
+        self._control = control
+        self._setup = setup
+        self._request: CurrentRequest | None = None
+        self._number = -1
+        self._held: _Held | None = None
+        self._model: Any = None
+        logging.basicConfig(level=setup["log_level"], handlers=[_Forward(control)], force=True)
+        logging.raiseExceptions = False
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        threading.Thread(target=self._listen, name="control", daemon=True).start()
+
+    def serve(self) -> None:
+        """Set the model up and answer until there is nobody to answer."""
+        if not self._answer(self._set_up):
+            return
+        while True:
+            frame = receive(self._work)
+            match frame.head["kind"]:
+                case "call":
+                    self._call(frame)
+                case "next":
+                    self._answer_next(frame.head["element"])
+                case "release":
+                    self._release()
+                    send(self._work, {"done": "release"})
+                case _:
+                    self._answer(self._tear_down)
+                    return
+
+    def _answer(self, step: Any) -> bool:
+        try:
+            step()
+        except BaseException as error:
+            send(self._work, _told(error))
+            return False
+        send(self._work, {"done": "step"})
+        return True
+
+    # The model's life
+
+    def _set_up(self) -> None:
+        sys.path[:0] = [entry for entry in self._setup["path"] if entry not in sys.path]
+        self._model = load(self._setup["target"])
+        for step in ("setup", "warm_up"):
+            self._life_cycle(step)
+
+    def _tear_down(self) -> None:
+        self._life_cycle("teardown")
+
+    def _life_cycle(self, step: str) -> None:
+        function = getattr(self._model, step, None)
+        if function is not None:
+            self._in_context(self._new_request(step), run_to_end, function)
+
+    def _new_request(self, request_id: str, deadline: float | None = None) -> CurrentRequest:
+        return CurrentRequest(
+            request_id, self._setup["route"], deadline, self._setup["device"], _loop=self._loop
+        )
+
+    def _in_context(self, request: CurrentRequest, function: Any, *args: Any) -> Any:
+        self._request = request
+        token = current.set(request)
+        try:
+            return function(*args)
+        finally:
+            current.reset(token)
+            self._request = None
+
+    @cached_property
+    def _loop(self) -> Any:
+        """The event loop of `async def` callbacks, on a thread of its own: started when it is first needed."""
+        return _LazyLoop()
+
+    # A call
+
+    def _call(self, frame: Frame) -> None:
+        head = frame.head
+        spool, inputs = open_study(frame)
+        held = _Held(spool, Arena())
+        request = self._new_request(head["request_id"], head["deadline"])
+        request.allocate = held.arena.empty
+        self._number = head["number"]
+        try:
+            response = self._in_context(request, self._compute, head, inputs)
+            held.response = response
+            packed = Packed(response, held.arena)
+            held.blocks = {
+                index: element.blocks()
+                for index, (_, element) in enumerate(response.elements)
+                if packed.elements[index][0] == "blocks"
+            }
+            del response
+        except BaseException as error:
+            held.close()
+            send(self._work, _told(error))
+            return
+        finally:
+            self._number = -1
+        try:
+            send(self._work, packed.head, packed.payload, packed.descriptors)
+        finally:
+            if packed.is_held:
+                self._held = held
+                held.request = request
+            else:
+                held.close()
+
+    def _compute(self, head: dict[str, Any], inputs: list[Any]) -> InferenceResponse:
+        result = guarded(self._model, json.loads(head["json"]), inputs, head["input_hash"])
+        response: InferenceResponse = guarded(
+            prepare, result, self._setup["binary_types"], Path(self._setup["spool_dir"])
+        )
+        return response
+
+    def _answer_next(self, index: int) -> None:
+        held = self._held
+        assert held is not None
+        try:
+            block = self._in_context(held.request, next, held.blocks[index], None)
+        except BaseException as error:
+            send(self._work, _told(error))
+            return
+        if block is None:
+            send(self._work, {"done": "next", "end": True})
+        else:
+            send(self._work, {"done": "next", "end": False}, [block])
+
+    def _release(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+    # From the other side
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                data = self._control.recv(4096)
+            except OSError:
+                data = b""
+            if not data:
+                os._exit(0)  # the gateway has gone; the warden comes for the rest
+            request = self._request
+            if json.loads(data)["cancel"] == self._number and request is not None:
+                request.cancel()
+
+
+class _Held:
+    """What is kept of a call until its answer has been sent."""
+
+    request: CurrentRequest
+    response: InferenceResponse | None = None
+
+    def __init__(self, spool: Spool, arena: Arena) -> None:
+        self.spool = spool
+        self.arena = arena
+        self.blocks: dict[int, Any] = {}
+
+    def close(self) -> None:
+        if self.response is not None:
+            with contextlib.suppress(BaseException):  # a generator's own end, of which nobody can be told
+                self.response.end_iterables()
+            self.response.close()
+        self.response = None
+        self.blocks.clear()
+        self.arena.close()
+        self.spool.release()
+
+
+class _LazyLoop:
+    """`call_soon_threadsafe` and `create_task` of an event loop that is started by the first of them."""
+
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.new_event_loop()
+        threading.Thread(target=loop.run_forever, name="async model", daemon=True).start()
+        return loop
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+
+class _Forward(logging.Handler):
+    """Sends records to the gateway, which has the handlers."""
+
+    def __init__(self, control: socket.socket) -> None:
+        super().__init__()
+        self._control = control
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record; a gateway that has gone needs none."""
+        text = record.getMessage()
+        if record.exc_info:
+            text += "\n" + logging.Formatter().formatException(record.exc_info)
+        line = {"name": record.name, "level": record.levelno, "message": text[:_LOG_BYTES]}
+        with contextlib.suppress(OSError):
+            self._control.send(json.dumps({"log": line}).encode())
+
+
+def _told(error: BaseException) -> dict[str, Any]:
+    """An exception as the head of a frame."""
+    cause = error.__cause__ if isinstance(error, ModelFailed) and error.__cause__ else error
+    kind = "failed"
+    if isinstance(error, InvalidModelOutput):
+        kind = "invalid"
+    elif isinstance(cause, RequestCancelled):
+        kind = "cancelled"
+    elif is_out_of_device_memory(cause):
+        kind = "device memory"
+    return {
+        "error": kind,
+        "reason": error.reason if isinstance(error, InvalidModelOutput) else type(cause).__name__,
+        "traceback": "".join(traceback.format_exception(cause)),
+    }
+
+
+def is_out_of_device_memory(error: BaseException) -> bool:
+    """Whether a framework says that the device's memory is spent: by name, since none is imported here."""
+    names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
+    if names & {"torch.OutOfMemoryError", "cupy.OutOfMemoryError"}:
+        return True
+    return any(word in str(error) for word in ("CUDA out of memory", "CUDA_ERROR_OUT_OF_MEMORY"))
+
+
+__all__ = ["Block", "main"]
+
+if __name__ == "__main__":
+    main()

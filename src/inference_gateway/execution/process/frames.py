@@ -1,0 +1,90 @@
+"""Frames between a gateway and its model processes: a JSON head, bytes, and descriptors, over a Unix socket.
+
+The two sides take turns: one frame, then the answer to it. So a frame is never read beyond its end, and the
+descriptors that come with its first byte are its own (unix(7), SCM_RIGHTS).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+MAX_DESCRIPTORS = 200  # in one frame; the kernel takes 253
+
+_PREFIX = struct.Struct("=IQ")  # bytes of the head, bytes of the payload
+_AT_ONCE = 64 << 10  # bytes: most frames come in one piece
+
+
+class PeerGone(Exception):
+    """The other side has ended, or broken off."""
+
+
+class Frame(NamedTuple):
+    """`head` is a JSON object, `payload` bytes, `descriptors` are open and the receiver's to close."""
+
+    head: dict[str, Any]
+    payload: memoryview
+    descriptors: list[int]
+
+    def close(self) -> None:
+        """Close what descriptors nobody took."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        self.descriptors.clear()
+
+
+def send(
+    sock: socket.socket,
+    head: dict[str, Any],
+    payload: Sequence[bytes | memoryview] = (),
+    descriptors: Sequence[int] = (),
+) -> None:
+    """Send one frame; `descriptors` stay the caller's. Raises `PeerGone`."""
+    text = json.dumps(head).encode()
+    size = sum(len(piece) for piece in payload)
+    pieces = [memoryview(_PREFIX.pack(len(text), size) + text), *map(memoryview, payload)]
+    try:
+        sent = socket.send_fds(sock, pieces, descriptors)  # type: ignore[arg-type]  # any buffer will do
+        for piece in pieces:
+            if sent < len(piece):
+                sock.sendall(piece[sent:])
+            sent = max(0, sent - len(piece))
+    except OSError as error:
+        raise PeerGone from error
+
+
+def receive(sock: socket.socket) -> Frame:
+    """Wait for one frame. Raises `PeerGone`."""
+    descriptors: list[int] = []
+    try:
+        data, descriptors, _, _ = socket.recv_fds(sock, _AT_ONCE, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+        while len(data) < _PREFIX.size:
+            data += _some(sock, _PREFIX.size - len(data))
+        head_size, payload_size = _PREFIX.unpack_from(data)
+        begin = _PREFIX.size + head_size
+        frame = bytearray(begin + payload_size)
+        frame[: len(data)] = data
+        room = memoryview(frame)[len(data) :]
+        while room:
+            count = sock.recv_into(room)
+            if not count:
+                raise PeerGone
+            room = room[count:]
+        return Frame(json.loads(frame[_PREFIX.size : begin]), memoryview(frame)[begin:], descriptors)
+    except BaseException as error:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if isinstance(error, OSError):
+            raise PeerGone from error
+        raise
+
+
+def _some(sock: socket.socket, size: int) -> bytes:
+    data = sock.recv(size)
+    if not data:
+        raise PeerGone
+    return data

@@ -1,0 +1,237 @@
+"""The gateway's side of one model process: a blocking stand-in for the model, used on the model's thread."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, TimeoutError
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from inference_gateway.errors import InvalidModelOutput, ModelCrashed, ModelFailed, SetupFailed
+from inference_gateway.execution.check import InferenceResponse
+from inference_gateway.execution.current_request import CurrentRequest, current
+from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send
+from inference_gateway.execution.process.keeper import Keeper
+from inference_gateway.execution.process.messages import environment_of, study_handle, unpack
+from inference_gateway.payload.element import IterableElement
+
+_TERM_SECONDS = 1.0  # between SIGTERM and SIGKILL
+_CHILD = [sys.executable, "-m", "inference_gateway.execution.process.child"]
+
+
+class RemoteError(Exception):
+    """An exception of the model, as the traceback that its process wrote."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"in the model's process:\n{self.text}"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a model process is made from. `target`: `module:object`; `device`: such as `cuda:1`, or None."""
+
+    target: str
+    route: str
+    binary_types: Mapping[str, str]
+    spool_dir: Path
+    device: str | None = None
+    log_level: int = logging.INFO
+    path: list[str] = field(default_factory=lambda: [os.getcwd(), *sys.path])
+
+
+class ModelProcess:
+    """One process with one model. `start` it, `call` it, `end` it; it may end by itself at any time."""
+
+    def __init__(self, keeper: Keeper, recipe: Recipe) -> None:
+        self._keeper = keeper
+        self._recipe = recipe
+        self.pid: int | None = None
+        self.calls = 0
+        self._end: Future[int | None] = Future()
+        self._request: CurrentRequest | None = None
+        self._is_held = False
+        self._ending = threading.Event()
+
+    def start(self) -> None:
+        """Start the process and set the model up in it; as long as that takes. Raises `SetupFailed`."""
+        self._work, work = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        recipe = self._recipe
+        with work, control:
+            environment = environment_of(recipe.device, os.environ)
+            try:
+                self.pid, self._end = self._keeper.start(
+                    _CHILD, environment, (work.fileno(), control.fileno())
+                )
+            except OSError as error:
+                raise SetupFailed("no process could be started for the model") from error
+        self._keeper.watch(self._control, self._hear)
+        try:
+            frame = self._ask(
+                {
+                    "target": recipe.target,
+                    "route": recipe.route,
+                    "device": recipe.device and recipe.device.replace(recipe.device.partition(":")[2], "0"),
+                    "binary_types": dict(recipe.binary_types),
+                    "spool_dir": str(recipe.spool_dir),
+                    "log_level": recipe.log_level,
+                    "path": recipe.path,
+                }
+            )
+        except ModelCrashed as error:
+            raise SetupFailed(f"the model's process ended while it was set up: {error.reason}") from None
+        if "error" in frame.head:
+            self.end(0.0)
+            raise SetupFailed("the model could not be set up") from RemoteError(frame.head["traceback"])
+
+    def call(self, json_input: Any, inputs: list[Any], input_hash: str, spool: Any) -> InferenceResponse:
+        """Call the model and return its checked result. Blocks; call it in the request's context.
+
+        Raises `InvalidModelOutput`, `ModelFailed` with a `RemoteError` as its cause, or `ModelCrashed`.
+        """
+        request = current.get()
+        self.calls += 1
+        head, payload, descriptors = study_handle(inputs, spool)
+        head |= {
+            "kind": "call",
+            "number": self.calls,
+            "request_id": request.request_id,
+            "deadline": request.deadline,
+            "input_hash": input_hash,
+            "json": json.dumps(json_input),
+        }
+        self._request = request
+        request.on_cancel(self.cancel)
+        frame = self._ask(head, payload, descriptors)
+        try:
+            self._raise(frame)
+            response = unpack(frame, self._coming)
+            self._is_held = any(isinstance(element, IterableElement) for _, element in response.elements)
+            return response
+        finally:
+            frame.close()
+
+    def release(self) -> None:
+        """Have the process let go of what it keeps of the call. On the model's thread."""
+        self._request = None
+        if self._is_held:
+            self._is_held = False
+            with suppress(ModelCrashed):
+                self._ask({"kind": "release"})
+
+    def tear_down(self, seconds: float) -> None:
+        """Have the model torn down, and end the process."""
+        with suppress(PeerGone):
+            send(self._work, {"kind": "teardown"})
+        self.end(seconds)
+
+    def cancel(self) -> None:
+        """Tell the model that nobody waits for its result. From any thread."""
+        with suppress(OSError):
+            self._control.send(json.dumps({"cancel": self.calls}).encode(), socket.MSG_DONTWAIT)
+
+    def end(self, grace: float) -> None:
+        """End the process: wait `grace` seconds for it, then SIGTERM, then SIGKILL. From any thread."""
+        if self.pid is None:
+            return
+        for seconds, number in ((grace, signal.SIGTERM), (_TERM_SECONDS, signal.SIGKILL), (None, 0)):
+            with suppress(TimeoutError):
+                self._end.result(seconds)
+                break
+            self._keeper.signal(self.pid, number)
+        self._keeper.unwatch(self._control)
+        self._work.close()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._end.done()
+
+    def memory(self) -> int:
+        """Resident bytes of the process, 0 where it is gone."""
+        with suppress(OSError, IndexError):
+            pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+            return pages * os.sysconf("SC_PAGE_SIZE")
+        return 0
+
+    def _ask(self, head: dict[str, Any], payload: Any = (), descriptors: Any = ()) -> Frame:
+        """Send a frame and wait for the answer. Raises `ModelCrashed`."""
+        try:
+            send(self._work, head, payload, descriptors)
+            return receive(self._work)
+        except PeerGone:
+            raise self._crash() from None
+
+    def _crash(self) -> ModelCrashed:
+        try:
+            return ModelCrashed(in_words(self._end.result(_TERM_SECONDS)))
+        except TimeoutError:  # it has closed its socket, and lives
+            return ModelCrashed("it does not speak to the gateway any more")
+
+    def _raise(self, frame: Frame) -> None:
+        kind = frame.head.get("error")
+        if kind == "invalid":
+            raise InvalidModelOutput(frame.head["reason"])
+        if kind is not None:
+            raise ModelFailed from RemoteError(frame.head["traceback"])
+
+    def _coming(self, index: int, size: int | None) -> IterableElement:
+        return IterableElement(self._blocks(index), size)
+
+    def _blocks(self, index: int) -> Iterator[bytes]:
+        while True:
+            frame = self._ask({"kind": "next", "element": index})
+            self._raise(frame)
+            if frame.head["end"]:
+                return
+            yield bytes(frame.payload)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        """A log line of the process: written here, with the request's id."""
+        line = message["log"]
+        logger = logging.getLogger(line["name"])
+        if not logger.isEnabledFor(line["level"]):
+            return
+        record = logger.makeRecord(line["name"], line["level"], "(model)", 0, line["message"], (), None)
+        request = self._request
+        if request is None:
+            logger.handle(record)
+            return
+        token = current.set(request)
+        try:
+            logger.handle(record)
+        finally:
+            current.reset(token)
+
+
+def in_words(status: int | None) -> str:
+    """How a process ended, and the likely cause, from `waitpid`'s status."""
+    if status is None:
+        return "nobody knows how it ended"
+    if os.WIFEXITED(status):
+        code = os.WEXITSTATUS(status)
+        return f"it ended itself with exit code {code}: os._exit, or an exit in native code"
+    number = os.WTERMSIG(status)
+    name = signal.Signals(number).name
+    likely = {
+        signal.SIGKILL: "it was killed; if nobody did so by hand, the kernel did, since memory was spent",
+        signal.SIGSEGV: "native code used memory that is not its own; the log has the Python stack",
+        signal.SIGBUS: "native code used memory that is gone, such as a mapped file that was cut",
+        signal.SIGABRT: "native code gave up; its last words are in the log",
+        signal.SIGFPE: "native code divided by zero",
+        signal.SIGTERM: "somebody told it to end",
+    }.get(number, "a signal")  # type: ignore[call-overload]
+    return f"{name}: {likely}"

@@ -1,0 +1,146 @@
+"""The gateway's side of the warden: starts model processes, hears of their ends and of their log lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import selectors
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+_WARDEN = Path(__file__).with_name("warden.py")
+_LARGEST = 64 << 10  # bytes of a message
+
+
+class Keeper:
+    """One for a process, with one thread. `close` ends the warden and with it all that it started."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sock, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with other:
+            self._warden = subprocess.Popen(  # noqa: S603 - our own file
+                [sys.executable, "-I", "-S", str(_WARDEN), str(other.fileno())],
+                pass_fds=(other.fileno(),),
+                stdin=subprocess.DEVNULL,
+            )
+        self._starting: queue.SimpleQueue[Future[int]] = queue.SimpleQueue()
+        self._ends: dict[int, Future[int | None]] = {}
+        self._selector = selectors.DefaultSelector()
+        self._wake, self._wake_write = os.pipe()
+        self._selector.register(self._wake, selectors.EVENT_READ)
+        self._selector.register(self._sock, selectors.EVENT_READ)
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._gone = False
+        threading.Thread(target=self._run, name="keeper", daemon=True).start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the warden is there."""
+        return not self._gone
+
+    def start(
+        self, argv: Sequence[str], environment: Mapping[str, str], descriptors: Sequence[int]
+    ) -> tuple[int, Future[int | None]]:
+        """Start a process; return its number and what will be `waitpid`'s status when it has ended.
+
+        The future gives None where nobody knows. Raises `OSError`.
+        """
+        message = {"start": list(argv), "cwd": os.getcwd(), "env": dict(environment)}
+        started: Future[int] = Future()
+        with self._lock:
+            if self._gone:
+                raise ConnectionError("the warden has gone")
+            self._starting.put(started)
+            socket.send_fds(self._sock, [json.dumps(message).encode()], descriptors)
+        pid = started.result()
+        return pid, self._ends[pid]
+
+    def signal(self, pid: int, number: int) -> None:
+        """Send a signal to a process and what it has started."""
+        with self._lock, suppress(OSError):
+            self._sock.send(json.dumps({"signal": number, "pid": pid}).encode())
+
+    def watch(self, control: socket.socket, heard: Callable[[dict[str, Any]], None]) -> None:
+        """Have `heard` called, on the keeper's thread, for each message that comes through `control`."""
+        self._do(lambda: self._selector.register(control, selectors.EVENT_READ, heard))
+
+    def unwatch(self, control: socket.socket) -> None:
+        """Close `control`, and hear no more of it."""
+
+        def close() -> None:
+            with suppress(KeyError):
+                self._selector.unregister(control)
+            control.close()
+
+        self._do(close)
+
+    def close(self) -> None:
+        """End everything."""
+        self._do(None)
+        self._warden.wait()
+
+    def _do(self, job: Callable[[], None] | None) -> None:
+        self._jobs.put(job)
+        with suppress(OSError):
+            os.write(self._wake_write, b"x")
+
+    def _run(self) -> None:
+        while True:
+            for key, _ in self._selector.select():
+                if key.fileobj == self._wake:
+                    os.read(self._wake, 1)
+                    job = self._jobs.get()
+                    if job is None:
+                        self._sock.close()
+                        return
+                    job()
+                elif key.fileobj is self._sock:
+                    self._hear_warden()
+                else:
+                    self._hear(key)
+
+    def _hear(self, key: selectors.SelectorKey) -> None:
+        control: Any = key.fileobj
+        with suppress(OSError):
+            data = control.recv(_LARGEST)
+            if data:
+                key.data(json.loads(data))
+                return
+        self._selector.unregister(control)
+
+    def _hear_warden(self) -> None:
+        try:
+            data = self._sock.recv(_LARGEST)
+        except OSError:
+            data = b""
+        if not data:
+            self._lose_warden()
+            return
+        message = json.loads(data)
+        if "started" in message:
+            self._ends[message["started"]] = Future()
+            self._starting.get().set_result(message["started"])
+        elif "failed" in message:
+            self._starting.get().set_exception(OSError(message["failed"]))
+        else:
+            self._ends.pop(message["ended"]).set_result(message["status"])
+
+    def _lose_warden(self) -> None:
+        """Its processes are killed by the kernel then."""
+        with self._lock:
+            self._gone = True
+        self._selector.unregister(self._sock)
+        while not self._starting.empty():
+            self._starting.get().set_exception(ConnectionError("the warden has gone"))
+        for end in self._ends.values():
+            end.set_result(None)
+        self._ends.clear()

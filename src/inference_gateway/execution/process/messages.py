@@ -1,0 +1,179 @@
+"""What the frames between a gateway and a model process mean, and how requests and results are put into them.
+
+To the process: `setup` once, then for each request `call`, and, where the result has elements that the model
+still produces, `next` for each block and `release` at the end; at last `teardown`. Each is answered by one
+frame: `done`, or `error` with the kind of the exception.
+
+A request crosses as a study handle: the spool's descriptor (or its bytes, where they are few), three offsets for
+each part, and the JSON. A result crosses as its JSON, and for each element where its bytes are: in the frame, in
+the arena, in a file, under a path, or still to come.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from inference_gateway.execution.check import InferenceResponse
+from inference_gateway.execution.process.arena import Arena, map_sealed
+from inference_gateway.execution.process.frames import MAX_DESCRIPTORS, Frame
+from inference_gateway.payload.element import (
+    BufferElement,
+    Element,
+    FileElement,
+    IterableElement,
+    PathElement,
+    StridedElement,
+)
+from inference_gateway.payload.part import Part
+from inference_gateway.payload.spool import Spool
+
+_INLINE = 64 << 10  # bytes of an answer's elements, or of a body, that go in the frame itself
+
+
+class Packed:
+    """A result on its way out: head, payload and descriptors of a frame. `blocks`: elements still to come."""
+
+    def __init__(self, response: InferenceResponse, arena: Arena) -> None:
+        self.payload: list[bytes | memoryview] = [response.json]
+        self.descriptors: list[int] = []
+        self._arena = arena
+        self._inline = 0
+        self._arena_used = False
+        self.elements = [self._place(element) for _, element in response.elements]
+        if self._arena_used:
+            self.descriptors.insert(0, arena.seal())
+        self.head = {
+            "done": "call",
+            "json": len(response.json),
+            "arena": self._arena_used,
+            "elements": [
+                [media_type, *place]
+                for (media_type, _), place in zip(response.elements, self.elements, strict=True)
+            ],
+        }
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the model goes on producing it."""
+        return any(place[0] == "blocks" for place in self.elements)
+
+    def _place(self, element: Element) -> tuple[Any, ...]:
+        match element:
+            case BufferElement(view):
+                return self._buffer(view)
+            case StridedElement():
+                return self._write(element.blocks())
+            case PathElement(path, size):
+                return "path", str(path), size
+            case FileElement(size=int()):
+                return self._file(element)
+            case _:
+                return "blocks", element.size
+
+    def _buffer(self, view: memoryview) -> tuple[Any, ...]:
+        offset = self._arena.offset_of(view) if view else None
+        if offset is not None:
+            self._arena_used = True
+            return "arena", offset, len(view)
+        if self._inline + len(view) <= _INLINE:
+            self._inline += len(view)
+            self.payload.append(view)
+            return "inline", len(view)
+        return self._write(iter((view,)))
+
+    def _write(self, blocks: Iterator[bytes | memoryview]) -> tuple[Any, ...]:
+        self._arena_used = True
+        return "arena", *self._arena.write(blocks)
+
+    def _file(self, element: FileElement) -> tuple[Any, ...]:
+        """A real file crosses by its descriptor, what only looks like one by its bytes."""
+        try:
+            element.file.flush()
+            descriptor = element.file.fileno()
+            is_real = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        except (AttributeError, OSError, ValueError):
+            is_real = False
+        if not is_real or len(self.descriptors) + 1 >= MAX_DESCRIPTORS or _is_translated(element):
+            return self._write(element.blocks())
+        self.descriptors.append(descriptor)
+        return "file", element.size
+
+
+def _is_translated(element: FileElement) -> bool:
+    """Whether what `read` gives is not what lies in the file, as with gzip: the sizes differ then."""
+    return os.fstat(element.file.fileno()).st_size != element.size
+
+
+def unpack(frame: Frame, blocks_of: Callable[[int, int | None], Element]) -> InferenceResponse:
+    """Make a response of a frame. `blocks_of(index, size)` gives an element that is still to come.
+
+    Raises `ValueError` where the frame is not what `Packed` makes.
+    """
+    head, payload = frame.head, frame.payload
+    mapping = memoryview(b"")
+    if head["arena"]:
+        descriptor = frame.descriptors.pop(0)
+        try:
+            mapping = memoryview(map_sealed(descriptor))
+        finally:
+            os.close(descriptor)
+    at = head["json"]
+    response = InferenceResponse(bytes(payload[:at]), [])
+    try:
+        for index, (media_type, kind, *where) in enumerate(head["elements"]):
+            element: Element
+            if kind == "inline":
+                element = BufferElement(payload[at : at + where[0]])
+                at += where[0]
+            elif kind == "arena":
+                begin, size = where
+                element = BufferElement(mapping[begin : begin + size])
+            elif kind == "file":
+                file = os.fdopen(frame.descriptors.pop(0), "rb")
+                element = FileElement(file, where[0], own=True)
+            elif kind == "path":
+                element = PathElement(Path(where[0]), where[1])
+            else:
+                element = blocks_of(index, where[0])
+            response.elements.append((media_type, element))
+    except BaseException:
+        response.close()
+        raise
+    return response
+
+
+def study_handle(inputs: list[Part], spool: Spool) -> tuple[dict[str, Any], list[bytes | memoryview], list[int]]:
+    """Head, payload and descriptors with which a request's inputs cross. The descriptors stay the spool's."""
+    offsets = array.array("Q", [number for part in inputs for number in part.offsets])
+    descriptor, memory = spool.shared()
+    head = {"inputs": len(inputs), "size": spool.size}
+    if descriptor is not None:
+        return head, [offsets.tobytes()], [descriptor]
+    return head, [offsets.tobytes(), memory], []
+
+
+def open_study(frame: Frame) -> tuple[Spool, list[Part]]:
+    """What `study_handle` made, on the other side: a spool and its parts."""
+    count, size = frame.head["inputs"], frame.head["size"]
+    offsets = array.array("Q", frame.payload[: 24 * count].tobytes())
+    if frame.descriptors:
+        spool = Spool.of_file(frame.descriptors.pop(), size)
+    else:
+        spool = Spool.of_memory(bytearray(frame.payload[24 * count :]))
+    parts = [Part(spool, *offsets[at : at + 3]) for at in range(0, 3 * count, 3)]
+    return spool, parts
+
+
+def environment_of(device: str | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process on `device`, such as `cuda:1`: the process sees that one only, as number 0."""
+    kind, _, number = (device or "").partition(":")
+    if kind != "cuda":
+        return dict(environment)
+    visible = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    own = visible[int(number)] if visible != [""] and int(number) < len(visible) else number
+    return {**environment, "CUDA_VISIBLE_DEVICES": own, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}

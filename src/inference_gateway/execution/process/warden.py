@@ -1,0 +1,140 @@
+"""The warden: a small process that starts model processes, and lets nothing of them outlive the gateway.
+
+It imports next to nothing, so that it costs a few MiB and its one thread lasts as long as it does: the kernel's
+parent-death signal (prctl(2), PR_SET_PDEATHSIG) belongs to the thread that started a process. It is the
+reaper of what model processes start in their turn (PR_SET_CHILD_SUBREAPER): each model process is a session,
+and what has left the session is known by a token in its environment. Where the gateway goes, however it does,
+the socket to it says so, and everything is killed.
+
+Messages, JSON in one datagram each. To it: `{"start": [argv], "cwd": ..., "env": {...}}` with the descriptors that the
+process inherits under their numbers as 3, 4, ...; `{"signal": number, "pid": pid}` for a whole session. From it:
+`{"started": pid}` or `{"failed": "why"}`, and `{"ended": pid, "status": waitpid's}`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import sys
+
+TOKEN = "INFERENCE_GATEWAY_PROCESS"  # noqa: S105 - the name of a variable
+
+_SET_PARENT_DEATH_SIGNAL = 1
+_SET_CHILD_SUBREAPER = 36
+
+
+def main(descriptor: int) -> None:
+    """Serve the gateway at the other end of the socket `descriptor` until it goes."""
+    libc = ctypes.CDLL(None)
+    libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a terminal's go to the whole group
+        signal.signal(number, signal.SIG_IGN)
+    sock = socket.socket(fileno=descriptor)
+    wake, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    tokens: dict[int, str] = {}
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    poll.register(wake, select.POLLIN)
+    while True:
+        ready = {found for found, _ in poll.poll()}
+        if wake in ready:
+            os.read(wake, 4096)
+            _reap(sock, tokens)
+        if descriptor in ready and not _obey(sock, tokens, libc):
+            break
+    for pid, token in tokens.items():
+        _kill_all(pid, token)
+
+
+def _obey(sock: socket.socket, tokens: dict[int, str], libc: ctypes.CDLL) -> bool:
+    """Do what one message says; return whether there was one."""
+    try:
+        data, descriptors, _, _ = socket.recv_fds(sock, 1 << 20, 16)
+    except OSError:
+        return False
+    if not data:
+        return False
+    message = json.loads(data)
+    if "start" in message:
+        try:
+            token = os.urandom(16).hex()
+            pid = _start(message, descriptors, token, libc)
+        except OSError as error:
+            _tell(sock, {"failed": error.strerror or "no process"})
+        else:
+            tokens[pid] = token
+            _tell(sock, {"started": pid})
+        for descriptor in descriptors:
+            os.close(descriptor)
+    elif message["pid"] in tokens:  # else it has ended already, and its number may be another's
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(message["pid"], message["signal"])
+    return True
+
+
+def _tell(sock: socket.socket, message: dict[str, object]) -> None:
+    with contextlib.suppress(OSError):  # the gateway has gone: seen at the next look
+        sock.send(json.dumps(message).encode())
+
+
+def _start(message: dict[str, object], descriptors: list[int], token: str, libc: ctypes.CDLL) -> int:
+    argv, env = message["start"], {**message["env"], TOKEN: token}  # type: ignore[dict-item]
+    warden = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        os.setsid()
+        libc.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != warden:
+            os._exit(1)
+        high = [os.dup2(descriptor, 100 + at) for at, descriptor in enumerate(descriptors)]
+        for at, descriptor in enumerate(high):
+            os.dup2(descriptor, 3 + at)
+        os.closerange(3 + len(high), 200)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        os.chdir(message["cwd"])  # type: ignore[arg-type]
+        os.execve(argv[0], argv, env)  # type: ignore[index, arg-type]  # noqa: S606 - no shell
+    finally:
+        os._exit(127)
+
+
+def _reap(sock: socket.socket, tokens: dict[int, str]) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not pid:
+            return
+        token = tokens.pop(pid, None)
+        if token is not None:
+            _kill_all(pid, token)
+            _tell(sock, {"ended": pid, "status": status})
+
+
+def _kill_all(session: int, token: str) -> None:
+    """Kill what is left of a model process: its group, and what has its token and hangs on the warden."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(session, signal.SIGKILL)
+    sign = f"{TOKEN}={token}".encode()
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and int(entry) != os.getpid():
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{entry}/environ", "rb") as file:
+                    found = sign in file.read().split(b"\0")
+                if found:
+                    os.kill(int(entry), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
