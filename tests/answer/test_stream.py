@@ -8,8 +8,8 @@ import json
 import numpy as np
 import pytest
 
-from inference_gateway.execution.check import prepare
 from inference_gateway.answer.stream import ResponseStream
+from inference_gateway.execution.check import prepare
 from inference_gateway.payload.contract import BINARY_TYPES
 from inference_gateway.payload.element import BLOCK
 from tests.harness.results import INPUT_HASH, LARGE, TEMP, TOKEN, TYPES, described, prepared, streamed

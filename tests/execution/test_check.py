@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inference_gateway.execution.check import prepare
 from inference_gateway.errors import InvalidModelOutput
+from inference_gateway.execution.check import prepare
 from tests.harness.results import TEMP, TYPES, described
 
 """More than is sent in one piece, and more than a block."""

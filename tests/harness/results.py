@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from inference_gateway.execution.check import InferenceResponse, prepare
 from inference_gateway.answer.stream import ResponseStream
+from inference_gateway.execution.check import InferenceResponse, prepare
 from inference_gateway.payload.contract import BINARY_TYPES
 
 TEMP = Path(tempfile.gettempdir())

@@ -23,9 +23,9 @@ from hypothesis.extra import numpy as arrays
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-from inference_gateway.execution.check import prepare
 from inference_gateway.answer.stream import ResponseStream
 from inference_gateway.errors import InvalidModelOutput
+from inference_gateway.execution.check import prepare
 from inference_gateway.payload import element
 from inference_gateway.payload.element import BLOCK
 from tests.harness.results import (

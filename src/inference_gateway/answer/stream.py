@@ -7,8 +7,8 @@ import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import Any
 
-from inference_gateway.execution.check import InferenceResponse
 from inference_gateway.errors import InvalidModelOutput
+from inference_gateway.execution.check import InferenceResponse
 from inference_gateway.multipart import Encoder
 from inference_gateway.payload.element import BLOCK, Block, BufferElement, Element, IterableElement
 

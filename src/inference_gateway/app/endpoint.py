@@ -11,7 +11,6 @@ from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
-from inference_gateway.execution.check import InferenceResponse, prepare
 from inference_gateway.answer.client_watch import ClientWatch
 from inference_gateway.answer.problem import Problem
 from inference_gateway.answer.stream import ResponseStream
@@ -24,6 +23,7 @@ from inference_gateway.errors import (
     Unavailable,
 )
 from inference_gateway.execution.call import guarded
+from inference_gateway.execution.check import InferenceResponse, prepare
 from inference_gateway.execution.runner import ModelRunner
 from inference_gateway.execution.slot import Slot
 from inference_gateway.extensions import ABORT, UNSENT

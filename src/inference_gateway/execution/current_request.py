@@ -63,12 +63,12 @@ class CurrentRequest:
             function()
 
     def cancel(self) -> None:
-        """Nobody waits any more."""
+        """Say that nobody waits any more. From any thread."""
         self._cancelled = True
         if self._on_cancel is not None:
             self._on_cancel()
         if self._task is not None:
-            self._task.cancel()
+            self._loop.call_soon_threadsafe(self._task.cancel)
 
     def _await(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Runs an async callback on the event loop, while its thread waits until it has really ended."""

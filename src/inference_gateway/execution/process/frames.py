@@ -6,6 +6,7 @@ descriptors that come with its first byte are its own (unix(7), SCM_RIGHTS).
 
 from __future__ import annotations
 
+import array
 import json
 import os
 import socket
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 MAX_DESCRIPTORS = 200  # in one frame; the kernel takes 253
 
 _PREFIX = struct.Struct("=IQ")  # bytes of the head, bytes of the payload
+_ANCILLARY = socket.CMSG_SPACE(MAX_DESCRIPTORS * array.array("i").itemsize)
 _AT_ONCE = 64 << 10  # bytes: most frames come in one piece
 
 
@@ -61,7 +63,9 @@ def receive(sock: socket.socket) -> Frame:
     """Wait for one frame. Raises `PeerGone`."""
     descriptors: list[int] = []
     try:
-        data, descriptors, _, _ = socket.recv_fds(sock, _AT_ONCE, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+        data, ancillary, _, _ = sock.recvmsg(_AT_ONCE, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
+        for _, _, numbers in ancillary:
+            descriptors += array.array("i", numbers)
         while len(data) < _PREFIX.size:
             data += _some(sock, _PREFIX.size - len(data))
         head_size, payload_size = _PREFIX.unpack_from(data)

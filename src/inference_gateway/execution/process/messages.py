@@ -25,7 +25,6 @@ from inference_gateway.payload.element import (
     BufferElement,
     Element,
     FileElement,
-    IterableElement,
     PathElement,
     StridedElement,
 )
@@ -147,7 +146,9 @@ def unpack(frame: Frame, blocks_of: Callable[[int, int | None], Element]) -> Inf
     return response
 
 
-def study_handle(inputs: list[Part], spool: Spool) -> tuple[dict[str, Any], list[bytes | memoryview], list[int]]:
+def study_handle(
+    inputs: list[Part], spool: Spool
+) -> tuple[dict[str, Any], list[bytes | memoryview], list[int]]:
     """Head, payload and descriptors with which a request's inputs cross. The descriptors stay the spool's."""
     offsets = array.array("Q", [number for part in inputs for number in part.offsets])
     descriptor, memory = spool.shared()

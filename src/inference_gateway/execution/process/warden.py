@@ -50,8 +50,11 @@ def main(descriptor: int) -> None:
             _reap(sock, tokens)
         if descriptor in ready and not _obey(sock, tokens, libc):
             break
-    for pid, token in tokens.items():
-        _kill_all(pid, token)
+    for pid in tokens:
+        _signal(pid, signal.SIGKILL)
+    while tokens:
+        tokens.pop(os.waitpid(-1, 0)[0], None)
+    _kill_orphans(tokens)
 
 
 def _obey(sock: socket.socket, tokens: dict[int, str], libc: ctypes.CDLL) -> bool:
@@ -75,8 +78,7 @@ def _obey(sock: socket.socket, tokens: dict[int, str], libc: ctypes.CDLL) -> boo
         for descriptor in descriptors:
             os.close(descriptor)
     elif message["pid"] in tokens:  # else it has ended already, and its number may be another's
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(message["pid"], message["signal"])
+        _signal(message["pid"], message["signal"])
     return True
 
 
@@ -116,24 +118,41 @@ def _reap(sock: socket.socket, tokens: dict[int, str]) -> None:
             return
         if not pid:
             return
-        token = tokens.pop(pid, None)
-        if token is not None:
-            _kill_all(pid, token)
+        if tokens.pop(pid, None) is not None:
+            _signal(pid, signal.SIGKILL)
+            _kill_orphans(tokens)
             _tell(sock, {"ended": pid, "status": status})
 
 
-def _kill_all(session: int, token: str) -> None:
-    """Kill what is left of a model process: its group, and what has its token and hangs on the warden."""
+def _signal(session: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(session, signal.SIGKILL)
-    sign = f"{TOKEN}={token}".encode()
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and int(entry) != os.getpid():
-            with contextlib.suppress(OSError):
-                with open(f"/proc/{entry}/environ", "rb") as file:
-                    found = sign in file.read().split(b"\0")
-                if found:
-                    os.kill(int(entry), signal.SIGKILL)
+        os.killpg(session, number)
+
+
+def _kill_orphans(tokens: dict[int, str]) -> None:
+    """Kill what has left its session and belongs to no model process that goes on.
+
+    An orphan that is just being started shows no environment yet: it is taken for one that belongs to nobody.
+    """
+    warden = os.getpid()
+    living = {f"{TOKEN}={token}".encode() for token in tokens.values()}
+    orphans = True
+    while orphans:  # the children of an orphan become orphans when it dies
+        orphans = False
+        for entry in os.listdir("/proc"):
+            with contextlib.suppress(OSError, ValueError):
+                pid = int(entry)
+                state, parent = _read(pid, "stat").rpartition(b")")[2].split()[:2]
+                if int(parent) != warden or pid in tokens or state == b"Z":
+                    continue
+                if not living & set(_read(pid, "environ").split(b"\0")):
+                    os.kill(pid, signal.SIGKILL)
+                    orphans = True
+
+
+def _read(pid: int, name: str) -> bytes:
+    with open(f"/proc/{pid}/{name}", "rb") as file:
+        return file.read()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,37 @@
+"""A keeper, and model processes that are gone when a test is over."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from inference_gateway.execution.process.host import ModelProcess, Recipe
+from inference_gateway.execution.process.keeper import Keeper
+from inference_gateway.payload.contract import BINARY_TYPES
+
+Start = Callable[[str], ModelProcess]
+
+
+@pytest.fixture(scope="module")
+def keeper() -> Iterator[Keeper]:
+    found = Keeper()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def start(keeper: Keeper, spool_dir: Path) -> Iterator[Start]:
+    """Starts a process with one of the models."""
+    started = []
+
+    def begin(name: str) -> ModelProcess:
+        process = ModelProcess(
+            keeper, Recipe(f"tests.execution.process.models:{name}", "/", BINARY_TYPES, spool_dir)
+        )
+        started.append(process)
+        process.start()
+        return process
+
+    yield begin
+    for process in started:
+        process.end(0.0)

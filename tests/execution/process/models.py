@@ -1,0 +1,132 @@
+"""Models that run in processes of their own: what they do is asked for in the request's JSON."""
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inference_gateway import current_request
+
+log = logging.getLogger("my_model")
+
+
+def sizes(json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any]:
+    """What it was called with."""
+    log.info("called with %d inputs", len(inputs))
+    return {
+        "json": json_input,
+        "sizes": [part.size for part in inputs],
+        "hash": input_hash,
+        "pid": os.getpid(),
+    }
+
+
+def bodies(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
+    """Each input as an element."""
+    return {"parts": [{"binary_type": "dicom"} for _ in inputs]}, [part.read() for part in inputs]
+
+
+async def asynchronous(json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any]:
+    """Waits for its time to be over, or for the number of seconds in the JSON."""
+    await asyncio.sleep(json_input.get("seconds", 0))
+    return {"request": current_request().request_id}
+
+
+def filled(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
+    """An array of 7, in memory that crosses without a copy where the JSON says so."""
+    make = current_request().empty if json_input["shared"] else np.empty
+    array = make((json_input["size"],), np.uint8)
+    array[:] = 7
+    return {"parts": [{"binary_type": "heatmap"}]}, [array]
+
+
+def streamed(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
+    """A generator that leaves a mark when it ends."""
+
+    def blocks() -> Iterator[bytes]:
+        try:
+            for number in range(3):
+                yield bytes([number]) * 1000
+            if json_input.get("fails"):
+                raise ValueError("in the middle")
+        finally:
+            if "mark" in json_input:
+                Path(json_input["mark"]).touch()
+
+    return {"parts": [{"binary_type": "dicom"}]}, [blocks()]
+
+
+def ends(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
+    """Ends as the JSON says."""
+    match json_input["how"]:
+        case "raises":
+            raise ValueError("as asked for")
+        case "wrong":
+            return {"parts": [{"binary_type": "dicom"}]}, []
+        case "segmentation fault":
+            ctypes.string_at(0)
+        case "exit":
+            os._exit(3)
+        case "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "stopped":
+            os.kill(os.getpid(), signal.SIGSTOP)
+    return {}
+
+
+def waits(json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any]:
+    """Leaves a mark, and works until nobody waits any more."""
+    Path(json_input["mark"]).touch()
+    while not current_request().cancelled:
+        time.sleep(0.01)
+    current_request().raise_if_cancelled()
+    return {}
+
+
+def begets(json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any]:
+    """Starts two processes that sleep, one of them in a session of its own."""
+    sleep = [sys.executable, "-S", "-c", "import time; time.sleep(1000)"]
+    started = [subprocess.Popen(sleep, start_new_session=apart) for apart in (False, True)]
+    return {"pids": [process.pid for process in started]}
+
+
+class Lives:
+    """Leaves a mark for each step of its life in the folder of the environment variable."""
+
+    def _mark(self, step: str) -> None:
+        (Path(os.environ["MARKS"]) / step).touch()
+
+    def setup(self) -> None:
+        self._mark("setup")
+        self.weights = 42
+
+    def warm_up(self) -> None:
+        self._mark("warm_up")
+
+    def teardown(self) -> None:
+        self._mark("teardown")
+
+    def __call__(self, json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any]:
+        return {"weights": self.weights}
+
+
+class FailsInSetup:
+    def setup(self) -> None:
+        raise FileNotFoundError("no weights")
+
+    def __call__(self, json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any]:
+        return {}
+
+
+class DiesInSetup(FailsInSetup):
+    def setup(self) -> None:
+        os._exit(9)

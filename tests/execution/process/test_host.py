@@ -1,0 +1,269 @@
+"""A model process from the gateway's side: calls, ends, cancellations, and what is left."""
+
+import asyncio
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inference_gateway.errors import InvalidModelOutput, ModelCrashed, ModelFailed, SetupFailed
+from inference_gateway.execution.check import InferenceResponse
+from inference_gateway.execution.current_request import CurrentRequest, current
+from inference_gateway.execution.process.host import ModelProcess, in_words
+from inference_gateway.payload.part import Part
+from inference_gateway.payload.spool import Spool
+from tests.execution.process.conftest import Start
+from tests.harness.log import LogCapture
+
+LIMIT = 60.0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what another process does, and nobody tells."""
+    end = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        threading.Event().wait(0.01)
+
+
+@contextmanager
+def spooled(folder: Path, *bodies: bytes, memory: int = 1 << 20) -> Iterator[tuple[Spool, list[Part]]]:
+    spool = Spool(folder, memory)
+    parts, begin = [], 0
+    for body in bodies:
+        spool.append(body)
+        parts.append(Part(spool, begin, begin, begin + len(body)))
+        begin += len(body)
+    yield spool, parts
+    spool.release()
+
+
+class Caller:
+    """Calls models as a thread of the gateway does."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.loop = asyncio.new_event_loop()
+
+    def __call__(
+        self,
+        process: ModelProcess,
+        json_input: Any = None,
+        *bodies: bytes,
+        memory: int = 1 << 20,
+        request: CurrentRequest | None = None,
+    ) -> InferenceResponse:
+        token = current.set(request or CurrentRequest("the-id", "/", None, _loop=self.loop))
+        try:
+            with spooled(self._folder, *bodies, memory=memory) as (spool, parts):
+                return process.call(json_input or {}, parts, "hash", spool)
+        finally:
+            current.reset(token)
+
+
+@pytest.fixture
+def call(spool_dir: Path) -> Iterator[Caller]:
+    caller = Caller(spool_dir)
+    yield caller
+    caller.loop.close()
+
+
+def elements(response: InferenceResponse) -> list[bytes]:
+    return [b"".join(map(bytes, element.blocks())) for _, element in response.elements]
+
+
+@pytest.mark.parametrize("memory", [1 << 20, 0], ids=["memory", "file"])
+@pytest.mark.parametrize("size", [0, 10, 100_000, 3 << 20])
+def test_inputs_cross_and_come_back(memory: int, size: int, start: Start, call: Caller) -> None:
+    given = [os.urandom(size), b"x", b""]
+    process = start("bodies")
+    for _ in range(3):
+        assert elements(call(process, {}, *given, memory=memory)) == given
+
+
+def test_what_the_model_is_called_with(start: Start, call: Caller) -> None:
+    process = start("sizes")
+    asked = {"a": [1, 2.5, None, "ü\ud800"], "nan": float("inf")}
+    found = json.loads(call(process, asked, b"abc", b"").json)
+    assert found == {"json": asked, "sizes": [3, 0], "hash": "hash", "pid": process.pid}
+    assert process.pid != os.getpid()
+
+
+@pytest.mark.parametrize("size", [0, 1, 100_000, 50 << 20])
+@pytest.mark.parametrize("shared", [False, True])
+def test_an_array_crosses(size: int, shared: bool, start: Start, call: Caller) -> None:
+    ((_, element),) = call(start("filled"), {"size": size, "shared": shared}).elements
+    assert element.size == size
+    assert all((np.frombuffer(block, np.uint8) == 7).all() for block in element.blocks() if len(block))
+
+
+def test_an_iterable_comes_block_by_block(start: Start, call: Caller, tmp_path: Path) -> None:
+    process = start("streamed")
+    response = call(process, {"mark": str(tmp_path / "mark")})
+    ((_, element),) = response.elements
+    assert element.size is None
+    blocks = element.blocks()
+    assert bytes(next(blocks)) == bytes(1000)
+    process.release()
+    assert (tmp_path / "mark").exists()
+    assert elements(call(process, {})) == [b"".join(bytes([number]) * 1000 for number in range(3))]
+    process.release()
+
+
+def test_an_iterable_that_fails(start: Start, call: Caller) -> None:
+    process = start("streamed")
+    response = call(process, {"fails": True})
+    with pytest.raises(ModelFailed) as failed:
+        elements(response)
+    assert "in the middle" in str(failed.value.__cause__)
+    process.release()
+    assert elements(call(process, {}))
+
+
+def test_an_async_callback(start: Start, call: Caller) -> None:
+    process = start("asynchronous")
+    for _ in range(2):
+        assert json.loads(call(process, {}).json) == {"request": "the-id"}
+
+
+def test_an_async_callback_is_cancelled(start: Start, call: Caller) -> None:
+    process = start("asynchronous")
+    request = CurrentRequest("id", "/", None, _loop=call.loop)
+    threading.Timer(0.3, request.cancel).start()
+    with pytest.raises(ModelFailed):
+        call(process, {"seconds": 1000}, request=request)
+    assert json.loads(call(process, {}).json) == {"request": "the-id"}
+
+
+def test_a_model_sees_that_nobody_waits(start: Start, call: Caller, tmp_path: Path) -> None:
+    process = start("waits")
+    request = CurrentRequest("id", "/", None, _loop=call.loop)
+    mark = tmp_path / "begun"
+
+    def leave() -> None:
+        until(mark.exists)
+        request.cancel()
+
+    leaver = threading.Thread(target=leave)
+    leaver.start()
+    with pytest.raises(ModelFailed):
+        call(process, {"mark": str(mark)}, request=request)
+    leaver.join()
+
+
+def test_what_a_model_raises(start: Start, call: Caller) -> None:
+    process = start("ends")
+    with pytest.raises(ModelFailed) as failed:
+        call(process, {"how": "raises"})
+    text = str(failed.value.__cause__)
+    assert "ValueError: as asked for" in text
+    assert "models.py" in text
+    assert call(process, {"how": "well"}).json == b"{}"
+
+
+def test_a_result_that_does_not_fit(start: Start, call: Caller) -> None:
+    with pytest.raises(InvalidModelOutput) as invalid:
+        call(start("ends"), {"how": "wrong"})
+    assert "0 elements for 1 entries" in invalid.value.reason
+
+
+@pytest.mark.parametrize(
+    ("how", "words"), [("segmentation fault", "SIGSEGV"), ("exit", "exit code 3"), ("killed", "SIGKILL")]
+)
+def test_a_process_that_ends_says_how(how: str, words: str, start: Start, call: Caller) -> None:
+    process = start("ends")
+    with pytest.raises(ModelCrashed) as crashed:
+        call(process, {"how": how})
+    assert words in crashed.value.reason
+    assert process.has_ended
+    process.release()
+    process.end(0.0)
+
+
+def test_a_process_that_does_not_listen_is_ended(start: Start, call: Caller) -> None:
+    process = start("ends")
+    done = threading.Event()
+
+    def asked() -> None:
+        with suppress(ModelCrashed):
+            call(process, {"how": "stopped"})
+        done.set()
+
+    threading.Thread(target=asked).start()
+    pid = process.pid
+    until(lambda: "T (stopped)" in Path(f"/proc/{pid}/status").read_text())
+    process.end(0.0)
+    assert done.wait(LIMIT)
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_what_a_model_starts_ends_with_it(start: Start, call: Caller) -> None:
+    process = start("begets")
+    pids = json.loads(call(process, {}).json)["pids"]
+    assert all(Path(f"/proc/{pid}").exists() for pid in pids)
+    process.end(0.0)
+    until(lambda: not any(alive(pid) for pid in pids))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+
+
+def test_a_models_life(start: Start, call: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARKS", str(tmp_path))
+    process = start("Lives")
+    assert {"setup", "warm_up"} <= set(os.listdir(tmp_path))
+    assert json.loads(call(process).json) == {"weights": 42}
+    process.tear_down(LIMIT)
+    assert (tmp_path / "teardown").exists()
+    assert process.has_ended
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [("FailsInSetup", "no weights"), ("DiesInSetup", "exit code 9"), ("Missing", "no attribute 'Missing'")],
+)
+def test_a_model_that_cannot_be_set_up(name: str, cause: str, start: Start) -> None:
+    with pytest.raises(SetupFailed) as failed:
+        start(name)
+    assert cause in f"{failed.value} {failed.value.__cause__}"
+
+
+def test_its_log_lines_are_the_gateways(start: Start, call: Caller, log: LogCapture) -> None:
+    call(start("sizes"), {}, b"x")
+    until(lambda: "called with 1 inputs" in log.text)
+
+
+def test_nothing_is_left(start: Start, call: Caller, spool_dir: Path) -> None:
+    process = start("filled")
+    call(process, {"size": 1 << 20, "shared": True})
+    before = set(os.listdir("/proc/self/fd"))
+    theirs = len(os.listdir(f"/proc/{process.pid}/fd"))
+    for _ in range(20):
+        call(process, {"size": 1 << 20, "shared": True}, bytes(100), memory=0)
+    assert set(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir(f"/proc/{process.pid}/fd")) == theirs
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (None, "nobody knows"),
+        (0x0300, "exit code 3"),
+        (signal.SIGABRT, "SIGABRT"),
+        (signal.SIGUSR1, "SIGUSR1"),
+    ],
+)
+def test_ends_in_words(status: int | None, words: str) -> None:
+    assert words in in_words(status)
