@@ -129,15 +129,13 @@ def _listed(elements: Any, count: int) -> list[Any]:
         raise InvalidModelOutput(no_list) from None
     found = list(islice(iterator, count + 1))  # there may be no end to them
     if len(found) != count:
-        came = "more" if len(found) > count else f"fewer ({len(found)})"
+        came = f"more than {count}" if len(found) > count else str(len(found))
         hint = ""
         if array is not None:
             hint = ": an array is taken along its first axis, [array] is one element"
         elif not isinstance(elements, list | tuple):
             hint = f": they came as a {type_name(elements)}"
-        raise InvalidModelOutput(
-            f"the model returned {came} elements than 'parts' has entries ({count}){hint}"
-        )
+        raise InvalidModelOutput(f"the model returned {came} elements for {count} entries of 'parts'{hint}")
     return found
 
 
@@ -166,6 +164,5 @@ def _begin(index: int, value: Any, element: IterableElement) -> None:
         element.begin()
     except InvalidModelOutput as error:
         raise InvalidModelOutput(
-            f"element {index} is a {type_name(value)}, which is no iterable of bytes: {error.reason}; "
-            f"{_NOT_READABLE}"
+            f"element {index} is a {type_name(value)}: {error.reason}: {_NOT_READABLE}"
         ) from error

@@ -135,7 +135,7 @@ def _bytes_of(item: Any) -> bytes:
     if not isinstance(item, np.generic):  # a number has a buffer, too
         with contextlib.suppress(TypeError):
             return memoryview(item).tobytes()
-    raise InvalidModelOutput(f"it gave a {type_name(item)} where bytes were due")
+    raise InvalidModelOutput(f"an iterable element gave something other than bytes: a {type_name(item)}")
 
 
 def type_name(value: object) -> str:
