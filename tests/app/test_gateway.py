@@ -576,7 +576,7 @@ class Unfinished:
     ("form", "says"),
     [
         (lambda json_input, inputs: {}, "(json_input, inputs) cannot be called as"),
-        (Unfinished, "Unfinished(weights: 'str') "),
+        (Unfinished, "Unfinished(weights: str) -> None cannot be called as Unfinished()"),
         (Method, "Method"),
         (Method(), "cannot be called"),
         (7, "int"),

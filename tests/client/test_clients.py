@@ -203,7 +203,12 @@ class Shrinking(io.BytesIO):
 def test_a_file_that_becomes_shorter_ends_the_call(call: Call, start: Start) -> None:
     """The gateway sees a request that is cut: the model is not called."""
     calls: list[Any] = []
-    running = start(lambda *arguments: calls.append(arguments))
+
+    def model(*arguments: Any) -> dict[str, Any]:
+        calls.append(arguments)
+        return {}
+
+    running = start(model)
     with pytest.raises(ValueError, match="input 0 has changed its size"):
         call(running.address, 1, [Shrinking(bytes(3 * MESSAGE)), b"more"])
     running.watched.wait_idle()
