@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from inference_gateway.answer.problem import Problem
 from inference_gateway.app.endpoint import SHUTTING_DOWN, InferenceEndpoint, Shared
 from inference_gateway.app.process import exempt_from_collection, keep_freed_memory, share_the_lock
-from inference_gateway.errors import RequestError, SetupFailed, Unauthorized
+from inference_gateway.errors import MultipartError, SetupFailed, Unauthorized
 from inference_gateway.execution.call import Model, run_to_end
 from inference_gateway.execution.runner import ModelRunner
 from inference_gateway.execution.signature import check_signature
@@ -296,7 +296,7 @@ def _checked(binary_types: Mapping[str, str]) -> Mapping[str, str]:
     for name, media_type in binary_types.items():
         try:
             Encoder("check").begin_part([("Content-Type", media_type)])
-        except RequestError as error:
+        except MultipartError as error:
             raise ValueError(f"binary type {name!r} has no usable media type: {error}") from None
     return binary_types
 
