@@ -31,10 +31,14 @@ def check_signature(model: Callable[..., Any], name: str, *arguments: str) -> No
 
 
 def _called(model: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function or class that is really called; `inspect` takes a static `__call__` for a method."""
+    """Return the function or class that is really called.
+
+    `inspect` by itself takes the first argument away from a static `__call__`, too.
+    """
     if isinstance(model, functools.partial):
         return functools.partial(_called(model.func), *model.args, **model.keywords)
     if inspect.isroutine(model) or inspect.isclass(model):
         return model
     call: Any = inspect.getattr_static(type(model), "__call__")
-    return call.__get__(model, type(model)) if hasattr(call, "__get__") else call
+    called: Callable[..., Any] = call.__get__(model, type(model)) if hasattr(call, "__get__") else call
+    return called
