@@ -9,8 +9,8 @@ import random
 import re
 import zlib
 
+from tests.multipart.oracle import Oracle
 from tests.multipart.reading import Begin, Data, End, bytewise, read
-from tests.multipart.test_oracle import Oracle
 
 from inference_gateway.multipart import Limits
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from inference_gateway.errors import MultipartError
-from inference_gateway.multipart import Decoder, Limits, PartBegin, PartData, PartEnd
+from inference_gateway.multipart import Decoder, Encoder, Limits, PartBegin, PartData, PartEnd
 
 CRLF = b"\r\n"
 BOUNDARY_CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'()+_,-./:=?"
@@ -183,3 +183,10 @@ def cut(draw: st.DrawFn, message: bytes) -> list[bytes]:
     """The message in pieces, some of them empty."""
     ends = sorted(draw(st.lists(st.integers(0, len(message)), max_size=12)))
     return [message[start:end] for start, end in zip([0, *ends], [*ends, len(message)], strict=True)]
+
+
+def encode(message: Message) -> bytes:
+    """Encode a message with the encoder, in its one form."""
+    encoder = Encoder(message.boundary.decode())
+    parts = (encoder.begin_part(fields) + body + encoder.end_part() for fields, body in message.parts)
+    return b"".join(parts) + encoder.finish()

@@ -6,13 +6,7 @@ from hypothesis import strategies as st
 
 from inference_gateway.errors import MultipartError
 from inference_gateway.multipart import Encoder
-from tests.multipart.reading import Fields, Message, bytewise, cut, messages, read
-
-
-def encode(message: Message) -> bytes:
-    encoder = Encoder(message.boundary.decode())
-    parts = (encoder.begin_part(fields) + body + encoder.end_part() for fields, body in message.parts)
-    return b"".join(parts) + encoder.finish()
+from tests.multipart.reading import Fields, Message, bytewise, cut, encode, messages, read
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])

@@ -1,21 +1,20 @@
 """python-multipart beside our decoder: the same on well-formed messages, and why it alone is not enough."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from python_multipart.multipart import MultipartParser
 
 from inference_gateway.errors import MultipartError
 from inference_gateway.multipart import Limits, check_boundary
-from tests.multipart.reading import Message, Part, bytewise, cut, messages, read
-from tests.multipart.test_encoder import encode
+from tests.multipart.oracle import Oracle
+from tests.multipart.reading import Message, Part, bytewise, cut, encode, messages, read
 
 if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
+    pass
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -26,54 +25,6 @@ def _quiet() -> Iterator[None]:
     logger.setLevel(logging.CRITICAL)
     yield
     logger.setLevel(level)
-
-
-class Oracle:
-    """The parts that python-multipart tells of; `ended` when it has seen the close delimiter."""
-
-    def __init__(self, pieces: Iterable[bytes], boundary: bytes, max_size: float = float("inf")) -> None:
-        self.parts: list[Part] = []
-        self.ended = False
-        self._fields: list[tuple[str, str]] = []
-        self._name = self._value = self._body = b""
-        callbacks: MultipartCallbacks = {
-            "on_part_begin": self._part_begin,
-            "on_header_field": self._header_field,
-            "on_header_value": self._header_value,
-            "on_header_end": self._header_end,
-            "on_part_data": self._part_data,
-            "on_part_end": self._part_end,
-            "on_end": self._end,
-        }
-        parser = MultipartParser(
-            boundary, callbacks, max_size=max_size, max_header_count=1000, max_header_size=1 << 20
-        )
-        for piece in pieces:
-            parser.write(piece)
-        parser.finalize()
-
-    def _part_begin(self) -> None:
-        self._fields, self._body = [], b""
-
-    def _header_field(self, data: bytes, start: int, end: int) -> None:
-        self._name += data[start:end]
-
-    def _header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def _header_end(self) -> None:
-        # It takes away blanks before a value only.
-        self._fields.append((self._name.decode(), self._value.strip(b" \t").decode()))
-        self._name = self._value = b""
-
-    def _part_data(self, data: bytes, start: int, end: int) -> None:
-        self._body += data[start:end]
-
-    def _part_end(self) -> None:
-        self.parts.append((tuple(self._fields), self._body))
-
-    def _end(self) -> None:
-        self.ended = True
 
 
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
