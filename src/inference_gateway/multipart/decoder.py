@@ -32,12 +32,15 @@ from inference_gateway.multipart.search import find
 
 CRLF = b"\r\n"
 _EMPTY_LINES = re.compile(rb"(?:\r\n)*+")
-_PADDING = re.compile(rb"[ \t]*+")
-_EPILOGUE = re.compile(rb"(?:[ \t]++|\r\n)*+")
+_BLANKS = re.compile(rb"[ \t]*+")
+_BLANK_LINES = re.compile(rb"(?:[ \t]++|\r\n)*+")
 _DIGITS = re.compile(r"[0-9]{1,4000}")
 _IDENTITY_ENCODINGS = frozenset({"binary", "8bit", "7bit"})  # RFC 2045 §6.2: nothing to undo
 
 _TOO_LARGE, _UNSUPPORTED = 413, 415  # status hints (RFC 9110 §15.5.14, §15.5.16)
+# The states: what is read next. Plain numbers, since to look an Enum's member up costs more than a step.
+_PREAMBLE, _BOUNDARY, _PADDING, _HEADERS, _BODY, _EPILOGUE = range(6)
+
 _BARE_LF = "a line ends with LF alone: end every line with CRLF"
 
 
@@ -101,8 +104,7 @@ class Decoder:
         self._dash_boundary = b"--" + boundary
         self._delimiter = CRLF + self._dash_boundary
         self._limits = limits or Limits()
-        # The state: what reads on, None in a body. Not an Enum, since to look one up costs more than a step.
-        self._read: Callable[[Decoder, bytes | bytearray, int, int], _Step] | None = Decoder._preamble
+        self._state = _PREAMBLE
         self._received = 0  # bytes of the message given to receive() so far
         self._pending = b""  # the beginning of a line that is not complete yet; empty in a body
         self._parts = 0
@@ -133,11 +135,11 @@ class Decoder:
             self._pending = b""
         position = 0
         while position < len(data):
-            if self._read is None:
+            if self._state == _BODY:
                 position = yield from self._body(data, position, base)
                 continue
             begin = position
-            position, event = self._read(self, data, begin, base)
+            position, event = _STEPS[self._state](self, data, begin, base)
             if event is not None:
                 yield event
             if position == begin:  # more input is needed to decide
@@ -148,7 +150,7 @@ class Decoder:
         """Says that the input has ended. Raises `MultipartError` where the message is not whole."""
         if not self._received:
             raise MultipartError("the body is empty")
-        if self._read is not Decoder._epilogue or self._pending:
+        if self._state != _EPILOGUE or self._pending:
             raise MultipartError("the body is truncated: it ends before the close delimiter")
 
     def _preamble(self, data: bytes | bytearray, position: int, base: int) -> _Step:
@@ -171,11 +173,11 @@ class Decoder:
 
     def _boundary(self, data: bytes | bytearray, position: int, base: int) -> _Step:
         """Right after a boundary: two dashes make it the close delimiter."""
-        self._read = Decoder._boundary
+        self._state = _BOUNDARY
         if data.startswith(b"--", position):
             if not self._parts:
                 raise MultipartError("the body has no part")
-            self._read = Decoder._epilogue
+            self._state = _EPILOGUE
             return position + 2, self._part_end()
         if position == len(data) or (data.startswith(b"-", position) and position + 1 == len(data)):
             return position, None
@@ -183,8 +185,8 @@ class Decoder:
 
     def _padding(self, data: bytes | bytearray, position: int, base: int) -> _Step:
         """Blanks (RFC 2046: transport-padding) and the CRLF that ends a delimiter line."""
-        self._read = Decoder._padding
-        match = _PADDING.match(data, position)
+        self._state = _PADDING
+        match = _BLANKS.match(data, position)
         end = match.end() if match else position
         if data.startswith(CRLF, end):
             event = self._part_end() if self._parts else None
@@ -202,7 +204,7 @@ class Decoder:
         self._parts += 1
         if self._parts > self._limits.parts:
             raise _over_limit(f"there are more parts than the limit of {self._limits.parts}")
-        self._read = Decoder._header_lines
+        self._state = _HEADERS
         self._fields = []
         self._header_offset = offset
         self._header_bytes = 0
@@ -250,7 +252,7 @@ class Decoder:
                 raise MultipartError("a part's Content-Length is not a number")
             self._declared = int(length)
             self._ceiling = min(self._ceiling, self._declared)
-        self._read = None
+        self._state = _BODY
         self._body_offset = offset
         self._body_size = 0
         self._matched = self._assumed = len(CRLF)
@@ -299,7 +301,7 @@ class Decoder:
         """`offset`: of the first byte after the boundary."""
         self._matched = 0
         self._body_end = max(self._body_offset, offset - len(self._delimiter))
-        self._read = Decoder._boundary
+        self._state = _BOUNDARY
 
     def _part_end(self) -> PartEnd:
         if self._declared not in (None, self._body_size):
@@ -308,10 +310,20 @@ class Decoder:
 
     def _epilogue(self, data: bytes | bytearray, position: int, base: int) -> _Step:
         """Blanks and CRLFs; RFC 2046 lets any text stand here, but it may as well be a lost part."""
-        match = _EPILOGUE.match(data, position)
+        match = _BLANK_LINES.match(data, position)
         end = match.end() if match else position
         if end == len(data):
             return end, None
         if end + 1 == len(data) and data.startswith(b"\r", end):
             return end, None
         raise MultipartError("there is something after the close delimiter")
+
+
+_STEPS: dict[int, Callable[[Decoder, bytes | bytearray, int, int], _Step]] = {
+    _PREAMBLE: Decoder._preamble,
+    _BOUNDARY: Decoder._boundary,
+    _PADDING: Decoder._padding,
+    _HEADERS: Decoder._header_lines,
+    _EPILOGUE: Decoder._epilogue,
+}
+"""What reads on in each state but a body."""
