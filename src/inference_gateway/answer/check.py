@@ -38,7 +38,7 @@ class InferenceResponse(NamedTuple):
 
     @property
     def needs_model(self) -> bool:
-        """Whether the model goes on working while the answer is sent."""
+        """Tell whether the model goes on working while the answer is sent."""
         return any(isinstance(element, IterableElement) for _, element in self.elements)
 
     def end_iterables(self) -> None:

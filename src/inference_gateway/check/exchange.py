@@ -39,13 +39,13 @@ class Answer:
     """True where the connection was closed while the request's body was being sent."""
 
     def header(self, name: str) -> str | None:
-        """The values of a header, joined as RFC 9110 §5.3 has it; None where there is none."""
+        """Return the values of a header, joined as RFC 9110 §5.3 has it; None where there is none."""
         values = [value for key, value in self.headers if key.lower() == name.lower()]
         return ", ".join(values) if values else None
 
     @property
     def essence(self) -> str:
-        """Its media type without parameters, in lower case."""
+        """Return its media type without parameters, in lower case."""
         return (self.header("content-type") or "").partition(";")[0].strip().lower()
 
 

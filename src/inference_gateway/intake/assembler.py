@@ -71,7 +71,7 @@ class RequestAssembler:
         return InferenceRequest(json_input, inputs, self._digest.hexdigest(), self.spool)
 
     def feed(self, data: bytes | bytearray) -> None:
-        """Decodes, keeps and hashes the next bytes of the body. Raises `RequestError`."""
+        """Decode, keep and hash the next bytes of the body. Raises `RequestError`."""
         runs = self.decode(data)
         self.store(data)
         self.hash(runs)
@@ -81,7 +81,7 @@ class RequestAssembler:
         self.spool.append(data)
 
     def hash(self, runs: list[memoryview]) -> None:
-        """Hashes the next runs of part bodies."""
+        """Hash the next runs of part bodies."""
         for run in runs:
             self._digest.update(run)
 

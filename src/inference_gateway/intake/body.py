@@ -10,13 +10,15 @@ from inference_gateway.errors import ClientDisconnected
 
 
 class Body(Protocol):
-    """A body that is being received. `complete`: the client has sent all of it."""
+    """A body that is being received."""
 
     @property
-    def complete(self) -> bool: ...
+    def complete(self) -> bool:
+        """Tell whether the client has sent all of it."""
+        ...
 
     async def readinto(self, buffer: memoryview) -> int:
-        """Waits for bytes, puts them into `buffer`, and returns how many; 0 at the end of the body.
+        """Wait for bytes, put them into `buffer`, and return how many; 0 at the end of the body.
 
         Raises `ClientDisconnected`.
         """
@@ -33,7 +35,7 @@ class WholeBody:
         self._read = 0
 
     async def readinto(self, buffer: memoryview) -> int:
-        """Does not wait."""
+        """Copy the next bytes, without waiting."""
         size = min(len(buffer), len(self.data) - self._read)
         buffer[:size] = memoryview(self.data)[self._read : self._read + size]
         self._read += size
@@ -49,7 +51,7 @@ class AsgiBody:
         self.complete = False
 
     async def readinto(self, buffer: memoryview) -> int:
-        """Copies what has come, so that its memory is free for the next message at once."""
+        """Copy what has come, so that its memory is free for the next message at once."""
         while not self._message:
             if self.complete:
                 return 0

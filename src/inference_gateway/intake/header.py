@@ -23,7 +23,7 @@ from inference_gateway.payload.root_part import codec_name
 
 
 def read_header(scope: Scope, settings: Settings) -> tuple[RequestType, int]:
-    """What the request's header says of its body: how to read it, and its length, 0 where not declared.
+    """Read what the request's header says of its body: how to read it, and its length, 0 if not declared.
 
     Raises `InvalidContentType`, `UnsupportedEncoding` or `LimitExceeded`.
     """
@@ -54,7 +54,7 @@ class RequestType(NamedTuple):
 
     @classmethod
     def parse(cls, values: Sequence[str]) -> RequestType:
-        """`values`: all Content-Type headers of the request; raises `InvalidContentType`."""
+        """Read the values of all Content-Type headers of the request. Raises `InvalidContentType`."""
         if len(values) != 1:
             raise InvalidContentType(
                 "invalid content-type: send exactly one Content-Type header, multipart/related; boundary=..."
