@@ -199,7 +199,7 @@ def parse_media_type(value: str) -> MediaType:
 def check_boundary(boundary: str) -> bytes:
     """Return the boundary as bytes.
 
-    Raises `MultipartError` where it is not 1 to 200 characters of RFC 2046's set (§5.1.1), or ends in a space.
+    Raises `MultipartError` unless it is 1 to 200 characters of RFC 2046's set (§5.1.1) and ends in no space.
     """
     if not _BOUNDARY.fullmatch(boundary):
         raise MultipartError(
