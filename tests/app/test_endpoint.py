@@ -496,7 +496,7 @@ def test_nan_is_sent_as_before_and_its_place_told(board: Switchboard, log: LogCa
     ("result", "reason"),
     [
         ((answered("heatmap"), []), "0 elements for 1"),
-        ((answered(), [b""]), "more than 0 elements for 0"),
+        ((answered(), [b""]), "1 elements for 0"),
         (answered("heatmap"), "0 elements for 1"),
         ((answered("nothing known"), [b""]), r"parts\[0\]"),
         (({"parts": [{"binary_type": "heatmap"}, {}]}, [b"", b""]), r"parts\[1\]"),

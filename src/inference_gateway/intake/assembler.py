@@ -8,7 +8,7 @@ blocks: it runs beside the event loop.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from inference_gateway.errors import (
     InvalidRootPart,
@@ -18,14 +18,12 @@ from inference_gateway.errors import (
     RequestError,
     UnsupportedEncoding,
 )
-from inference_gateway.multipart import Decoder, Headers, PartBegin, PartData, PartEnd
-from inference_gateway.payload.spool import Spool
-
-if TYPE_CHECKING:
-    from inference_gateway.settings import Settings  # pydantic is no matter of the client
 from inference_gateway.intake.header import RequestType
+from inference_gateway.multipart import Decoder, Headers, PartBegin, PartData, PartEnd
 from inference_gateway.payload.part import Part
 from inference_gateway.payload.root_part import parse_json
+from inference_gateway.payload.spool import Spool
+from inference_gateway.settings import Settings
 
 
 class InferenceRequest(NamedTuple):

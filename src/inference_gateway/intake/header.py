@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from starlette.types import Scope
 
@@ -15,11 +15,8 @@ from inference_gateway.errors import (
     UnsupportedEncoding,
 )
 from inference_gateway.multipart import check_boundary, parse_media_type
-from inference_gateway.settings import Settings
-
-if TYPE_CHECKING:
-    from inference_gateway.settings import Settings  # pydantic is no matter of the client
 from inference_gateway.payload.root_part import codec_name
+from inference_gateway.settings import Settings
 
 
 def read_header(scope: Scope, settings: Settings) -> tuple[RequestType, int]:
