@@ -10,7 +10,7 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 SECONDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench bench-quick fuzz soak clean
+.PHONY: help install demo test check format dist bench bench-quick fuzz soak clean
 
 help:  ## Explain the commands (this)
 	@echo "inference-gateway: put a medical-imaging model behind HTTP."
@@ -57,6 +57,18 @@ check: install  ## Lint, format, types and the floors that imports may not climb
 format: install  ## Rewrite the code in the project's format, with the fixes that are safe
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The wheel is built from the sdist, so the demo proves both.
+dist: install  ## Build wheel and sdist into dist; install the wheel into an empty environment, run the demo from it
+	rm -rf dist build/empty
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	@$(BIN)/python -m venv --without-pip build/empty
+	@echo "Installing the wheel into build/empty ..."
+	@if $(BIN)/python -m pip --version >/dev/null 2>&1; then python=$(BIN)/python; else python=$(PYTHON); fi; \
+	  $$python -m pip --python build/empty/bin/python install --quiet --disable-pip-version-check \
+	    --constraint constraints.txt "$$(echo dist/*.whl)[demo]"
+	cd build/empty && bin/python -m inference_gateway.demo
+	@ls -l dist
 
 bench: install  ## Measure ourselves beside other servers: table, JSON and picture in benchmarks/results
 	$(BIN)/python -m benchmarks $(BENCH)

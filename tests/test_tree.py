@@ -2,8 +2,10 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ SOURCE = ROOT / "src" / "inference_gateway"
 TESTS = ROOT / "tests"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+DISTRIBUTION = "dicom-inference-gateway"
 
 UNTESTED = {
     "demo/__main__": "arguments for demo.run, which has the test",
@@ -89,6 +92,51 @@ def test_the_architecture_names_every_module_of_the_wire_format() -> None:
     text = ARCHITECTURE.read_text()
     for path in (SOURCE / "multipart").glob("*.py"):
         assert path.name == "__init__.py" or f"`{path.name}`" in text
+
+
+# The name: on the public index `inference-gateway` is somebody else's package
+
+TEXTS = {".py", ".md", ".toml", ".txt", ".yml", ".yaml", ""}
+
+
+def written() -> list[Path]:
+    """Every text of the project that may tell somebody what to install."""
+    folders = ("src", "tests", "docs", "deploy", "benchmarks", "fuzz", "soak", ".github")
+    inside = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file())
+    paths = [*ROOT.glob("*"), *inside]
+    return [path for path in paths if path.suffix in TEXTS and path.is_file() and path != Path(__file__)]
+
+
+def test_nothing_installs_the_package_of_another_project() -> None:
+    wrong = re.compile(r"\b(?:pip install|pip download|uv add) (?:-\S+ )*['\"]?inference[-_]gateway\b")
+    assert wrong.search("pip install --upgrade 'inference-gateway[dicom]'")
+    assert not wrong.search("pip install 'dicom-inference-gateway[dicom]'")
+    texts = {path: path.read_text(errors="replace") for path in written()}
+    assert ROOT / "README.md" in texts
+    assert [str(path) for path, text in texts.items() if wrong.search(text)] == []
+
+
+def test_the_metadata_name_this_distribution() -> None:
+    """The extras that name the distribution again, too."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["name"] == DISTRIBUTION
+    required = [each for extra in project["optional-dependencies"].values() for each in extra]
+    assert {each.partition("[")[0] for each in required if "inference-gateway" in each} == {DISTRIBUTION}
+    assert metadata.version(DISTRIBUTION) == project["version"]
+
+
+def test_everybody_says_the_same_versions_of_python() -> None:
+    """`requires-python`, the classifiers, README and the Makefile."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    found = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", project["requires-python"])
+    assert found
+    first, last = int(found[1]), int(found[2]) - 1
+    classifiers = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    assert classifiers == [f"3.{minor}" for minor in range(first, last + 1)]
+    assert f"Python 3.{first} to 3.{last}" in (ROOT / "README.md").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    assert f"(3, {first}) <= sys.version_info < (3, {last + 1})" in makefile
+    assert f"Python 3.{first} to 3.{last} is needed" in makefile
 
 
 # Links, mentions and code

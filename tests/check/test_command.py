@@ -157,5 +157,5 @@ def test_without_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "inference_gateway.check.command", None)
     result = run("http://127.0.0.1:9")
     assert result.exit_code == 2
-    assert "pip install 'inference-gateway[dicom]'" in result.output
+    assert "pip install 'dicom-inference-gateway[dicom]'" in result.output
     assert CliRunner().invoke(main, ["--help"]).exit_code == 0

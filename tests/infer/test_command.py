@@ -227,7 +227,7 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "inference_gateway.infer.command", None)
     result = CliRunner().invoke(main, ["infer", "study"])
     assert result.exit_code == 2
-    assert "pip install 'inference-gateway[infer]'" in result.output
+    assert "pip install 'dicom-inference-gateway[infer]'" in result.output
 
 
 # How it may end

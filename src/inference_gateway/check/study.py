@@ -56,8 +56,8 @@ def make_study() -> Study:
         from inference_gateway.demo.phantom import make_phantom
     except ImportError:
         raise NoStudy(
-            "without STUDY a sample is made, which needs pydicom: pip install 'inference-gateway[dicom]', "
-            "or name a STUDY"
+            "without STUDY a sample is made, which needs pydicom: "
+            "pip install 'dicom-inference-gateway[dicom]', or name a STUDY"
         ) from None
     files = []
     for dataset in make_phantom(slices=_SLICES, rows=_ROWS, columns=_COLUMNS).datasets():
