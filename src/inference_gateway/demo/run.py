@@ -19,7 +19,7 @@ from inference_gateway.infer.run import Order, reading, send
 class Limits:
     """Seconds that the gateway may take to become ready, and the answer to come."""
 
-    start: float = 30.0
+    start: float = 120.0
     answer: float = 600.0
 
 
