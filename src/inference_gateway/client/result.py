@@ -76,7 +76,7 @@ class ResultElement:
             from pydicom import dcmread
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
-                "reading a DICOM object needs pydicom: pip install 'inference-gateway[dicom]'"
+                "reading a DICOM object needs pydicom: pip install 'dicom-inference-gateway[dicom]'"
             ) from error
         self._body.seek(0)
         return dcmread(self._body)

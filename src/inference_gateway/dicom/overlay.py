@@ -16,7 +16,11 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+
+from inference_gateway.extras import extra
+
+with extra("dicom", needs=__name__):
+    from PIL import Image, ImageDraw, ImageFont
 
 Byte = NDArray[np.uint8]
 Color = tuple[int, int, int]
