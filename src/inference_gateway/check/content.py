@@ -71,7 +71,7 @@ def element_size(subject: Subject) -> str:
 @check("references", "name images and series by the UIDs that they were sent with")
 def references(subject: Subject) -> str:
     if subject.study.uids is None:
-        raise Skipped("reading UIDs needs pydicom: pip install 'inference-gateway[dicom]'")
+        raise Skipped("reading UIDs needs pydicom: pip install 'dicom-inference-gateway[dicom]'")
     found = list(_references(subject))
     if not found:
         raise Skipped("the answer names no image or series")
@@ -188,7 +188,7 @@ def dicom(subject: Subject) -> str:
     try:
         import pydicom
     except ImportError:
-        raise Skipped("reading DICOM needs pydicom: pip install 'inference-gateway[dicom]'") from None
+        raise Skipped("reading DICOM needs pydicom: pip install 'dicom-inference-gateway[dicom]'") from None
     for index, _, piece in found:
         piece.body.seek(0)
         try:
