@@ -14,8 +14,8 @@ from inference_gateway import Settings
 from inference_gateway.cli import main
 from tests.harness.process import Process, serve_command
 from tests.harness.raw import Answer, exchange, head, request
+from tests.harness.serving import Run, check_ok
 from tests.harness.wire import check_problem, check_reply, digest, message, part
-from tests.test_server import Run, check_ok
 
 POST = request(((b"Content-Type", b"multipart/related; boundary=bnd"),), message(part(b"[1, 2]")))
 MODULE = """

@@ -140,10 +140,10 @@ def serve(
     Limits are set by environment variables: see `inference-gateway settings`. Exit code 0 after a signal, 2
     where TARGET or a setting is wrong, 3 where the service could not start.
     """
-    from inference_gateway.gateway import Gateway
-    from inference_gateway.server import make_server
-    from inference_gateway.supervisor import supervise
-    from inference_gateway.telemetry import configure_logging
+    from inference_gateway.app.gateway import Gateway
+    from inference_gateway.serving.server import make_server
+    from inference_gateway.serving.supervisor import supervise
+    from inference_gateway.telemetry.logs import configure_logging
 
     settings = _settings()
     options = _tls_options(tls)
@@ -237,7 +237,7 @@ def _settings() -> Settings:
 def _application(target: str, route: str, settings: Settings) -> Any:
     from starlette.applications import Starlette
 
-    from inference_gateway.gateway import Gateway
+    from inference_gateway.app.gateway import Gateway
 
     found = _resolve(target)
     if isinstance(found, Starlette) or _is_asgi(found):

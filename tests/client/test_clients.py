@@ -34,13 +34,7 @@ from inference_gateway.client import (
     RetryPolicy,
 )
 from inference_gateway.client.upload import Upload
-from inference_gateway.errors import (
-    BrokenAnswer,
-    CutAnswer,
-    GatewayUnreachable,
-    Overloaded,
-    ProblemAnswer,
-)
+from inference_gateway.errors import BrokenAnswer, CutAnswer, GatewayUnreachable, Overloaded, ProblemAnswer
 from tests.client.conftest import ANSWER, MASK, Start, model, streaming_model
 from tests.client.servers import (
     LIMIT,

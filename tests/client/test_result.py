@@ -14,7 +14,7 @@ from pydicom.errors import InvalidDicomError
 
 from inference_gateway.client.result import InferenceResult, ResultElement
 from inference_gateway.client.temporary import TemporarySpool
-from inference_gateway.request import Part
+from inference_gateway.payload.part import Part
 from tests.dicom.objects import as_file, image
 
 PIXELS = np.arange(120, dtype=np.uint8)

@@ -26,7 +26,7 @@ from inference_gateway.cli import main
 from inference_gateway.demo.gateway_process import free_port
 from inference_gateway.demo.models import MODELS
 from inference_gateway.infer.command import infer
-from inference_gateway.server import make_server
+from inference_gateway.serving.server import make_server
 from tests.conftest import Serve
 from tests.dicom.objects import as_file, plane
 from tests.harness.model import RecordingModel

@@ -18,7 +18,7 @@ from inference_gateway.check.exchange import NoAnswer, Target
 from inference_gateway.check.run import CHECKS, run_checks
 from inference_gateway.check.study import NoStudy, make_study, read_study
 from inference_gateway.check.verdict import PROBE_SECONDS, Finding, Subject, Verdict
-from inference_gateway.response import BINARY_TYPES
+from inference_gateway.payload.contract import BINARY_TYPES
 
 FAILED, UNREACHABLE = 1, 3
 

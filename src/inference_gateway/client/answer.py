@@ -30,7 +30,8 @@ from inference_gateway.errors import (
     RequestError,
 )
 from inference_gateway.multipart import Decoder, Limits, PartBegin, PartData, check_boundary, parse_media_type
-from inference_gateway.request import Part, parse_json
+from inference_gateway.payload.part import Part
+from inference_gateway.payload.root_part import parse_json
 
 _LIMITS = Limits(parts=1_000_000, part_bytes=1 << 50)
 _HASHES = re.compile(rb"[0-9a-f]{64}:[0-9a-f]{64}")

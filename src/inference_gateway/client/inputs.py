@@ -14,9 +14,9 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from inference_gateway.caller.folders import LeftOut, files_below
 from inference_gateway.errors import InvalidModelOutput
-from inference_gateway.request import Part
-from inference_gateway.response import Element, FileElement, IterableElement, element_of
-from inference_gateway.spool import Spool
+from inference_gateway.payload.element import Element, FileElement, IterableElement, element_of
+from inference_gateway.payload.part import Part
+from inference_gateway.payload.spool import Spool
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

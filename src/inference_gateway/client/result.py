@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from inference_gateway.client.temporary import TemporarySpool
 from inference_gateway.extras import extra
-from inference_gateway.request import Part
-from inference_gateway.response import BLOCK
+from inference_gateway.payload.element import BLOCK
+from inference_gateway.payload.part import Part
 
 if TYPE_CHECKING:
     from pydicom import FileDataset
