@@ -28,9 +28,12 @@ def key_header(key: str | None, headers: Iterable[tuple[str, str]]) -> dict[str,
 
     A header that somebody wrote goes before the environment: `X-API-Key`, or a bearer token (RFC 6750 §2.1).
     """
-    if key is None or any(_is_key(name.lower(), value) for name, value in headers):
-        return {}
-    return {HEADER: key}
+    return {} if key is None or has_key(headers) else {HEADER: key}
+
+
+def has_key(headers: Iterable[tuple[str, str]]) -> bool:
+    """Return whether a header is a key."""
+    return any(_is_key(name.lower(), value) for name, value in headers)
 
 
 def _is_key(name: str, value: str) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
+from enum import Enum
 
-_SECONDS = 5.0  # for each step of the probe
+_SECONDS = 3.0  # for each step of the probe
 
 # What OpenSSL says where the first bytes of an answer are no TLS record (RFC 8446 §5.1).
 _NO_RECORD = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
@@ -18,19 +20,18 @@ def tls_context(
     cert: str | os.PathLike[str] | None = None,
     key: str | os.PathLike[str] | None = None,
     *,
-    default: ssl.SSLContext | None = None,
+    default: Callable[[], ssl.SSLContext] = ssl.create_default_context,
 ) -> ssl.SSLContext:
     """Return what a connection trusts and shows.
 
-    `ca_certs`: CA certificates, PEM, in place of those of the system and of `SSL_CERT_FILE`, or in place of
-    `default`. `cert`, `key`: the client's own certificate and its key, PEM; the key may be in the same file.
+    `ca_certs`: CA certificates, PEM, in place of those that `default` trusts: those of the system or of
+    `SSL_CERT_FILE`. `cert`, `key`: the client's own certificate and its key, PEM; one file may have both.
     Raises `ValueError` where a file has none of it, or where there is a key without a certificate.
     """
     if key is not None and cert is None:
         raise ValueError("a key needs its certificate: name it with --cert")
-    context = default if default is not None and ca_certs is None else None
     try:
-        context = context or ssl.create_default_context(cafile=ca_certs)
+        context = default() if ca_certs is None else ssl.create_default_context(cafile=ca_certs)
     except OSError as error:  # ssl.SSLError is one
         raise ValueError(
             f"the CA certificates cannot be used ({_reason(error)}): give a file of PEM"
@@ -50,8 +51,20 @@ def _reason(error: OSError) -> str:
     return str(reason).lower().replace("_", " ")
 
 
-def handshake_trouble(error: BaseException) -> str | None:
-    """Return a sentence on why a handshake failed, None where it was something else.
+class Handshake(Enum):
+    """Why a handshake failed; its value is a sentence."""
+
+    PLAIN = "the server speaks plain HTTP at this port, not TLS: its URL begins with http://"
+    UNTRUSTED = "the certificate of the server is not trusted"
+    WANTS_CERTIFICATE = "the server asks for a certificate of the client (mutual TLS)"
+    ENDED = (
+        "the server ended the TLS handshake: it may speak plain HTTP at this port (http://), "
+        "or ask for a certificate of the client"
+    )
+
+
+def handshake(error: BaseException) -> Handshake | None:
+    """Return why a handshake failed, None where it did not, or where it does not say.
 
     `error`: what came of the call; what it was raised from counts.
     """
@@ -60,18 +73,22 @@ def handshake_trouble(error: BaseException) -> str | None:
         return None
     reason = failure.reason or ""
     if isinstance(failure, ssl.SSLCertVerificationError):
-        why = failure.verify_message or "it does not fit"
-        return f"the certificate of the server is not trusted ({why})"
+        return Handshake.UNTRUSTED
     if reason in _NO_RECORD:
-        return "the server speaks plain HTTP at this port, not TLS: its URL begins with http://"
+        return Handshake.PLAIN
     if "CERTIFICATE_REQUIRED" in reason:
-        return "the server asks for a certificate of the client (mutual TLS)"
+        return Handshake.WANTS_CERTIFICATE
     if isinstance(failure, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return (
-            "the server ended the TLS handshake: it may speak plain HTTP at this port (http://), "
-            "or ask for a certificate of the client"
-        )
+        return Handshake.ENDED
     return None
+
+
+def handshake_trouble(error: BaseException) -> str | None:
+    """Return the same as a sentence, with what OpenSSL says of a certificate."""
+    found, failure = handshake(error), _ssl_error(error)
+    if isinstance(failure, ssl.SSLCertVerificationError):
+        return f"{Handshake.UNTRUSTED.value} ({failure.verify_message or 'it does not fit'})"
+    return found.value if found else None
 
 
 def _ssl_error(error: BaseException | None) -> ssl.SSLError | None:

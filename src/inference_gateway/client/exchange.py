@@ -186,7 +186,10 @@ class Exchange:
         if self._incoming is not None:
             return CutAnswer("the connection ended before the answer did")
         if isinstance(error, _NOT_SENT):
-            reason = handshake_trouble(error) or plain(str(error)) or type(error).__name__
+            trouble = handshake_trouble(error)
+            if trouble:
+                return GatewayUnreachable(f"cannot connect to the gateway: {trouble}", sent=False)
+            reason = plain(str(error)) or type(error).__name__
             return GatewayUnreachable(
                 f"cannot connect to the gateway ({reason}): is the URL right, and is it running?", sent=False
             )
