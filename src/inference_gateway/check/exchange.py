@@ -101,6 +101,7 @@ class Target:
         try:
             connection.connect()
         except OSError as error:
+            connection.close()
             why = handshake_trouble(error) or type(error).__name__
             raise NoAnswer(f"there is no connection ({why})") from error
         limit = Cutoff()
