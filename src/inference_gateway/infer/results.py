@@ -172,17 +172,24 @@ def _described(element: Element) -> str:
 
 def _write_contact_sheet(pictures: Sequence[str], drawings: Drawings, folder: Path) -> None:
     names = _spread(pictures, _SHEET)
-    captions = [Path(name).stem for name in names]
+    captions = [caption_of(Path(name).stem) for name in names]
     tiles: Iterable[Image.Image] = (_opened(folder / name) for name in names)
     if not pictures:
         nothing = [
-            (_small(_picture(pixels, Overlay())), f"{drawing.name}: nothing")
+            (_small(_picture(pixels, Overlay())), f"{caption_of(drawing.name)}\nnothing")
             for drawing in _spread(drawings.all(), _SHEET_OF_NOTHING)
             for pixels in _one(drawing.frame)
         ]
         tiles, captions = (picture for picture, _ in nothing), [caption for _, caption in nothing]
     if captions:
         contact_sheet(tiles, captions, _TILE).save(folder / "contact-sheet.png")
+
+
+def caption_of(name: str) -> str:
+    """Return the name of a picture in words: `series-1-plane-003` is series 1, plane 3."""
+    words = name.split("-")
+    pairs = [f"{word} {int(number)}" for word, number in zip(words[::2], words[1::2], strict=True)]
+    return "\n".join([", ".join(pairs[:-1]), pairs[-1]]) if len(pairs) > 2 else ", ".join(pairs)
 
 
 def _opened(path: Path) -> Image.Image:
