@@ -140,9 +140,9 @@ def _decoder(name: str) -> Callable[..., NDArray[Any]]:
 def _checked(pixels: NDArray[Any], runner: DecodeRunner) -> bytearray:
     """Return decoded pixels as bytes; raise `ValueError` where they have not the shape of the header."""
     rows, columns, samples = runner.rows, runner.columns, runner.samples_per_pixel
-    if samples > 1 and pixels.shape == (samples, rows, columns):
-        pixels = np.moveaxis(pixels, 0, -1)
     expected = (rows, columns) if samples == 1 else (rows, columns, samples)
+    if pixels.shape != expected and pixels.shape == (samples, rows, columns):
+        pixels = np.moveaxis(pixels, 0, -1)
     if pixels.shape != expected:
         raise ValueError(_OTHER_SIZE)
     runner.set_option("bits_allocated", pixels.dtype.itemsize * 8)

@@ -62,7 +62,7 @@ def unlike(firsts: Sequence[Frame], counts: Sequence[int]) -> list[list[str]]:
     if len(firsts) == 1:
         return [[]]
     total = sum(counts)
-    kinds = {
+    kinds: dict[str, set[object]] = {
         "orientations": {frame.orientation for frame in firsts},
         "matrix sizes": {(frame.instance.rows, frame.instance.columns) for frame in firsts},
         "pixel spacings": {frame.pixel_spacing for frame in firsts},
@@ -73,7 +73,7 @@ def unlike(firsts: Sequence[Frame], counts: Sequence[int]) -> list[list[str]]:
 
 def _counts(places: Places) -> list[str]:
     """Return which places have too few or too many frames."""
-    counts = Counter(map(len, places))
+    counts: Counter[int] = Counter(len(place) for place in places)
     usual = max(counts.items(), key=lambda found: (found[1], found[0]))[0]
     lost = [(at, place) for at, place in enumerate(places, start=1) if len(place) < usual]
     more = [(at, place) for at, place in enumerate(places, start=1) if len(place) > usual]

@@ -11,7 +11,6 @@ import io
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from struct import unpack
 
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
@@ -20,7 +19,14 @@ from pydicom.uid import UID
 from inference_gateway.dicom import attributes, codecs
 from inference_gateway.dicom.instances import Frame, Instance, Place, Vector, frames_of
 from inference_gateway.dicom.places import KEYWORDS, Shared, places_of, same
-from inference_gateway.dicom.sources import BinaryFile, Source, opened, read_dataset
+from inference_gateway.dicom.sources import (
+    PIXEL_ELEMENTS,
+    BinaryFile,
+    Source,
+    opened,
+    pixel_element,
+    read_dataset,
+)
 from inference_gateway.dicom.stacks import Stack, stacks_of
 
 __all__ = [
@@ -37,11 +43,6 @@ __all__ = [
     "frames_of",
     "read_study",
 ]
-
-_PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-
-# Those of the same three, in the group 7FE0: float, double float and plain.
-_PIXEL_ELEMENTS = (0x0008, 0x0009, 0x0010)
 
 # What is read of a header: identity, how big the image is, and where it lies.
 _WANTED = (
@@ -205,20 +206,10 @@ def _pixel_bytes(file: BinaryFile, header: Dataset) -> int | None:
     if syntax is not None and syntax.is_deflated:
         file.seek(0)
         dataset = read_dataset(file, header_only=False)
-        keyword = next((one for one in _PIXEL_KEYWORDS if one in dataset), None)
+        keyword = next((one for one in PIXEL_ELEMENTS.values() if one in dataset), None)
         return None if keyword is None else len(dataset[keyword].value or b"")
-    start = file.tell()
-    head = file.read(12)
-    if len(head) < 8:
-        return None
-    order = "<" if syntax is None or syntax.is_little_endian else ">"
-    if header.original_encoding[0]:
-        (group, element, length), taken = unpack(f"{order}HHL", head[:8]), 8
-    else:
-        (group, element, _, length), taken = unpack(f"{order}HH4sL", head.ljust(12, b"\0")), 12
-    if group != 0x7FE0 or element not in _PIXEL_ELEMENTS:
-        return None
-    return min(int(length), file.seek(0, io.SEEK_END) - start - taken)
+    found = pixel_element(file, little=syntax is None or syntax.is_little_endian)
+    return None if found is None else min(found.length, file.seek(0, io.SEEK_END) - found.start)
 
 
 def _transfer_syntax(header: Dataset) -> UID | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from struct import unpack
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import pydicom
 from pydicom import Dataset
@@ -26,6 +26,14 @@ class BinaryFile(Protocol):
 
 
 Source = str | PathLike[str] | BinaryFile
+
+PIXEL_ELEMENTS = {0x0008: "FloatPixelData", 0x0009: "DoubleFloatPixelData", 0x0010: "PixelData"}
+"""Elements of the group 7FE0 that have pixels (PS3.3 C.7.6.24, C.7.6.25, C.7.6.3)."""
+
+UNDEFINED = 0xFFFFFFFF
+"""The length of encapsulated pixel data (PS3.5 A.4)."""
+
+_PIXEL_VRS = (b"OB", b"OW", b"OF", b"OD", b"UN")
 
 # The first group of an object without preamble, and the longest value that its first element may have.
 _FIRST_GROUPS = (0x0002, 0x0008)
@@ -60,6 +68,36 @@ def read_dataset(file: BinaryFile, *, header_only: bool, tags: Sequence[str] | N
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
     return dataset
+
+
+class PixelElement(NamedTuple):
+    """The pixel data of an object: which element of the group 7FE0, and where its value lies in the file.
+
+    `length` is what the element says: `UNDEFINED` for encapsulated pixel data.
+    """
+
+    element: int
+    vr: str
+    start: int
+    length: int
+
+
+def pixel_element(file: BinaryFile, *, little: bool) -> PixelElement | None:
+    """Read the head of the pixel data in a file that stands where the header ended, None where there is none.
+
+    Whether the VR is written is seen here, not known from the transfer syntax: files lie about it.
+    """
+    at = file.tell()
+    head = file.read(12)
+    if len(head) < 8:
+        return None
+    order = "<" if little else ">"
+    group, element = unpack(f"{order}HH", head[:4])
+    if group != 0x7FE0 or element not in PIXEL_ELEMENTS:
+        return None
+    if head[4:6] in _PIXEL_VRS and len(head) == 12:
+        return PixelElement(element, head[4:6].decode("ascii"), at + 12, unpack(f"{order}L", head[8:])[0])
+    return PixelElement(element, "OW", at + 8, unpack(f"{order}L", head[4:8])[0])
 
 
 def _starts_without_preamble(file: BinaryFile) -> bool:

@@ -27,15 +27,19 @@ from pydicom.uid import UID
 
 from inference_gateway.dicom import attributes, codecs
 from inference_gateway.dicom.instances import Frame
-from inference_gateway.dicom.sources import BinaryFile, opened, read_dataset
+from inference_gateway.dicom.sources import (
+    PIXEL_ELEMENTS,
+    UNDEFINED,
+    BinaryFile,
+    opened,
+    pixel_element,
+    read_dataset,
+)
 
 Array = NDArray[Any]
 
-# Elements of the group 7FE0 with pixels: float, double float and plain (PS3.3 C.7.6.24, C.7.6.25, C.7.6.3).
+# The type of a sample in the elements of the group 7FE0 that have floating point numbers.
 _FLOATS = {0x0008: "f4", 0x0009: "f8"}
-_PIXEL_DATA = 0x0010
-
-_UNDEFINED = 0xFFFFFFFF
 
 
 class PixelDataError(ValueError):
@@ -100,7 +104,7 @@ def _jobs(frames: Iterable[Frame]) -> Iterator[tuple[Job, bool]]:
         except PixelDataError as error:
             yield from [(_failed(error), False)] * (len(of_instance) - given)
         except Exception as error:  # pydicom's parser raises whatever it trips over
-            failed = PixelDataError("pixel data cannot be decoded")
+            failed = PixelDataError("its pixels cannot be decoded here")
             failed.__cause__ = error
             yield from [(_failed(failed), False)] * (len(of_instance) - given)
 
@@ -122,7 +126,10 @@ class _PixelData:
         if self._syntax.is_deflated:
             self._inflate()
         else:
-            self._start, self._element, self._vr, self._length = self._opened_element()
+            found = pixel_element(file, little=self._syntax.is_little_endian)
+            if found is None:
+                raise PixelDataError("its pixel data has gone")
+            self._element, self._vr, self._start, self._length = found
         self._fragments = self._fragment_starts() if self._syntax.is_encapsulated else None
 
     def job(self, frame: Frame) -> Job:
@@ -138,28 +145,15 @@ class _PixelData:
     def _inflate(self) -> None:
         self._file.seek(0)
         dataset = read_dataset(self._file, header_only=False)
-        found = next(
-            (element for element in (_PIXEL_DATA, *_FLOATS) if (0x7FE0, element) in dataset), _PIXEL_DATA
-        )
-        pixels = dataset[0x7FE0, found]
-        self._start, self._element, self._vr = 0, found, pixels.VR
-        self._inflated = pixels.value or b""
-
-    def _opened_element(self) -> tuple[int, int, str, int]:
-        """Return where the value of the pixel data starts, its element number, VR and length."""
-        at = self._file.tell()
-        order = "<" if self._syntax.is_little_endian else ">"
-        if self.header.original_encoding[0]:
-            _, element, length = unpack(f"{order}HHL", self._file.read(8))
-            return at + 8, element, "OW", length
-        _, element, vr, _, length = unpack(f"{order}HH2sHL", self._file.read(12))
-        return at + 12, element, vr.decode("ascii", "replace"), length
+        self._element = next(one for one in PIXEL_ELEMENTS if (0x7FE0, one) in dataset)
+        pixels = dataset[0x7FE0, self._element]
+        self._vr, self._inflated = pixels.VR, pixels.value or b""
 
     def _read(self, offset: int, size: int) -> bytes:
         """Return bytes of the value, fewer where it ends: sources are moved by nobody else in between."""
         if self._inflated is not None:
             return self._inflated[offset : offset + size]
-        if self._length != _UNDEFINED:
+        if self._length != UNDEFINED:
             size = min(size, self._length - offset)
         self._file.seek(self._start + offset)
         return self._file.read(max(0, size))
@@ -195,7 +189,7 @@ def _guarded(job: Job) -> Outcome:
     except PixelDataError as error:
         return error
     except Exception as error:  # decoders raise whatever they trip over
-        failed = PixelDataError("pixel data cannot be decoded")
+        failed = PixelDataError("its pixels cannot be decoded here")
         failed.__cause__ = error
         return failed
 
