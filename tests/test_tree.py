@@ -18,6 +18,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DISTRIBUTION = "dicom-inference-gateway"
 
 UNTESTED = {
+    "__main__": "calls cli, whose test runs it",
     "demo/__main__": "arguments for demo.run, which has the test",
     "demo/models/answer": "the shape of an answer: the test of each model holds it",
     "execution/job": "one step of a slot: its test makes every kind of call",

@@ -188,6 +188,8 @@ class _Journey:
                     prepare, result, self._shared.binary_types, self._shared.settings.spool_dir
                 )
                 slot.at_end = response.end_iterables
+                for warning in response.warnings:
+                    self.record.log.warning("%s", warning)
                 return response
 
         try:
