@@ -212,7 +212,7 @@ def test_registered_types(spool_dir: Path, serve: Serve) -> None:
 
 
 @pytest.mark.wire("response: parts absent", "response: only json returned")
-@pytest.mark.parametrize("value", [{}, {"parts": []}, {"a": 1}, [], [1], "text", 1, None])
+@pytest.mark.parametrize("value", [{}, {"parts": []}, {"a": 1}])
 @pytest.mark.parametrize("form", ["only json", "with None", "with nothing"])
 def test_without_elements(value: Any, form: str, board: Switchboard) -> None:
     result = {"only json": value, "with None": (value, None), "with nothing": (value, [])}[form]
@@ -279,7 +279,12 @@ def test_a_connection_is_used_again(spool_dir: Path, serve: Serve) -> None:
 @pytest.mark.wire("request: parts closed after the request")
 def test_parts_are_closed_when_the_request_has_ended(spool_dir: Path, serve: Serve) -> None:
     kept: list[Any] = []
-    app = gateway(lambda _, inputs, __: kept.extend(inputs), spool_dir, spool_memory_bytes=0)
+
+    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> Any:
+        kept.extend(inputs)
+        return {}
+
+    app = gateway(model, spool_dir, spool_memory_bytes=0)
     running = serve(app)
     whole(exchange(running.address, request(TYPE, message(part(b"1"), part(b"pixels")))))
     running.watched.wait_idle()
@@ -290,7 +295,12 @@ def test_parts_are_closed_when_the_request_has_ended(spool_dir: Path, serve: Ser
 
 def test_one_request_id_everywhere(spool_dir: Path, serve: Serve, log: LogCapture) -> None:
     seen: list[CurrentRequest] = []
-    app = gateway(lambda *_: seen.append(current_request()), spool_dir)
+
+    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> Any:
+        seen.append(current_request())
+        return {}
+
+    app = gateway(model, spool_dir)
     running = serve(app)
     answer = whole(exchange(running.address, POST))
     running.watched.wait_idle()
@@ -298,7 +308,7 @@ def test_one_request_id_everywhere(spool_dir: Path, serve: Serve, log: LogCaptur
     assert identifier
     assert [(each.request_id, each.route) for each in seen] == [(identifier, "/")]
     lines = [json.loads(line) for line in re.findall(r"\{.*?\}(?= - status 200)", log.text)]
-    output_hash = digest(b"null")
+    output_hash = digest(b"{}")
     tags = {"request_id": identifier, "route": "/", "input_hash": INPUT_HASH, "output_hash": output_hash}
     assert lines == [tags]
 
@@ -444,9 +454,10 @@ class AsyncRaising:
     def __init__(self, error: BaseException) -> None:
         self.error: BaseException | None = error
 
-    async def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> None:
+    async def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
         if self.error is not None:
             raise self.error
+        return {}
 
 
 @pytest.mark.wire("refused: model raised")
@@ -467,6 +478,15 @@ def test_an_async_model_that_raises(
     whole(exchange(running.address, POST))
 
 
+def test_nan_is_sent_as_before_and_its_place_told(board: Switchboard, log: LogCapture) -> None:
+    value = {"scores": [1.0, float("nan")]}
+    answer = board.ask(lambda *_: value)
+    check_reply(answer, value, [], INPUT_HASH)
+    assert answer is not None
+    identifier = answer.header("x-request-id") or ""
+    assert [identifier in line for line in log.lines if "NaN or Infinity at scores[1]" in line] == [True]
+
+
 @pytest.mark.wire(
     "refused: model returned what does not fit",
     "response: one element for each entry of parts",
@@ -477,7 +497,7 @@ def test_an_async_model_that_raises(
     ("result", "reason"),
     [
         ((answered("heatmap"), []), "0 elements for 1"),
-        ((answered(), [b""]), "1 elements for 0"),
+        ((answered(), [b""]), "more than 0 elements for 0"),
         (answered("heatmap"), "0 elements for 1"),
         ((answered("nothing known"), [b""]), r"parts\[0\]"),
         (({"parts": [{"binary_type": "heatmap"}, {}]}, [b"", b""]), r"parts\[1\]"),
@@ -493,8 +513,12 @@ def test_an_async_model_that_raises(
         ((answered("heatmap"), 7), "int"),
         ((answered("heatmap"), b"x"), "bytes"),
         ((answered(), [], 1), "tuple of 3"),
-        ({"a": {1, 2}}, "JSON"),
-        ({"a": 1j}, "JSON"),
+        ((answered("heatmap"), [range(1, 3)]), "element 0 .* other than bytes: a int"),
+        ({"a": [{"b": {1, 2}}]}, r"JSON .* a\[0\]\.b: set"),
+        ({"a": {("b",): 1}}, "JSON .* a has a key of type tuple"),
+        (None, "None .is a return missing.*, elements"),
+        ([{}, []], "a list, not the JSON object"),
+        (("{}", []), "a str, not the JSON object"),
     ],
 )
 def test_a_result_that_does_not_fit(result: Any, reason: str, board: Switchboard, log: LogCapture) -> None:

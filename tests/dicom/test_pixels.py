@@ -13,7 +13,6 @@ from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from inference_gateway.dicom import series
 from inference_gateway.dicom.pixels import (
     PixelDataError,
     Pixels,
@@ -25,6 +24,7 @@ from inference_gateway.dicom.pixels import (
     read_frames,
 )
 from inference_gateway.dicom.series import Source, read_study
+from inference_gateway.dicom.sources import read_dataset
 from tests.dicom.objects import as_file, color_image, image, plane
 
 
@@ -298,7 +298,7 @@ def test_a_palette_is_looked_up(bits: int) -> None:
 
 def test_a_palette_that_is_missing_is_an_error() -> None:
     dataset = image(array([0, 1], dtype=np.uint8), PhotometricInterpretation="PALETTE COLOR")
-    with pytest.raises(PixelDataError, match="cannot be decoded"):
+    with pytest.raises(PixelDataError, match="its palette cannot be applied"):
         pixels(dataset)
 
 
@@ -323,14 +323,14 @@ def test_the_header_of_a_cine_is_read_once_and_frames_come_in_the_order_asked_fo
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (stack,) = read_study([real("rtdose.dcm")]).series[0].stacks
-    reads: list[series.Instance] = []
-    read = series.Instance.read_header
+    reads: list[object] = []
+    read = read_dataset
 
-    def counted(instance: series.Instance) -> Dataset:
-        reads.append(instance)
-        return read(instance)
+    def counted(file: Any, **options: Any) -> Dataset:
+        reads.append(file)
+        return read(file, **options)
 
-    monkeypatch.setattr(series.Instance, "read_header", counted)
+    monkeypatch.setattr("inference_gateway.dicom.stored.read_dataset", counted)
     expected = dcmread(real("rtdose.dcm")).pixel_array
     asked = [stack.frames[at] for at in (4, 0, 9)]
     assert [np.array_equal(one.stored, expected[one.frame.number - 1]) for one in read_frames(asked)] == [

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -23,6 +23,7 @@ from inference_gateway.app.process import exempt_from_collection, keep_freed_mem
 from inference_gateway.errors import RequestError, SetupFailed, Unauthorized
 from inference_gateway.execution.call import Model, run_to_end
 from inference_gateway.execution.runner import ModelRunner
+from inference_gateway.execution.signature import check_signature
 from inference_gateway.intake.admission import Uploads
 from inference_gateway.intake.api_keys import ApiKeys
 from inference_gateway.intake.workers import Workers
@@ -33,6 +34,7 @@ from inference_gateway.settings import Settings
 from inference_gateway.telemetry.logs import logger
 from inference_gateway.telemetry.metrics import Metrics
 from inference_gateway.telemetry.record import new_request_id
+from inference_gateway.telemetry.request_lines import RequestLines
 
 _TEAR_DOWN_SECONDS = 1.0  # that the models' ends may take longer than the drain
 _HEALTH_SECONDS = 10.0  # for the health check's handler: probes give up long before
@@ -72,7 +74,7 @@ class Gateway(Starlette):
             uploads=Uploads(self.settings.max_uploads),
             budget=SpoolBudget(self.settings.spool_quota_bytes),
             workers=Workers(),
-            metrics=self.metrics,
+            observers=(self.metrics, RequestLines()),
             api_keys=ApiKeys.of(self.settings),
         )
         self._endpoints: dict[str, InferenceEndpoint] = {}
@@ -107,16 +109,22 @@ class Gateway(Starlette):
         `model(json_input, inputs, input_hash)` is a blocking callable, an `async def` one, or a class (made
         an instance here) or instance with `__call__` and, if it likes, `setup()`, `warm_up()` and
         `teardown()`. `concurrency`: calls at once; `timeout`: seconds for a call, 0 for no limit; both from
-        the settings where not given. `name`: for the log. Raises `ValueError` where the route is taken.
+        the settings where not given. `name`: for the log. Raises `ValueError` where the route is taken,
+        `UnusableModel` where `model` cannot be called so.
         """
         taken = self._endpoints.get(route)
         if taken is not None:
             raise ValueError(f"Route {route} already maps to model {taken.runner.name}")
-        instance: Any = model() if inspect.isclass(model) else model
+        name = name or str(getattr(model, "__qualname__", type(model).__qualname__))
+        instance: Any = model
+        if inspect.isclass(model):
+            check_signature(model, name)
+            instance = model()
+        check_signature(instance, name, "json_input", "inputs", "input_hash")
         runner = ModelRunner(
             route,
             instance,
-            name=name or str(getattr(model, "__qualname__", type(model).__qualname__)),
+            name=name,
             concurrency=concurrency or self.settings.model_concurrency,
             timeout=self.settings.model_timeout if timeout is None else timeout or None,
             queue_timeout=self.settings.queue_timeout,
@@ -125,6 +133,7 @@ class Gateway(Starlette):
         # Looked at before the probes, unless it might match theirs.
         at = len(self.router.routes) if "{" in route else 0
         self.router.routes.insert(at, Route(route, endpoint, methods=["POST"]))
+        self.metrics.add_route(route)
         self.metrics.gauge("queued", lambda: endpoint.queue.count, route)
         self.metrics.gauge("slots_taken", lambda: runner.slots_taken, route)
         self.metrics.gauge("orphaned", lambda: runner.orphaned, route)
@@ -182,6 +191,8 @@ class Gateway(Starlette):
                 await asyncio.to_thread(exempt_from_collection)
             if not self._draining:
                 endpoint.unavailable = None
+                if self.is_set_up:
+                    logger.info("the models are set up: POST to %s", ", ".join(self._endpoints))
 
     async def _tear_down_all(self) -> None:
         """All at once, in what is left of the drain's time."""
@@ -245,6 +256,15 @@ class Gateway(Starlette):
         finally:
             slot.release()
 
+    def routes_for(self, headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
+        """Return the inference routes, none for a request that lacks the API key that is asked for."""
+        try:
+            if self._shared.api_keys is not None:
+                self._shared.api_keys.check(headers)
+        except Unauthorized:
+            return []
+        return list(self._endpoints)
+
     async def _metrics(self, request: Request) -> Any:
         if self._shared.api_keys is not None:
             try:
@@ -287,10 +307,12 @@ async def _problem(request: Request, error: Exception) -> Any:
     """What the routes themselves do not answer, as a problem: 404, 405, an error of the gateway itself."""
     if not isinstance(error, HTTPException):
         return Problem(500, "the gateway failed: its operator finds the reason in the log", new_request_id())
-    details = {
-        404: "there is no route of this path: POST to an inference route, such as /",
-        405: "this route does not take this method: see the Allow header",
-    }
-    detail = details.get(error.status_code, "the request cannot be served")
+    detail = "the request cannot be served"
+    if error.status_code == 404:
+        routes = request.app.routes_for(request.scope["headers"])
+        there_are = ", ".join(routes) or "an inference route, such as /"
+        detail = f"there is no route of this path: POST to {there_are}"
+    elif error.status_code == 405:
+        detail = "this route does not take this method: see the Allow header"
     allow = (error.headers or {}).get("Allow")
     return Problem(error.status_code, detail, new_request_id(), allow=allow)

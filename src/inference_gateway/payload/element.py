@@ -9,7 +9,7 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -97,23 +97,72 @@ class PathElement:
             yield from FileElement(file, self.size).blocks()
 
 
-@dataclass(frozen=True)
 class IterableElement:
-    """Bytes that the model produces as they are sent."""
+    """Bytes that the model produces as they are sent. Used on the model's thread only."""
 
-    iterable: Iterable[Any]
-    size: int | None = None
+    def __init__(self, iterable: Iterable[Any], size: int | None = None) -> None:
+        self.size = size
+        self._items = iter(iterable)
+        self._first: bytes | None = None
+
+    def begin(self) -> None:
+        """Ask for the first item, which shows whether these are bytes at all.
+
+        Raises `InvalidModelOutput` where it is something else, and whatever the iterable raises.
+        """
+        for item in self._items:
+            self._first = _bytes_of(item)
+            break
 
     def blocks(self) -> Iterator[Block]:
-        for item in self.iterable:
-            try:
-                # A producer may use its buffer again: what is not immutable is copied.
-                yield item if isinstance(item, bytes) else memoryview(item).tobytes()
-            except TypeError:
-                raise InvalidModelOutput("an iterable element gave something other than bytes") from None
+        first, self._first = self._first, None
+        if first is not None:
+            yield first
+            del first
+        for item in self._items:
+            yield _bytes_of(item)
+
+    def end(self) -> None:
+        """End a generator that has not come to its end."""
+        if isinstance(self._items, Generator):
+            self._items.close()
+
+
+def _bytes_of(item: Any) -> bytes:
+    """Return an item's bytes: copied, unless immutable, since a producer may use its buffer again."""
+    if isinstance(item, bytes):
+        return item
+    if not isinstance(item, np.generic):  # a number has a buffer, too
+        with contextlib.suppress(TypeError):
+            return memoryview(item).tobytes()
+    raise InvalidModelOutput(f"an iterable element gave something other than bytes: a {type_name(item)}")
+
+
+def type_name(value: object) -> str:
+    """Return the name of a value's type, with its module where that is not Python's own."""
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def as_array(value: Any) -> npt.NDArray[Any] | None:
+    """Return an array-like of another library as an array, without a copy where it can be, else None.
+
+    Raises `TypeError` where its values cannot be had, such as those on a GPU.
+    """
+    try:
+        if any(hasattr(value, name) for name in ("__array__", "__array_interface__", "__array_struct__")):
+            return np.asarray(value)
+        return np.from_dlpack(value) if hasattr(value, "__dlpack__") else None
+    except Exception as error:  # of other libraries: anything
+        raise TypeError("an array that NumPy cannot read") from error
 
 
 def element_of(value: Any, spool_dir: Path) -> Element | None:
+    """Return the element for what a model returned, None for what is none.
+
+    Blocks: it looks at files and encodes data sets, which large ones make a temporary file in `spool_dir`
+    for. Raises whatever files and other libraries raise where a value cannot be read.
+    """
     if isinstance(value, np.ndarray | np.generic):
         return _array_element(np.asarray(value))
     pydicom = sys.modules.get("pydicom")
@@ -130,6 +179,9 @@ def element_of(value: Any, spool_dir: Path) -> Element | None:
         return BufferElement(
             view.cast("B") if view.c_contiguous and view.nbytes else memoryview(view.tobytes())
         )
+    array = as_array(value)
+    if array is not None:
+        return _array_element(array)
     if hasattr(value, "read"):
         return _file_element(value)
     if isinstance(value, list | tuple):

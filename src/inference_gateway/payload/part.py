@@ -30,7 +30,7 @@ class Part(io.BufferedIOBase):
         self._start = body_offset
         self._stop = body_end
         self._position = 0
-        self._buffer: memoryview | None = None
+        self._buffer: memoryview | None = None  # kept to itself: callers may release what they get
         self._closed = False
 
     @property
@@ -140,15 +140,16 @@ class Part(io.BufferedIOBase):
         return self._spool.read(self._start, self._stop)
 
     def getbuffer(self) -> memoryview:
-        """All bytes as a writable view; large parts are mapped, not read.
+        """Return all bytes as a writable view; large parts are mapped, not read.
 
-        Unlike with `io.BytesIO`, writing to it does not change what `read` gives. It stays good after the
-        request has ended.
+        Each call gives a view of its own, to be released without harm to the others; all of them show the
+        same bytes. Unlike with `io.BytesIO`, writing to one does not change what `read` gives. A view stays
+        good after the request has ended.
         """
         self._check_open()
         if self._buffer is None:
             self._buffer = self._spool.view(self._start, self._stop)
-        return self._buffer
+        return memoryview(self._buffer)
 
     def _check_open(self) -> None:
         if self.closed:
