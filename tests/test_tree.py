@@ -139,7 +139,7 @@ def test_the_metadata_name_this_distribution() -> None:
 
 
 def test_everybody_says_the_same_versions_of_python() -> None:
-    """`requires-python`, the classifiers, README and the Makefile."""
+    """`requires-python`, the classifiers, README, the Makefile and the workflow."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     found = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", project["requires-python"])
     assert found
@@ -150,6 +150,9 @@ def test_everybody_says_the_same_versions_of_python() -> None:
     makefile = (ROOT / "Makefile").read_text()
     assert f"(3, {first}) <= sys.version_info < (3, {last + 1})" in makefile
     assert f"Python 3.{first} to 3.{last} is needed" in makefile
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    matrix = ", ".join(f'"3.{minor}"' for minor in range(first, last + 1))
+    assert f"python: [{matrix}]" in workflow
 
 
 # Links, mentions and code
