@@ -1,5 +1,6 @@
 """From stored pixels to modality values and to what is shown, against values worked out by hand."""
 
+import io
 import math
 import tracemalloc
 from collections.abc import Callable
@@ -11,19 +12,21 @@ import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from inference_gateway.dicom.pixels import (
     PixelDataError,
     Pixels,
     Window,
     apply_window,
+    attempt_frames,
     display_values,
+    first_window,
     is_hounsfield,
     modality_values,
     read_frames,
 )
-from inference_gateway.dicom.series import Source, read_study
+from inference_gateway.dicom.series import Source, frames_of, read_study
 from inference_gateway.dicom.sources import read_dataset
 from tests.dicom.objects import as_file, color_image, image, plane
 
@@ -374,3 +377,186 @@ def test_pixels_of_a_slice_are_those_of_its_file() -> None:
 
 def test_the_representation_shows_nothing_of_a_patient() -> None:
     assert "Doe" not in repr(pixels(plane(0, PatientName="Doe^Jane")))
+
+
+def packed_bits(frames: NDArray[Any], **attributes: Any) -> Dataset:
+    """An image of one bit a pixel whose frames follow each other without a gap (PS3.5 8.1.1)."""
+    dataset = image(frames.astype(np.uint8), NumberOfFrames=len(frames), Modality="OT", **attributes)
+    dataset.BitsAllocated = dataset.BitsStored = 1
+    dataset.HighBit = 0
+    packed = np.packbits(frames.ravel(), bitorder="little").tobytes()
+    dataset.PixelData = packed + bytes(len(packed) % 2)
+    return dataset
+
+
+def test_frames_of_one_bit_that_do_not_end_on_a_byte_are_read() -> None:
+    frames = np.random.default_rng(4).integers(0, 2, (5, 3, 7), np.uint8)
+    found = [one.stored for one in pixels_of(packed_bits(frames))]
+    assert np.array_equal(found, frames)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16])
+def test_stored_bits_end_at_the_high_bit(dtype: type) -> None:
+    values = array([0, 1, 2047, -5 if dtype is np.int16 else 4095], dtype=dtype)
+    raised = (values.astype(np.int32) << 4).astype(dtype) | dtype(9)  # what is below is no part of a value
+    assert pixels(image(raised, BitsStored=12, HighBit=15)).stored.tolist() == values.tolist()
+    low = values & 0x0FFF | dtype(0x7000)  # nor is what is above
+    assert pixels(image(low, BitsStored=12, HighBit=11)).stored.tolist() == values.tolist()
+
+
+def test_words_of_big_endian_bytes_are_turned_around() -> None:
+    values = np.arange(12, dtype=np.uint8).reshape(2, 6)
+    dataset = image(values, Modality="OT")
+    file = io.BytesIO()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    dataset.PixelData = values.reshape(-1, 2)[:, ::-1].tobytes()
+    dataset["PixelData"].VR = "OW"
+    dataset.save_as(file, enforce_file_format=True)
+    file.seek(0)
+    assert pixels(file).stored.tolist() == values.tolist()
+
+
+def test_a_palette_of_a_big_endian_image_keeps_its_colours() -> None:
+    dataset = image(
+        array([0, 1, 2], dtype=np.uint8), PhotometricInterpretation="PALETTE COLOR", Modality="US"
+    )
+    for name, entries in {"Red": [0xFF00, 0x0100, 0], "Green": [0, 0, 0x8000], "Blue": [1, 2, 3]}.items():
+        dataset.add_new(f"{name}PaletteColorLookupTableDescriptor", "US", [3, 0, 16])
+        dataset.add_new(f"{name}PaletteColorLookupTableData", "OW", np.array(entries, ">u2").tobytes())
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    assert display_values(pixels(dataset)).tolist() == [[[254, 0, 0], [1, 0, 0], [0, 128, 0]]]
+
+
+@pytest.mark.parametrize("partial", [True, False])
+def test_subsampled_native_colours_are_drawn(partial: bool) -> None:
+    luma, chroma = ([16, 235, 16, 235], [128, 128]) if partial else ([0, 255, 0, 255], [128, 128])
+    stored = np.array([[luma[0], luma[1], *chroma, luma[2], luma[3], *chroma]], np.uint8)
+    dataset = color_image(np.zeros((1, 4, 3), np.uint8))
+    dataset.PhotometricInterpretation = "YBR_PARTIAL_422" if partial else "YBR_FULL_422"
+    dataset.PixelData = stored.tobytes()
+    shown = display_values(pixels(dataset))
+    assert shown.tolist() == [[[0] * 3, [255] * 3, [0] * 3, [255] * 3]]
+
+
+@pytest.mark.parametrize("interpretation", ["HSV", "ARGB", "CMYK", "DOE JANE"])
+def test_other_colours_are_refused_in_a_sentence_that_repeats_nothing(interpretation: str) -> None:
+    dataset = color_image(COLORS, PhotometricInterpretation=interpretation)
+    with pytest.raises(PixelDataError, match="its photometric interpretation is not drawn here"):
+        pixels(dataset)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"PixelPaddingValue": -2000},
+        {"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1990},
+        {"PixelPaddingValue": -1990, "PixelPaddingRangeLimit": -2000},
+    ],
+)
+def test_a_range_of_padding_is_no_part_of_the_window(attributes: dict[str, int]) -> None:
+    stored = array([-2000, -2000 if len(attributes) == 1 else -1995, 10, 30])
+    one = pixels(image(stored, Modality="MR", **attributes))
+    assert first_window(one, modality_values(one)) == Window(20.0, 20.0, "LINEAR_EXACT")
+
+
+def test_padding_that_is_written_without_its_sign_is_padding() -> None:
+    dataset = image(array([-2000, 10, 30]), Modality="MR")
+    dataset.add_new("PixelPaddingValue", "US", 63536)
+    one = pixels(dataset)
+    assert first_window(one, modality_values(one)) == Window(20.0, 20.0, "LINEAR_EXACT")
+
+
+def test_a_slope_of_zero_is_no_rescale() -> None:
+    assert modality_values(pixels(image(array([1, 2]), RescaleSlope=0, RescaleIntercept=9))).tolist() == [
+        [1, 2]
+    ]
+
+
+@pytest.mark.parametrize(("keyword", "dtype"), [("FloatPixelData", "<f4"), ("DoubleFloatPixelData", "<f8")])
+def test_floating_point_pixels_are_values(keyword: str, dtype: str) -> None:
+    dataset = image(array([0, 0, 0, 0]), Modality="OT", FloatPixelPaddingValue=-99.0)
+    del dataset.PixelData, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation
+    dataset.BitsAllocated = np.dtype(dtype).itemsize * 8
+    setattr(dataset, keyword, np.array([0.5, np.nan, 1.5, -99.0], dtype).tobytes())
+    one = pixels(dataset)
+    assert modality_values(one).tolist()[0][::2] == [0.5, 1.5]
+    assert first_window(one, modality_values(one)) == Window(1.0, 1.0, "LINEAR_EXACT")
+    assert display_values(one)[0, [0, 2]].tolist() == [0, 255]
+
+
+def test_the_range_of_grey_is_that_of_the_stack() -> None:
+    study = read_study([as_file(plane(z, Modality="MR")) for z in (0, 100, 200)])
+    (stack,) = study.series[0].stacks
+    shown = [int(display_values(one)[0, 0]) for one in read_frames(stack.frames)]
+    assert shown == [0, 128, 255]
+
+
+def test_the_range_of_grey_of_a_cine_is_that_of_its_frames() -> None:
+    frames = np.array([10, 20, 30], np.uint8)[:, None, None] * np.ones((2, 2), np.uint8)
+    dataset = image(frames, NumberOfFrames=3, Modality="US")
+    (instance,) = read_study([as_file(dataset)]).instances
+    assert [int(display_values(one)[0, 0]) for one in read_frames(frames_of(instance))] == [0, 128, 255]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "values", "expected"),
+    [
+        ({"SegmentationType": "FRACTIONAL", "MaximumFractionalValue": 200}, [0, 100, 200], [0, 128, 255]),
+        ({"SegmentationType": "LABELMAP"}, [0, 51, 255], [0, 51, 255]),
+        ({"SegmentationType": "LABELMAP", "SegmentSequence": [1, 5]}, [0, 1, 5], [0, 51, 255]),
+    ],
+)
+def test_segmentations_are_shown_on_a_fixed_range(
+    attributes: dict[str, Any], values: list[int], expected: list[int]
+) -> None:
+    segments = [Dataset() for _ in attributes.get("SegmentSequence", ())]
+    for segment, number in zip(segments, attributes.get("SegmentSequence", ()), strict=True):
+        segment.SegmentNumber = number
+    described = {**attributes, "SegmentSequence": segments or None, "Modality": "SEG"}
+    for value, shown in zip(values, expected, strict=True):  # each frame alone: none makes its own range
+        one = pixels(image(np.full((2, 2), value, np.uint8), **described))
+        assert display_values(one).tolist() == [[shown] * 2] * 2
+
+
+def test_a_segment_that_fills_its_frame_is_white() -> None:
+    frames = np.ones((2, 3, 5), np.uint8)
+    frames[1] = 0
+    shown = [
+        int(display_values(one)[0, 0]) for one in pixels_of(packed_bits(frames, SegmentationType="BINARY"))
+    ]
+    assert shown == [255, 0]
+    segment = packed_bits(frames[:1], SegmentationType="BINARY")
+    segment.Modality = "SEG"
+    assert display_values(pixels(segment)).min() == 255
+
+
+def test_a_voi_lut_of_entries_within_16_bits_does_not_wrap() -> None:
+    stored = array([0, 2048, 4095], dtype=np.uint16)
+    for bits in (8, 9, 12, 16):
+        lut = Dataset()
+        lut.add_new("LUTDescriptor", "US", [4096, 0, bits])
+        entries = np.linspace(2**bits - 1, 0, 4096).round().astype("<u2")
+        lut.add_new("LUTData", "OW", entries.tobytes())
+        shown = display_values(pixels(image(stored, Modality="MR", VOILUTSequence=[lut])))
+        assert shown.tolist() == [[255, 127, 0]]
+
+
+def test_a_modality_lut_of_twelve_bits_is_looked_up() -> None:
+    dataset = with_lut([3, 1, 12])
+    assert modality_values(pixels(dataset)).tolist() == [[10, 10], [200, 3000]]
+
+
+def test_values_beyond_a_palette_get_its_last_colour() -> None:
+    dataset = image(array([0, 9], dtype=np.uint8), PhotometricInterpretation="PALETTE COLOR", Modality="US")
+    for name in ("Red", "Green", "Blue"):
+        dataset.add_new(f"{name}PaletteColorLookupTableDescriptor", "US", [2, 0, 8])
+        dataset.add_new(f"{name}PaletteColorLookupTableData", "OW", bytes([1, 2]))
+    assert display_values(pixels(dataset)).tolist() == [[[1] * 3, [2] * 3]]
+
+
+@pytest.mark.parametrize("bits", [12, 24])
+def test_bits_allocated_that_are_not_read_say_so(bits: int) -> None:
+    dataset = image(array([0, 1, 2, 3], dtype=np.uint32), Modality="OT")
+    dataset.BitsAllocated = bits
+    (found,) = attempt_frames(read_study([as_file(dataset)]).series[0].stacks[0].frames)
+    assert str(found) == f"{bits} bits allocated for a sample are not read here"

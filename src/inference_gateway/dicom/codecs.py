@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import uid
+from pydicom.config import IGNORE
 from pydicom.pixels.common import PhotometricInterpretation
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 from pydicom.uid import UID
@@ -58,7 +59,7 @@ def undecodable(syntax: Any) -> str:
     """
     if not syntax:
         return "it names no transfer syntax"
-    known = UID(str(syntax))
+    known = UID(str(syntax), validation_mode=IGNORE)
     if not known.is_transfer_syntax or known.is_private:
         return "its transfer syntax is not one of the standard"
     try:
@@ -73,6 +74,18 @@ def undecodable(syntax: Any) -> str:
 def runs_beside_python(syntax: UID) -> bool:
     """Return whether frames of a transfer syntax are decoded without Python's lock: threads help there."""
     return syntax in DECODER_DEPENDENCIES and is_available(syntax)
+
+
+def check_size(source: bytes, syntax: UID, size: tuple[int, int, int]) -> None:
+    """Refuse an encoded frame that is not of the rows, columns and samples of its header.
+
+    Raises `ValueError`. Asked before a decoder makes room for what the frame says of itself.
+    """
+    if syntax not in DECODER_DEPENDENCIES or syntax == uid.RLELossless:
+        return
+    found = _size_in_jpeg_2000(source) if syntax in _JPEG_2000 else _size_in_jpeg(source)
+    if found != size:
+        raise ValueError(_OTHER_SIZE)
 
 
 @cache
@@ -90,9 +103,6 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytearray:
     syntax = runner.transfer_syntax
     if syntax == uid.RLELossless:
         return _run_lengths(source, runner)
-    size = _size_in_jpeg_2000(source) if syntax in _JPEG_2000 else _size_in_jpeg(source)
-    if size != (runner.rows, runner.columns, runner.samples_per_pixel):  # before room is made for it
-        raise ValueError(_OTHER_SIZE)
     if syntax in _JPEG:
         # Samples are taken as they are stored: what colour they are is said by the header, not by a guess.
         plain = {"colorspace": "YCBCR", "outcolorspace": "YCBCR"} if runner.samples_per_pixel == 3 else {}

@@ -195,6 +195,8 @@ def _guarded(job: Job) -> Outcome:
 
 
 def _decoded(header: Dataset, syntax: UID, encoded: bytes, frame: Frame) -> Stored:
+    size = [attributes.integer(header, keyword) or 0 for keyword in ("Rows", "Columns", "SamplesPerPixel")]
+    codecs.check_size(encoded, syntax, (size[0], size[1], size[2]))
     options = as_pixel_options(header, number_of_frames=1, pixel_keyword="PixelData")
     options.pop("extended_offsets", None)
     samples, described = get_decoder(syntax).as_array(encapsulate([encoded]), index=0, raw=True, **options)
