@@ -84,6 +84,7 @@ class TestPlain:
         assert text_of(value) == json.dumps(value)
 
 
+@pytest.mark.wire("response: dates, enums, pydicom's values and keys of NumPy in the JSON")
 class TestScientific:
     @pytest.mark.wire("response: NumPy values in the JSON")
     @pytest.mark.parametrize(
@@ -228,6 +229,7 @@ class TestRefused:
             deep = deep[0]
 
 
+@pytest.mark.wire("response: NaN in the JSON")
 class TestNotFinite:
     @pytest.mark.parametrize(
         "number", [float("nan"), float("inf"), -float("inf"), np.float32("nan"), DSfloat("nan")]

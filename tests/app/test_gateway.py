@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -19,6 +20,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inference_gateway import Gateway, Settings, current_request
+from inference_gateway.errors import UnusableModel
 from tests.conftest import Serve
 from tests.harness.log import LogCapture
 from tests.harness.raw import Address, Answer, Connection, exchange, head, request
@@ -242,10 +244,10 @@ class Hung:
         self.go = threading.Event()
         self.calls = 0
 
-    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
+    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
         self.calls += 1
         assert self.go.wait(LIMIT)
-        return "done"
+        return {}
 
 
 @pytest.fixture
@@ -381,6 +383,27 @@ def test_other_paths(app: Gateway, serve: Serve) -> None:
             assert b"SECRET" not in answer.body
 
 
+@pytest.mark.wire("routes: 404 names the routes")
+def test_other_paths_are_told_the_routes(app: Gateway, serve: Serve) -> None:
+    app.add_inference_route("/infer", model)
+    app.add_inference_route("/study/{kind}", model)
+    running = serve(app)
+    for method in (b"GET", b"POST"):
+        problem = check_problem(call(running.address, b"/", method), 404)
+        assert problem["detail"] == "there is no route of this path: POST to /infer, /study/{kind}"
+
+
+@pytest.mark.wire("routes: 404 names the routes")
+def test_who_has_no_key_is_told_no_routes(spool_dir: Path, serve: Serve) -> None:
+    app = Gateway(settings=Settings(spool_dir=spool_dir, api_keys=SecretStr("KEY")))
+    app.add_inference_route("/infer", model)
+    running = serve(app)
+    for value, told in ((b"KEY", True), (b"other", False), (b"", False)):
+        answer = exchange(running.address, head(((b"X-API-Key", value),), method=b"GET", target=b"/no"))
+        assert ("/infer" in check_problem(answer, 404)["detail"]) is told
+    assert "/infer" not in check_problem(call(running.address, b"/no"), 404)["detail"]
+
+
 @pytest.mark.wire("routes: other paths 404")
 def test_a_gateway_without_a_model(app: Gateway, serve: Serve) -> None:
     running = serve(app)
@@ -408,12 +431,12 @@ def test_an_unforeseen_error_of_the_application_is_a_problem(
 
 @pytest.mark.wire("routes: inference POST")
 def test_each_route_has_its_model(app: Gateway, serve: Serve) -> None:
-    app.add_inference_route("/", lambda *_: "root")
-    app.add_inference_route("/a/b", lambda *_: "deep")
+    app.add_inference_route("/", lambda *_: {"k": "root"})
+    app.add_inference_route("/a/b", lambda *_: {"k": "deep"})
     running = serve(app)
-    check_reply(post(running.address), "root", [], digest(ROOT))
-    check_reply(post(running.address, b"/a/b"), "deep", [], digest(ROOT))
-    check_reply(post(running.address, b"/a/b?query=1"), "deep", [], digest(ROOT))
+    check_reply(post(running.address), {"k": "root"}, [], digest(ROOT))
+    check_reply(post(running.address, b"/a/b"), {"k": "deep"}, [], digest(ROOT))
+    check_reply(post(running.address, b"/a/b?query=1"), {"k": "deep"}, [], digest(ROOT))
 
 
 @pytest.mark.wire("routes: route registered twice")
@@ -477,28 +500,28 @@ class Doubler:
     def __init__(self) -> None:
         type(self).made += 1
 
-    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
-        return threading.current_thread().name
+    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, str]:
+        return {"thread": threading.current_thread().name}
 
 
 class AsyncDoubler:
-    async def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
+    async def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, str]:
         await asyncio.sleep(0)
-        return threading.current_thread().name
+        return {"thread": threading.current_thread().name}
 
 
-def named(prefix: str, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
-    return threading.current_thread().name
+def named(prefix: str, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, str]:
+    return {"thread": threading.current_thread().name}
 
 
-async def named_async(prefix: str, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
+async def named_async(prefix: str, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, str]:
     await asyncio.sleep(0)
-    return threading.current_thread().name
+    return {"thread": threading.current_thread().name}
 
 
 class Method:
-    def run(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
-        return threading.current_thread().name
+    def run(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, str]:
+        return {"thread": threading.current_thread().name}
 
 
 @pytest.mark.parametrize(
@@ -508,7 +531,7 @@ class Method:
         (Doubler(), False),
         (Method().run, False),
         (functools.partial(named, "x"), False),
-        (lambda *_: threading.current_thread().name, False),
+        (lambda *_: {"thread": threading.current_thread().name}, False),
         (AsyncDoubler, True),
         (AsyncDoubler(), True),
         (functools.partial(named_async, "x"), True),
@@ -532,11 +555,37 @@ def test_forms_of_a_model(form: Any, on_loop: bool, app: Gateway, serve: Serve) 
     for _ in range(3):
         answer = post(running.address)
         assert answer.status == 200, answer.body
-        threads.add(json.loads(answer.body.split(b"\r\n\r\n")[1].partition(b"\r\n")[0]))
+        threads.add(json.loads(answer.body.split(b"\r\n\r\n")[1].partition(b"\r\n")[0])["thread"])
     (thread,) = threads
     assert (thread == "test-server") is on_loop
     if not on_loop:
         assert "model" in thread
+
+
+class Unfinished:
+    """A model that needs its weights."""
+
+    def __init__(self, weights: str) -> None: ...
+
+    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
+        return {}
+
+
+@pytest.mark.wire("routes: model that cannot be called")
+@pytest.mark.parametrize(
+    ("form", "says"),
+    [
+        (lambda json_input, inputs: {}, "(json_input, inputs) cannot be called as"),
+        (Unfinished, "Unfinished(weights: str) -> None cannot be called as Unfinished()"),
+        (Method, "Method"),
+        (Method(), "cannot be called"),
+        (7, "int"),
+    ],
+)
+def test_what_cannot_be_called_is_refused_when_it_is_registered(form: Any, says: str, app: Gateway) -> None:
+    with pytest.raises(UnusableModel, match=re.escape(says)):
+        app.add_inference_route("/", form)
+    app.add_inference_route("/", model)
 
 
 def test_a_class_is_made_an_instance_once(app: Gateway, serve: Serve) -> None:
@@ -551,7 +600,7 @@ def test_a_class_is_made_an_instance_once(app: Gateway, serve: Serve) -> None:
 @pytest.mark.parametrize("concurrency", [1, 3])
 def test_a_route_may_have_its_own_concurrency(concurrency: int, app: Gateway, serve: Serve) -> None:
     together = threading.Barrier(concurrency, timeout=LIMIT)
-    app.add_inference_route("/", lambda *_: together.wait(), concurrency=concurrency)
+    app.add_inference_route("/", lambda *_: {"k": together.wait()}, concurrency=concurrency)
     running = serve(app)
     connections = [Connection(running.address) for _ in range(2 * concurrency)]
     for connection in connections:
@@ -576,10 +625,10 @@ def test_a_route_may_have_its_own_time_limit(app: Gateway, serve: Serve) -> None
 
 def test_a_route_may_have_no_time_limit(spool_dir: Path, serve: Serve) -> None:
     app = Gateway(settings=Settings(spool_dir=spool_dir, model_timeout=0.01))
-    app.add_inference_route("/", lambda *_: current_request().remaining())
-    app.add_inference_route("/unlimited", lambda *_: current_request().remaining(), timeout=0)
+    app.add_inference_route("/", lambda *_: {"k": current_request().remaining()})
+    app.add_inference_route("/unlimited", lambda *_: {"k": current_request().remaining()}, timeout=0)
     running = serve(app)
-    check_reply(post(running.address, b"/unlimited"), None, [], digest(ROOT))
+    check_reply(post(running.address, b"/unlimited"), {"k": None}, [], digest(ROOT))
     assert b"0.0" in post(running.address).body
 
 
@@ -725,8 +774,8 @@ def test_a_lifespan_of_the_application_goes_around_the_gateways(spool_dir: Path)
         def teardown(self) -> None:
             steps.append("teardown")
 
-        def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
-            return ""
+        def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
+            return {}
 
     @asynccontextmanager
     async def lifespan(app: Gateway) -> AsyncIterator[dict[str, str]]:
@@ -750,8 +799,8 @@ def test_a_teardown_that_fails_is_logged(spool_dir: Path, log: LogCapture) -> No
         def teardown(self) -> None:
             raise ValueError("no end")
 
-        def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
-            return ""
+        def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
+            return {}
 
     app = Gateway(settings=Settings(spool_dir=spool_dir))
     app.add_inference_route("/", Model())

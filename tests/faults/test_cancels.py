@@ -34,14 +34,14 @@ class Alone:
         self.calls = 0
         self.together = 0
 
-    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> list[int]:
+    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
         if not self._busy.acquire(blocking=False):
             self.together += 1
-            return []
+            return {}
         try:
             self.calls += 1
             assert sum(range(20_000))  # long enough to be caught by another call
-            return [len(part.read()) for part in inputs]
+            return {"sizes": [len(part.read()) for part in inputs]}
         finally:
             self._busy.release()
 

@@ -171,12 +171,14 @@ def check_nothing_left(running: RunningServer, spool_dir: Path, app: Gateway) ->
 
 def test_a_declared_small_body_needs_neither_a_worker_nor_a_file(spool_dir: Path, serve: Serve) -> None:
     app = Gateway(settings=Settings(spool_dir=spool_dir))
-    app.add_inference_route("/", lambda _, inputs, __: inputs[0].size)
+    app.add_inference_route("/", lambda _, inputs, __: {"size": inputs[0].size})
     app._shared.workers.executor.shutdown()
     running = serve(app)
     body = body_of(SMALL - 200)
     inner = body.split(b"\r\n--bnd")[1].partition(b"\r\n\r\n")[2]
-    check_reply(exchange(running.address, request(TYPE, body)), SMALL - 200, [], digest(ROOT, inner))
+    check_reply(
+        exchange(running.address, request(TYPE, body)), {"size": SMALL - 200}, [], digest(ROOT, inner)
+    )
 
 
 async def test_a_small_body_that_stops_is_malformed_first(spool_dir: Path) -> None:

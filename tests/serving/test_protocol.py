@@ -157,8 +157,9 @@ def test_no_pipelining(start: Start) -> None:
     """The second request is not begun; the first is answered, and says that it was the last."""
     calls: list[Any] = []
 
-    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> None:
+    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
         calls.append(json_input)
+        return {}
 
     running = start(model)
     second = request(TYPE, message(part(b"2")))
@@ -199,9 +200,10 @@ def test_a_second_request_does_not_end_the_first(
     monkeypatch.setattr(protocol, "DRAIN_SECONDS", 0.1)
     begun, go = threading.Event(), threading.Event()
 
-    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> None:
+    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
         begun.set()
         assert go.wait(LIMIT)
+        return {}
 
     running = start(model, header_timeout=1)
     try:
@@ -259,8 +261,9 @@ def test_an_offer_of_another_protocol_is_declined(
     """Java's HTTP client offers HTTP/2 with its first request: it is answered, and so is the next one."""
     got: list[int] = []
 
-    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> None:
+    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
         got.append(sum(each.size for each in inputs))
+        return {}
 
     running = start(model)
     inputs = [part(bytes(size))] if size else []
