@@ -393,7 +393,7 @@ def test_labels_may_be_on_every_plane_and_progress_is_told(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("error", [struct.error, KeyError, ZeroDivisionError, MemoryError, OSError])
-@pytest.mark.parametrize("where", ["read_frames", "draw_overlay", "display_values"])
+@pytest.mark.parametrize("where", ["attempt_frames", "draw_overlay", "display_values"])
 def test_no_image_costs_the_answer(
     where: str, error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

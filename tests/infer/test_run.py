@@ -107,7 +107,7 @@ def test_what_cannot_be_decoded_here_is_sent_all_the_same(tmp_path: Path, serve:
 
 
 def test_nothing_found_is_said(study: Path, tmp_path: Path, serve: Serve) -> None:
-    assert str(journey(study, tmp_path / "out", gateway(["no object"]), serve)).startswith(
+    assert str(journey(study, tmp_path / "out", gateway({}), serve)).startswith(
         "nothing was found\n"
     )
 

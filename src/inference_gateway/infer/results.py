@@ -160,15 +160,20 @@ def _decoded(groups: Sequence[Group], drawings: Drawings) -> Iterator[tuple[Draw
     """Yield each drawing with its pixels, None where they cannot be decoded: noted once for each image."""
     for group in groups:
         noted: Instance | None = None
-        decoded = attempt_frames(drawing.frame for drawing in group.drawings)
-        for drawing, pixels in zip(group.drawings, decoded, strict=True):
-            if not isinstance(pixels, PixelDataError):
-                yield drawing, pixels
-                continue
-            if noted is not drawing.frame.instance:
-                drawings.note(drawing.name, str(pixels))
-                noted = drawing.frame.instance
-            yield drawing, None
+        left = list(reversed(group.drawings))
+        try:
+            for pixels in attempt_frames(drawing.frame for drawing in group.drawings):
+                drawing = left.pop()
+                if not isinstance(pixels, PixelDataError):
+                    yield drawing, pixels
+                    continue
+                if noted is not drawing.frame.instance:
+                    drawings.note(drawing.name, str(pixels))
+                    noted = drawing.frame.instance
+                yield drawing, None
+        except Exception as error:  # pydicom and its decoders raise whatever they trip over
+            drawings.note(left[-1].name, f"its pixels cannot be read ({type(error).__name__})")
+            yield from ((drawing, None) for drawing in reversed(left))
 
 
 def _picture(pixels: Pixels, overlay: Overlay) -> Image.Image:
