@@ -403,6 +403,8 @@ def test_no_image_costs_the_answer(
         raise error("Doe^Jane")
 
     monkeypatch.setattr(results, where, fail)
+    if where == "attempt_frames":  # one frame or many
+        monkeypatch.setattr(results, "read_frames", fail)
     part = {"binary_type": "boolean_mask", "binary_data_shape": {"height": 2, "width": 3}}
     part["dicom_image"] = {"SOPInstanceUID": "1.9.1"}
     answer = {"parts": [part], "study_ml_json": {"label": "sick"}}
