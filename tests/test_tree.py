@@ -38,6 +38,8 @@ OWN = {
     "test_tree": "this one",
     "test_wire_rows": "the wire contract as a list",
     "multipart/test_oracle": "the decoder beside another parser",
+    "dicom/test_document": "the tables of docs/dicom.md",
+    "dicom/test_foreign": "other projects' files beside another program",
     "demo/models/test_models": "the table in the package's __init__",
 }
 """Test modules without a module of their own, and why."""

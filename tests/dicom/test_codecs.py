@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import imagecodecs
@@ -109,6 +110,26 @@ def test_pydicom_itself_decodes_with_what_this_module_made_known() -> None:
     file = as_file(encoded(frames, uid.JPEGLosslessSV1, BitsStored=12, HighBit=11))
     assert np.array_equal(dcmread(file).pixel_array, frames[0])
     assert get_decoder(uid.JPEGLosslessSV1).available_plugins == ("inference-gateway",)
+
+
+TWELVE_BITS = """
+import sys
+sys.modules["imagecodecs"] = None
+from inference_gateway.dicom.pixels import attempt_frames
+from inference_gateway.dicom.series import read_study
+(stack,) = read_study([sys.argv[1]]).series[0].stacks
+print(*attempt_frames(stack.frames))
+"""
+
+
+def test_what_pillow_cannot_read_of_a_syntax_says_what_to_install(tmp_path: Path) -> None:
+    path = tmp_path / "image"
+    frames = smooth("u2", 12)
+    path.write_bytes(as_file(encoded(frames, uid.JPEGExtended12Bit, BitsStored=12, HighBit=11)).getvalue())
+    command = [sys.executable, "-c", TWELVE_BITS, str(path)]
+    ran = subprocess.run(command, capture_output=True, check=True, text=True)
+    name = "JPEG Extended (Process 2 and 4)"
+    assert ran.stdout.strip() == f"no decoder for {name}: pip install 'dicom-inference-gateway[codecs]'"
 
 
 WITHOUT = """

@@ -1,49 +1,26 @@
 """From stored pixels to modality values and to what is shown, against values worked out by hand."""
 
-import io
 import math
-import tracemalloc
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
-from pydicom.data import get_testdata_file
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
+from pydicom import Dataset
 
 from inference_gateway.dicom.pixels import (
     PixelDataError,
-    Pixels,
     Window,
-    apply_window,
-    attempt_frames,
     display_values,
     first_window,
     is_hounsfield,
     modality_values,
     read_frames,
 )
-from inference_gateway.dicom.series import Source, frames_of, read_study
-from inference_gateway.dicom.sources import read_dataset
-from tests.dicom.objects import as_file, color_image, image, plane
-
-
-def pixels_of(source: Dataset | Source) -> list[Pixels]:
-    study = read_study([as_file(source) if isinstance(source, Dataset) else source])
-    ((stack,),) = (series.stacks for series in study.series)
-    return list(read_frames(stack.frames))
-
-
-def pixels(source: Dataset | Source) -> Pixels:
-    (only,) = pixels_of(source)
-    return only
-
-
-def array(*rows: list[int], dtype: Any = np.int16) -> NDArray[Any]:
-    return np.array(rows, dtype=dtype)
+from inference_gateway.dicom.series import frames_of, read_study
+from tests.dicom.decoding import array, pixels, pixels_of
+from tests.dicom.objects import as_file, image, plane
+from tests.dicom.test_stored import packed_bits
+from tests.dicom.test_windows import linear, sigmoid
 
 
 def test_signed_values_are_rescaled() -> None:
@@ -103,49 +80,6 @@ def test_monochrome1_turns_what_is_shown_and_not_what_it_means() -> None:
     assert display_values(dark).tolist() == [[255, 127, 0]]
 
 
-def linear(value: float, center: float, width: float) -> float:
-    """PS3.3 C.11.2.1.2.1, word for word, from 0 to 255."""
-    if value <= center - 0.5 - (width - 1) / 2:
-        return 0.0
-    if value > center - 0.5 + (width - 1) / 2:
-        return 255.0
-    return ((value - (center - 0.5)) / (width - 1) + 0.5) * 255.0
-
-
-def linear_exact(value: float, center: float, width: float) -> float:
-    """PS3.3 C.11.2.1.3.2."""
-    if value <= center - width / 2:
-        return 0.0
-    return 255.0 if value > center + width / 2 else ((value - center) / width + 0.5) * 255.0
-
-
-def sigmoid(value: float, center: float, width: float) -> float:
-    """PS3.3 C.11.2.1.3.1."""
-    return 255.0 / (1.0 + math.exp(-4.0 * (value - center) / width))
-
-
-@pytest.mark.parametrize(
-    ("center", "width"), [(40.0, 400.0), (-600.0, 1500.0), (0.5, 1.0), (2048.0, 4096.0), (3, 2)]
-)
-@pytest.mark.parametrize(
-    ("function", "formula"), [("LINEAR", linear), ("LINEAR_EXACT", linear_exact), ("SIGMOID", sigmoid)]
-)
-def test_windows_follow_the_standard(
-    function: str, formula: Callable[[float, float, float], float], center: float, width: float
-) -> None:
-    values = [float(center) + step * width / 16 for step in range(-12, 13)]
-    shown = apply_window(np.array(values, np.float32), Window(center, width, function))  # type: ignore[arg-type]  # one of the three
-    expected = [formula(value, center, width) for value in values]
-    assert shown.dtype == np.uint8
-    assert np.abs(shown - np.array(expected)).max() <= 0.51
-
-
-def test_values_that_are_no_numbers_can_be_shown() -> None:
-    values = np.array([np.nan, np.inf, -np.inf], np.float32)
-    assert apply_window(values, Window(0, 10, "LINEAR_EXACT")).tolist() == [128, 255, 0]
-    assert apply_window(values, Window(0, 10, "SIGMOID")).tolist() == [128, 255, 0]
-
-
 def test_the_first_window_of_an_image_is_its_own() -> None:
     stored = array([0, 50, 100, 300])
     dataset = image(stored, WindowCenter=[50, 200], WindowWidth=[101, 400])
@@ -169,6 +103,8 @@ def with_voi_lut(descriptor: list[int], data: list[int] | bytes, **attributes: A
 
 # Four entries for 100 to 103: 12 bits, from white down to black.
 FALLING = [4095, 2000, 1000, 0]
+
+
 FALLEN = [255, 255, 255, 125, 62, 0, 0]
 
 
@@ -244,205 +180,8 @@ def test_hounsfield_units_are_those_of_monochrome_ct(attributes: dict[str, str],
     assert is_hounsfield(image(array([1]), **attributes)) is expected
 
 
-COLORS = np.array(
-    [[[255, 0, 0], [0, 255, 0], [10, 20, 30]], [[0, 0, 255], [255, 255, 255], [0, 0, 0]]], np.uint8
-)
-
-
-def luma(color: list[int]) -> float:
-    return 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
-
-
-@pytest.mark.parametrize("planar", [0, 1])
-def test_rgb_is_shown_as_it_is_and_gives_its_luma(planar: int) -> None:
-    dataset = color_image(COLORS, PlanarConfiguration=planar)
-    if planar:
-        dataset.PixelData = COLORS.transpose(2, 0, 1).tobytes()
-    decoded = pixels(dataset)
-    assert display_values(decoded).tolist() == COLORS.tolist()
-    assert modality_values(decoded) == pytest.approx(
-        np.array([[luma(c) for c in row] for row in COLORS.tolist()])
-    )
-
-
-def test_sixteen_bit_rgb_is_scaled_to_eight() -> None:
-    assert display_values(pixels(color_image(COLORS.astype(np.uint16) * 257))).tolist() == COLORS.tolist()
-
-
-def test_ybr_full_becomes_rgb() -> None:
-    def ybr(color: list[int]) -> list[int]:
-        """PS3.3 C.7.6.3.1.2."""
-        red, green, blue = color
-        chroma_blue = -0.1687 * red - 0.3313 * green + 0.5000 * blue + 128
-        chroma_red = 0.5000 * red - 0.4187 * green - 0.0813 * blue + 128
-        return [min(255, round(value)) for value in (luma(color), chroma_blue, chroma_red)]
-
-    stored = np.array([[ybr(color) for color in row] for row in COLORS.tolist()], np.uint8)
-    shown = display_values(pixels(color_image(stored, PhotometricInterpretation="YBR_FULL")))
-    assert np.abs(shown.astype(int) - COLORS).max() <= 2
-
-
-@pytest.mark.parametrize("bits", [8, 16])
-def test_a_palette_is_looked_up(bits: int) -> None:
-    dataset = image(
-        array([0, 1, 2, 3], dtype=np.uint8), PhotometricInterpretation="PALETTE COLOR", Modality="US"
-    )
-    tables = {"Red": [9, 1, 2, 0], "Green": [8, 3, 4, 0], "Blue": [7, 5, 255, 0]}
-    scale = 1 if bits == 8 else 257
-    for name, entries in tables.items():
-        data = np.array(entries, np.dtype(f"<u{bits // 8}")) * scale
-        dataset.add_new(f"{name}PaletteColorLookupTableDescriptor", "US", [4, 1, bits])
-        dataset.add_new(f"{name}PaletteColorLookupTableData", "OW", data.astype(f"<u{bits // 8}").tobytes())
-    expected = [[9, 8, 7], [9, 8, 7], [1, 3, 5], [2, 4, 255]]
-    decoded = pixels(dataset)
-    assert display_values(decoded).tolist() == [expected]
-    assert modality_values(decoded)[0] == pytest.approx([luma(color) for color in expected])
-
-
-def test_a_palette_that_is_missing_is_an_error() -> None:
-    dataset = image(array([0, 1], dtype=np.uint8), PhotometricInterpretation="PALETTE COLOR")
-    with pytest.raises(PixelDataError, match="its palette cannot be applied"):
-        pixels(dataset)
-
-
-def real(name: str) -> str:
-    return str(get_testdata_file(name, download=False))
-
-
-def test_a_compressed_image_gives_the_values_of_the_native_one() -> None:
-    expected = dcmread(real("MR_small.dcm")).pixel_array
-    for name in ("MR_small_RLE.dcm", "MR_small_bigendian.dcm", "MR_small_implicit.dcm"):
-        assert np.array_equal(modality_values(pixels(real(name))), expected)
-
-
-def test_a_real_palette_image_is_coloured() -> None:
-    shown = display_values(pixels(real("examples_palette.dcm")))
-    assert shown.shape == (350, 800, 3)
-    assert (shown[..., 0] != shown[..., 2]).any()
-    assert shown.max() > 200
-
-
-def test_the_header_of_a_cine_is_read_once_and_frames_come_in_the_order_asked_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    (stack,) = read_study([real("rtdose.dcm")]).series[0].stacks
-    reads: list[object] = []
-    read = read_dataset
-
-    def counted(file: Any, **options: Any) -> Dataset:
-        reads.append(file)
-        return read(file, **options)
-
-    monkeypatch.setattr("inference_gateway.dicom.stored.read_dataset", counted)
-    expected = dcmread(real("rtdose.dcm")).pixel_array
-    asked = [stack.frames[at] for at in (4, 0, 9)]
-    assert [np.array_equal(one.stored, expected[one.frame.number - 1]) for one in read_frames(asked)] == [
-        True
-    ] * 3
-    assert len(reads) == 1
-
-
-def test_one_frame_of_a_cine_is_in_memory_at_a_time(tmp_path: Path) -> None:
-    frames = np.arange(40, dtype=np.uint8)[:, None, None] * np.ones((256, 256), np.uint8)
-    path = tmp_path / "cine.dcm"
-    path.write_bytes(as_file(image(frames, NumberOfFrames=40, Modality="US")).getvalue())
-    tracemalloc.start()
-    try:
-        (stack,) = read_study([path]).series[0].stacks
-        assert [int(one.stored[0, 0]) for one in read_frames(stack.frames)] == list(range(40))
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < frames.nbytes / 2
-
-
-def test_a_deflated_image_gives_the_values_of_the_native_one() -> None:
-    dataset = image(np.arange(12, dtype=np.uint16).reshape(3, 4), Modality="MR")
-    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    assert pixels(dataset).stored.tolist() == np.arange(12).reshape(3, 4).tolist()
-
-
-def test_damaged_compressed_pixels_are_an_error() -> None:
-    dataset = dcmread(real("MR_small_RLE.dcm"))
-    dataset.PixelData = dataset.PixelData[:600] + bytes(len(dataset.PixelData) - 600)
-    with pytest.raises(PixelDataError):
-        pixels(dataset)
-
-
-def test_pixels_of_a_slice_are_those_of_its_file() -> None:
-    study = read_study([as_file(plane(z)) for z in (3, 1, 2)])
-    (stack,) = study.series[0].stacks
-    assert [modality_values(one)[0, 0] for one in read_frames(stack.frames)] == [1, 2, 3]
-
-
 def test_the_representation_shows_nothing_of_a_patient() -> None:
     assert "Doe" not in repr(pixels(plane(0, PatientName="Doe^Jane")))
-
-
-def packed_bits(frames: NDArray[Any], **attributes: Any) -> Dataset:
-    """An image of one bit a pixel whose frames follow each other without a gap (PS3.5 8.1.1)."""
-    dataset = image(frames.astype(np.uint8), NumberOfFrames=len(frames), Modality="OT", **attributes)
-    dataset.BitsAllocated = dataset.BitsStored = 1
-    dataset.HighBit = 0
-    packed = np.packbits(frames.ravel(), bitorder="little").tobytes()
-    dataset.PixelData = packed + bytes(len(packed) % 2)
-    return dataset
-
-
-def test_frames_of_one_bit_that_do_not_end_on_a_byte_are_read() -> None:
-    frames = np.random.default_rng(4).integers(0, 2, (5, 3, 7), np.uint8)
-    found = [one.stored for one in pixels_of(packed_bits(frames))]
-    assert np.array_equal(found, frames)
-
-
-@pytest.mark.parametrize("dtype", [np.uint16, np.int16])
-def test_stored_bits_end_at_the_high_bit(dtype: type) -> None:
-    values = array([0, 1, 2047, -5 if dtype is np.int16 else 4095], dtype=dtype)
-    raised = (values.astype(np.int32) << 4).astype(dtype) | dtype(9)  # what is below is no part of a value
-    assert pixels(image(raised, BitsStored=12, HighBit=15)).stored.tolist() == values.tolist()
-    low = values & 0x0FFF | dtype(0x7000)  # nor is what is above
-    assert pixels(image(low, BitsStored=12, HighBit=11)).stored.tolist() == values.tolist()
-
-
-def test_words_of_big_endian_bytes_are_turned_around() -> None:
-    values = np.arange(12, dtype=np.uint8).reshape(2, 6)
-    dataset = image(values, Modality="OT")
-    file = io.BytesIO()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
-    dataset.PixelData = values.reshape(-1, 2)[:, ::-1].tobytes()
-    dataset["PixelData"].VR = "OW"
-    dataset.save_as(file, enforce_file_format=True)
-    file.seek(0)
-    assert pixels(file).stored.tolist() == values.tolist()
-
-
-def test_a_palette_of_a_big_endian_image_keeps_its_colours() -> None:
-    dataset = image(
-        array([0, 1, 2], dtype=np.uint8), PhotometricInterpretation="PALETTE COLOR", Modality="US"
-    )
-    for name, entries in {"Red": [0xFF00, 0x0100, 0], "Green": [0, 0, 0x8000], "Blue": [1, 2, 3]}.items():
-        dataset.add_new(f"{name}PaletteColorLookupTableDescriptor", "US", [3, 0, 16])
-        dataset.add_new(f"{name}PaletteColorLookupTableData", "OW", np.array(entries, ">u2").tobytes())
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
-    assert display_values(pixels(dataset)).tolist() == [[[254, 0, 0], [1, 0, 0], [0, 128, 0]]]
-
-
-@pytest.mark.parametrize("partial", [True, False])
-def test_subsampled_native_colours_are_drawn(partial: bool) -> None:
-    luma, chroma = ([16, 235, 16, 235], [128, 128]) if partial else ([0, 255, 0, 255], [128, 128])
-    stored = np.array([[luma[0], luma[1], *chroma, luma[2], luma[3], *chroma]], np.uint8)
-    dataset = color_image(np.zeros((1, 4, 3), np.uint8))
-    dataset.PhotometricInterpretation = "YBR_PARTIAL_422" if partial else "YBR_FULL_422"
-    dataset.PixelData = stored.tobytes()
-    shown = display_values(pixels(dataset))
-    assert shown.tolist() == [[[0] * 3, [255] * 3, [0] * 3, [255] * 3]]
-
-
-@pytest.mark.parametrize("interpretation", ["HSV", "ARGB", "CMYK", "DOE JANE"])
-def test_other_colours_are_refused_in_a_sentence_that_repeats_nothing(interpretation: str) -> None:
-    dataset = color_image(COLORS, PhotometricInterpretation=interpretation)
-    with pytest.raises(PixelDataError, match="its photometric interpretation is not drawn here"):
-        pixels(dataset)
 
 
 @pytest.mark.parametrize(
@@ -544,19 +283,3 @@ def test_a_voi_lut_of_entries_within_16_bits_does_not_wrap() -> None:
 def test_a_modality_lut_of_twelve_bits_is_looked_up() -> None:
     dataset = with_lut([3, 1, 12])
     assert modality_values(pixels(dataset)).tolist() == [[10, 10], [200, 3000]]
-
-
-def test_values_beyond_a_palette_get_its_last_colour() -> None:
-    dataset = image(array([0, 9], dtype=np.uint8), PhotometricInterpretation="PALETTE COLOR", Modality="US")
-    for name in ("Red", "Green", "Blue"):
-        dataset.add_new(f"{name}PaletteColorLookupTableDescriptor", "US", [2, 0, 8])
-        dataset.add_new(f"{name}PaletteColorLookupTableData", "OW", bytes([1, 2]))
-    assert display_values(pixels(dataset)).tolist() == [[[1] * 3, [2] * 3]]
-
-
-@pytest.mark.parametrize("bits", [12, 24])
-def test_bits_allocated_that_are_not_read_say_so(bits: int) -> None:
-    dataset = image(array([0, 1, 2, 3], dtype=np.uint32), Modality="OT")
-    dataset.BitsAllocated = bits
-    (found,) = attempt_frames(read_study([as_file(dataset)]).series[0].stacks[0].frames)
-    assert str(found) == f"{bits} bits allocated for a sample are not read here"

@@ -1,14 +1,15 @@
-"""Where frames lie: doses, nuclear medicine, enhanced images, objects without preamble."""
+"""Where frames lie: doses, nuclear medicine, enhanced images."""
 
-import io
 from typing import Any
 
 import numpy as np
 import pytest
 from pydicom import Dataset
-from pydicom.uid import NuclearMedicineImageStorage, RTDoseStorage
+from pydicom.uid import (
+    NuclearMedicineImageStorage,
+    RTDoseStorage,
+)
 
-from inference_gateway.dicom.pixels import modality_values, read_frames
 from inference_gateway.dicom.series import Stack, read_study
 from inference_gateway.dicom.volume import read_volume
 from tests.dicom.objects import as_file, image
@@ -160,15 +161,3 @@ def test_an_orientation_that_spans_no_plane_is_unknown() -> None:
     (frame,) = stack_of(dataset).frames
     assert frame.orientation is None
     assert frame.distance is None
-
-
-@pytest.mark.parametrize("implicit", [True, False])
-def test_a_file_without_preamble_is_read(implicit: bool) -> None:
-    dataset = image(np.arange(6, dtype=np.int16).reshape(2, 3))
-    file = io.BytesIO()
-    del dataset.file_meta
-    dataset.save_as(file, implicit_vr=implicit, little_endian=True)
-    study = read_study([io.BytesIO(file.getvalue())])
-    assert not study.skipped
-    (pixels,) = read_frames(study.series[0].stacks[0].frames)
-    assert modality_values(pixels).tolist() == [[0, 1, 2], [3, 4, 5]]

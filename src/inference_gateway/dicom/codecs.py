@@ -26,7 +26,7 @@ from pydicom.uid import UID
 SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422")
 """Photometric interpretations of two samples a pixel where pixels are native (PS3.3 C.7.6.3.1.2)."""
 
-INSTALL = "pip install 'dicom-inference-gateway[codecs]'"
+_INSTALL = "pip install 'dicom-inference-gateway[codecs]'"
 
 _JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
 _JPEG_LS = (uid.JPEGLSLossless, uid.JPEGLSNearLossless)
@@ -66,9 +66,12 @@ def undecodable(syntax: Any) -> str:
         decoder = get_decoder(known)
     except NotImplementedError:
         return f"{known.name} is not decoded here"
-    if decoder.is_available:
-        return ""
-    return f"no decoder for {known.name}: {INSTALL}"
+    return "" if decoder.is_available else missing(known)
+
+
+def missing(syntax: UID) -> str:
+    """Return the sentence for a syntax whose decoder is not installed."""
+    return f"no decoder for {syntax.name}: {_INSTALL}"
 
 
 def runs_beside_python(syntax: UID) -> bool:

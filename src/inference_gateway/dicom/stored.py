@@ -199,7 +199,14 @@ def _decoded(header: Dataset, syntax: UID, encoded: bytes, frame: Frame) -> Stor
     codecs.check_size(encoded, syntax, (size[0], size[1], size[2]))
     options = as_pixel_options(header, number_of_frames=1, pixel_keyword="PixelData")
     options.pop("extended_offsets", None)
-    samples, described = get_decoder(syntax).as_array(encapsulate([encoded]), index=0, raw=True, **options)
+    try:
+        samples, described = get_decoder(syntax).as_array(
+            encapsulate([encoded]), index=0, raw=True, **options
+        )
+    except Exception as error:
+        if syntax in codecs.DECODER_DEPENDENCIES and not codecs.is_available(syntax):
+            raise PixelDataError(codecs.missing(syntax)) from error  # Pillow reads less than all of a syntax
+        raise
     return Stored(frame, header, samples, str(described["photometric_interpretation"]))
 
 
