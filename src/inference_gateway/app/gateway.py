@@ -19,12 +19,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inference_gateway.answer.problem import Problem
 from inference_gateway.app.endpoint import SHUTTING_DOWN, InferenceEndpoint, Shared
+from inference_gateway.app.forks import keep_from_children
 from inference_gateway.app.process import exempt_from_collection, keep_freed_memory, share_the_lock
 from inference_gateway.errors import RequestError, SetupFailed, Unauthorized
 from inference_gateway.execution.call import Model, run_to_end
 from inference_gateway.execution.runner import ModelRunner
 from inference_gateway.intake.admission import Uploads
 from inference_gateway.intake.api_keys import ApiKeys
+from inference_gateway.intake.uvicorn_inside import probe
 from inference_gateway.intake.workers import Workers
 from inference_gateway.multipart import Encoder
 from inference_gateway.payload.contract import BINARY_TYPES, PONG
@@ -156,6 +158,8 @@ class Gateway(Starlette):
             keep_freed_memory()
             exempt_from_collection()
             stack.callback(gc.unfreeze)
+            keep_from_children()
+            probe()
             await asyncio.to_thread(check_directory, self.settings.spool_dir)
             if (api_keys := self._shared.api_keys) is not None:
                 await asyncio.to_thread(api_keys.load)
@@ -293,4 +297,5 @@ async def _problem(request: Request, error: Exception) -> Any:
     }
     detail = details.get(error.status_code, "the request cannot be served")
     allow = (error.headers or {}).get("Allow")
-    return Problem(error.status_code, detail, new_request_id(), allow=allow)
+    after_body = request.app.settings.refuse_after_body
+    return Problem(error.status_code, detail, new_request_id(), allow=allow, after_body=after_body)
