@@ -1,5 +1,6 @@
 """What a model's child processes keep of the server: nothing, with `serve` and under plain uvicorn."""
 
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import trustme
@@ -81,9 +83,28 @@ class Own:
         os.waitpid(child, 0)
         return {"got": self.here.recv(100).decode()}
 
+def waiting(json_input, inputs, input_hash):
+    with open("go") as end:  # another request, whose body rests in a file
+        end.read()
+    return {"size": len(inputs[0].read())}
+
+def reading(json_input, inputs, input_hash):
+    "Its child reads the body of its own request; it tells which files of the folder it has."
+    here, there = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        links = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if fd != str(0)
+                 and os.path.exists(f"/proc/self/fd/{fd}")]
+        files = sum(link.startswith(os.getcwd() + "/#") for link in links)
+        there.sendall(f"{files} {len(inputs[0].read())}".encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    files, size = here.recv(100).split()
+    return {"files": int(files), "size": int(size)}
+
 from inference_gateway import Gateway
 app = Gateway()
-for model in (answering, cutting, ending, Own):
+for model in (answering, cutting, ending, Own, waiting, reading):
     app.add_inference_route(f"/{model.__name__}", model)
 """
 
@@ -93,7 +114,10 @@ SERVERS: dict[str, Callable[[str], list[str]]] = {
     "uvicorn": lambda name: [sys.executable, "-m", "uvicorn", "my_model:app", "--port", "0"],
 }
 READY = head(((b"Connection", b"close"),), method=b"GET", target=b"/healthcheck")
-Run = Callable[[list[str]], Process]
+
+
+class Run(Protocol):
+    def __call__(self, command: list[str], **settings: object) -> Process: ...
 
 
 @pytest.fixture
@@ -101,8 +125,8 @@ def run(tmp_path: Path) -> Iterator[Run]:
     (tmp_path / "my_model.py").write_text(MODEL)
     with ExitStack() as stack:
 
-        def start(command: list[str]) -> Process:
-            process = Process(tmp_path, command)
+        def start(command: list[str], **settings: object) -> Process:
+            process = Process(tmp_path, command, **settings)
             stack.callback(process.close)
             if "--ssl-certfile" not in command:
                 wait_ready(process)
@@ -184,6 +208,23 @@ def test_a_signal_ends_a_child_as_it_would_without_a_server(
 def test_a_child_keeps_what_is_the_models_own(server: str, run: Run) -> None:
     with ask(run(SERVERS[server]("Own")), "Own") as connection:
         assert told(connection.read_answer(), r'"got": "(.*)"') == "from the child"
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="a file without a name")
+@pytest.mark.parametrize("memory", [0, 1 << 20], ids=["in a file", "in memory"])
+def test_a_child_keeps_the_body_of_its_request_and_no_other(memory: int, run: Run, tmp_path: Path) -> None:
+    """A file whose name is gone takes room on the disk until the last copy of its descriptor is closed."""
+    os.mkfifo(tmp_path / "go")
+    process = run(SERVERS["uvicorn"](""), spool_dir=tmp_path, spool_memory_bytes=memory)
+    other = message(part(b"{}"), part(bytes(2 << 20)))
+    with Connection(process.address, limit=LIMIT) as connection:
+        connection.send(request(TYPE, other, target=b"/waiting"))
+        with (tmp_path / "go").open("w"), Connection(process.address, limit=LIMIT) as forking:
+            # The other's model has been called: it waits for the pipe's end.
+            forking.send(request(TYPE, message(part(b"{}"), part(bytes(1000))), target=b"/reading"))
+            value = told(forking.read_answer(), r"(\{.*\})")
+        assert told(connection.read_answer(), r'"size": (\d+)') == str(2 << 20)
+    assert json.loads(value) == {"files": int(memory == 0), "size": 1000}
 
 
 @pytest.mark.parametrize("name", ["answering", "cutting"])

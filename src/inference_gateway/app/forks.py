@@ -1,4 +1,4 @@
-"""What a process that a model forks must not keep: the port, the clients' connections, the server's signals.
+"""What a process that a model forks must not keep: port, connections, others' bodies, the server's signals.
 
 A forked child, such as a worker of a process pool, gets a copy of every descriptor. A connection that the
 server closes would stay open for the client until the child ends as well, and the port taken. So the child's
@@ -19,6 +19,8 @@ import sys
 import threading
 from contextlib import suppress
 from typing import Any
+
+from inference_gateway.payload.spool import files_of_others
 
 _serving = 0  # the process whose children are meant; not their children's
 _installed = False
@@ -59,7 +61,7 @@ def _in_child() -> None:
 
 def _let_go() -> None:
     null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in [*_server_sockets(), *_descriptors]:
+    for descriptor in [*_server_sockets(), *files_of_others(), *_descriptors]:
         with suppress(OSError):
             os.dup2(null, descriptor, inheritable=False)
     os.close(null)
