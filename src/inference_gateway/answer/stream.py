@@ -7,8 +7,11 @@ import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import Any
 
+from starlette.types import Message, Send
+
 from inference_gateway.answer.check import InferenceResponse
 from inference_gateway.errors import InvalidModelOutput
+from inference_gateway.intake.uvicorn_inside import cycle_of
 from inference_gateway.multipart import Encoder
 from inference_gateway.payload.element import BLOCK, Block, BufferElement, Element, IterableElement
 
@@ -110,6 +113,20 @@ class ResponseStream:
         if block is not None:
             self._digest.update(block)
         return block
+
+
+def sending_bytes(send: Send) -> Send:
+    """`send`, for messages whose body is a view: it makes `bytes` of it, which is what ASGI allows.
+
+    uvicorn's own `send` takes a view too, and is given back as it is: no block is copied for it.
+    """
+    if cycle_of(send) is not None:
+        return send
+
+    async def send_bytes(message: Message) -> None:
+        await send({**message, "body": bytes(message["body"])} if "body" in message else message)
+
+    return send_bytes
 
 
 def _head(encoder: Encoder, name: str, media_type: str) -> bytes:

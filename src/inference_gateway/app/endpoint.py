@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from inference_gateway.answer.check import InferenceResponse, prepare
 from inference_gateway.answer.client_watch import ClientWatch
 from inference_gateway.answer.problem import Problem
-from inference_gateway.answer.stream import ResponseStream
+from inference_gateway.answer.stream import ResponseStream, sending_bytes
 from inference_gateway.errors import (
     ClientDisconnected,
     InvalidModelOutput,
@@ -78,7 +78,7 @@ class InferenceEndpoint:
             record.log.warning("the drain is over")
             if not journey.answering:
                 record.status = Unavailable.status
-                await Problem.of(Unavailable(SHUTTING_DOWN), record.request_id).send(send, None)
+                await Problem.of(Unavailable(SHUTTING_DOWN), record.request_id).send(send, None, scope)
             elif record.status != 200:
                 _cut(scope)
         except Exception as error:
@@ -88,8 +88,9 @@ class InferenceEndpoint:
             else:
                 problem_cause = error if isinstance(error, RequestError) else ModelError()
                 record.status = problem_cause.status
-                problem = Problem.of(problem_cause, record.request_id)
-                await problem.send(send, journey.body)
+                after_body = self._shared.settings.refuse_after_body
+                problem = Problem.of(problem_cause, record.request_id, after_body=after_body)
+                await problem.send(send, journey.body, scope)
         finally:
             record.end()
 
@@ -108,7 +109,7 @@ class _Journey:
         self._runner = endpoint.runner
         self._shared = shared
         self._receive = receive
-        self._send = send
+        self._send = sending_bytes(send)
 
     async def run(self) -> None:
         """From the header to the last byte of the answer."""

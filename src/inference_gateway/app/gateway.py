@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inference_gateway.answer.problem import Problem
 from inference_gateway.app.endpoint import SHUTTING_DOWN, InferenceEndpoint, Shared
+from inference_gateway.app.forks import keep_from_children
 from inference_gateway.app.process import exempt_from_collection, keep_freed_memory, share_the_lock
 from inference_gateway.errors import RequestError, SetupFailed, Unauthorized
 from inference_gateway.execution.call import Model, run_to_end
@@ -26,6 +27,7 @@ from inference_gateway.execution.runner import ModelRunner
 from inference_gateway.execution.signature import check_signature
 from inference_gateway.intake.admission import Uploads
 from inference_gateway.intake.api_keys import ApiKeys
+from inference_gateway.intake.uvicorn_inside import probe
 from inference_gateway.intake.workers import Workers
 from inference_gateway.multipart import Encoder
 from inference_gateway.payload.contract import BINARY_TYPES, PONG
@@ -165,6 +167,8 @@ class Gateway(Starlette):
             keep_freed_memory()
             exempt_from_collection()
             stack.callback(gc.unfreeze)
+            keep_from_children()
+            probe()
             await asyncio.to_thread(check_directory, self.settings.spool_dir)
             if (api_keys := self._shared.api_keys) is not None:
                 await asyncio.to_thread(api_keys.load)
@@ -315,4 +319,5 @@ async def _problem(request: Request, error: Exception) -> Any:
     elif error.status_code == 405:
         detail = "this route does not take this method: see the Allow header"
     allow = (error.headers or {}).get("Allow")
-    return Problem(error.status_code, detail, new_request_id(), allow=allow)
+    after_body = request.app.settings.refuse_after_body
+    return Problem(error.status_code, detail, new_request_id(), allow=allow, after_body=after_body)

@@ -10,7 +10,14 @@ from inference_gateway.errors import ClientDisconnected
 
 
 class Body(Protocol):
-    """A body that is being received. `complete`: the client has sent all of it."""
+    """A body that is being received.
+
+    `begun`: it has been asked for, so that a client which waits for a 100 sends it. `complete`: the client
+    has sent all of it.
+    """
+
+    @property
+    def begun(self) -> bool: ...
 
     @property
     def complete(self) -> bool: ...
@@ -26,7 +33,7 @@ class Body(Protocol):
 class WholeBody:
     """A body of which every byte has come already: `data`."""
 
-    complete = True
+    begun = complete = True
 
     def __init__(self, data: bytearray) -> None:
         self.data = data
@@ -46,6 +53,7 @@ class AsgiBody:
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._message = memoryview(b"")
+        self.begun = False
         self.complete = False
 
     async def readinto(self, buffer: memoryview) -> int:
@@ -53,6 +61,7 @@ class AsgiBody:
         while not self._message:
             if self.complete:
                 return 0
+            self.begun = True
             message = await self._receive()
             if message["type"] != "http.request":
                 raise ClientDisconnected("the client left during the upload")

@@ -18,7 +18,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
+from threading import Lock, local
+from weakref import WeakSet
 
 from inference_gateway.errors import InsufficientStorage, SetupFailed
 
@@ -29,6 +30,17 @@ _NO_FALLOCATE = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 _ALLOCATE_FROM = 1 << 20  # bytes at once for which the blocks are asked for first: several times faster
 _MAP_FROM = 64 << 10  # a shorter range is read rather than mapped: a mapping costs two system calls
 _KEEP_FREE = 1 << 20  # bytes of the disk that no declared body is promised
+
+
+class _Here(local):
+    """What one thread holds by a `with` block."""
+
+    def __init__(self) -> None:
+        self.spools: list[Spool] = []
+
+
+_here = _Here()
+_files: WeakSet[Spool] = WeakSet()  # the spools that have a file
 
 
 class SpoolBudget:
@@ -119,9 +131,11 @@ class Spool:
     def __enter__(self) -> Spool:
         """Holds the spool for the time of a `with` block."""
         self.hold()
+        _here.spools.append(self)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        _here.spools.remove(self)
         self.release()
 
     @contextmanager
@@ -189,6 +203,7 @@ class Spool:
     def _open_file(self) -> int:
         """Moves what is in memory to a file."""
         self._fd = fd = _unlinked_file(self._directory)
+        _files.add(self)
         self._write(fd, self._memory, 0)
         self._memory = bytearray()
         return fd
@@ -239,6 +254,15 @@ class Spool:
             if self._mapping is None:
                 self._mapping = mmap.mmap(self._fd, self.size, access=mmap.ACCESS_COPY)
             return memoryview(self._mapping)[start:stop]
+
+
+def files_of_others() -> list[int]:
+    """Descriptors of the spools that this thread does not hold; none where it holds no spool at all.
+
+    A process that a model forks may read the body of the model's own request, and keeps no disk for others.
+    """
+    others = [spool for spool in _files if spool not in _here.spools] if _here.spools else []
+    return [spool._fd for spool in others if spool._fd is not None]
 
 
 def check_directory(directory: Path) -> None:
