@@ -22,6 +22,8 @@ UNTESTED = {
     "demo/__main__": "arguments for demo.run, which has the test",
     "demo/models/answer": "the shape of an answer: the test of each model holds it",
     "execution/job": "one step of a slot: its test makes every kind of call",
+    "execution/line": "who waits: the tests of slots and of the thread runner make every kind of line",
+    "execution/runner": "a protocol: the test of what fulfils it holds it",
     "extensions": "two names: the tests of the hardened server use what they stand for",
     "intake/pace": "the time limits of an upload: the tests of the ingest run into each",
     "intake/workers": "threads: the tests of the ingest hold them up",

@@ -11,6 +11,7 @@ from starlette.types import Message, Send
 
 from inference_gateway.answer.check import InferenceResponse
 from inference_gateway.errors import InvalidModelOutput
+from inference_gateway.execution.call import guarded
 from inference_gateway.intake.uvicorn_inside import cycle_of
 from inference_gateway.multipart import Encoder
 from inference_gateway.payload.element import BLOCK, Block, BufferElement, Element, IterableElement
@@ -27,7 +28,7 @@ class ResponseStream:
     `run` runs a blocking function beside the event loop, `run_model` on a thread of the model: iterables
     are the model's own work. `output_hash` is there when the iteration has ended: SHA-256 hex over the JSON
     and the body of each element, as sent. Each element's size is checked against what was announced; an
-    element that fails raises, and the answer must not be completed.
+    element that fails raises `ModelError`, and the answer must not be completed.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class ResponseStream:
             raise InvalidModelOutput("an element has another size than it had before it was sent")
 
     def _next_block(self, blocks: Iterator[Block]) -> Block | None:
-        block = next(blocks, None)
+        block: Block | None = guarded(next, blocks, None)  # what fails here is what the model gave
         if block is not None:
             self._digest.update(block)
         return block
