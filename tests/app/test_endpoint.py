@@ -332,8 +332,7 @@ def test_a_block_is_sent_before_the_next_is_made(spool_dir: Path, serve: Serve) 
     with Connection(running.address) as connection:
         connection.send(POST)
         for number, event in enumerate(arrived):
-            while b"block %d;" % number not in connection._came:
-                assert connection._more()
+            connection.read_until(b"block %d;" % number)
             event.set()
         answer = connection.read_answer()
     elements = [("application/binary", b"block 0;block 1;block 2;")]
@@ -879,8 +878,7 @@ def test_a_client_that_leaves_the_answer(how: str, spool_dir: Path, serve: Serve
     running = serve(gateway(model, spool_dir))
     connection = Connection(running.address)
     connection.send(POST)
-    while len(connection._came) < 3 * MESSAGE:
-        assert connection._more()
+    connection.read_until(3 * MESSAGE)
     getattr(connection, how)()
     assert stopped.wait(5), "the generator is still open"
     running.watched.wait_idle()

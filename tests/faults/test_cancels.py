@@ -18,9 +18,10 @@ from inference_gateway.execution.thread_runner import ThreadRunner
 from inference_gateway.intake.admission import Queue, Ticket, Uploads
 from inference_gateway.serving.server import make_server
 from tests.conftest import Serve
+from tests.faults.counting import ping, wait_zero
 from tests.faults.rest import LIMIT, post, whole
 from tests.harness.log import LogCapture
-from tests.harness.raw import Address, Connection, exchange
+from tests.harness.raw import Connection, exchange
 from tests.harness.server import left_in
 from tests.harness.turns import Whole
 
@@ -45,17 +46,6 @@ class Alone:
             return {"sizes": [len(part.read()) for part in inputs]}
         finally:
             self._busy.release()
-
-
-def counts(app: Gateway) -> dict[str, int]:
-    endpoint = app._endpoints["/"]
-    return {
-        "uploads": app._shared.uploads.count,
-        "queue": endpoint.queue.count,
-        "slots": endpoint.runner.readiness.taken,
-        "orphaned": endpoint.runner.readiness.orphaned,
-        "spool": app._shared.budget.used,
-    }
 
 
 @pytest.mark.setting("MODEL_CONCURRENCY")
@@ -95,19 +85,6 @@ def test_200_clients_that_cancel_at_random_moments(spool_dir: Path, serve: Serve
     assert "SECRET" not in log.text
     assert log.tracebacks == []
     whole(exchange(running.address, post(100)))
-
-
-def ping(address: Address) -> None:
-    whole(exchange(address, b"GET /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", limit=LIMIT))
-
-
-def wait_zero(address: Address, app: Gateway) -> None:
-    """Until an orphan's thread has come back too."""
-    for _ in range(1000):
-        if not any(counts(app).values()):
-            return
-        ping(address)
-    raise AssertionError(counts(app))
 
 
 # The objects themselves, without a server: any order of events

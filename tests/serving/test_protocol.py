@@ -65,13 +65,7 @@ def test_a_header_that_comes_byte_by_byte(start: Start) -> None:
         for at in range(len(line)):
             if connection.send_until_closed([line[at : at + 1]]) == 0:
                 break
-            connection._socket.settimeout(0.01)
-            try:
-                if not connection._socket.recv(1):
-                    break
-            except TimeoutError:
-                continue
-            except ConnectionResetError:
+            if connection.ends_within(0.01):
                 break
         else:
             pytest.fail("the header was taken for ever")

@@ -21,7 +21,7 @@ from inference_gateway.app.endpoint import InferenceEndpoint, Shared
 from inference_gateway.app.life import Life
 from inference_gateway.app.probes import HealthHandler, Probes
 from inference_gateway.app.readiness import Readiness
-from inference_gateway.errors import RequestError, Unauthorized
+from inference_gateway.errors import MultipartError, Unauthorized
 from inference_gateway.execution.call import Model
 from inference_gateway.execution.signature import check_signature
 from inference_gateway.execution.thread_runner import ThreadRunner
@@ -212,7 +212,7 @@ def _checked(binary_types: Mapping[str, str]) -> Mapping[str, str]:
     for name, media_type in binary_types.items():
         try:
             Encoder("check").begin_part([("Content-Type", media_type)])
-        except RequestError as error:
+        except MultipartError as error:
             raise ValueError(f"binary type {name!r} has no usable media type: {error}") from None
     return binary_types
 

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.types import Scope
 
-from inference_gateway.errors import BadRequest, InvalidContentType, LimitExceeded, UnsupportedEncoding
+from inference_gateway.errors import (
+    BadRequest,
+    InvalidContentType,
+    LimitExceeded,
+    MultipartError,
+    UnsupportedEncoding,
+)
 from inference_gateway.multipart import check_boundary, parse_media_type
 from inference_gateway.settings import Settings
 
@@ -56,11 +62,12 @@ class RequestType(NamedTuple):
         essence = values[0].partition(";")[0].strip(" \t").lower()
         if essence != "multipart/related":
             raise InvalidContentType("invalid content-type: send multipart/related; boundary=...")
-        parameters = parse_media_type(values[0]).parameters
-        if "boundary" not in parameters:
-            raise InvalidContentType("invalid content-type: the boundary parameter is missing")
-        return cls(
-            boundary=check_boundary(parameters["boundary"]),
-            charset=codec_name(parameters.get("charset", "utf-8")),
-            start=parameters.get("start"),
-        )
+        try:
+            parameters = parse_media_type(values[0]).parameters
+            if "boundary" not in parameters:
+                raise InvalidContentType("invalid content-type: the boundary parameter is missing")
+            boundary = check_boundary(parameters["boundary"])
+        except MultipartError as error:
+            raise InvalidContentType(f"invalid content-type: {error.detail}") from None
+        charset = codec_name(parameters.get("charset", "utf-8"))
+        return cls(boundary, charset, parameters.get("start"))
