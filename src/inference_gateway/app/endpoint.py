@@ -32,7 +32,7 @@ from inference_gateway.intake.api_keys import ApiKeys
 from inference_gateway.intake.assembler import InferenceRequest, RequestAssembler
 from inference_gateway.intake.body import AsgiBody, Body
 from inference_gateway.intake.header import read_header
-from inference_gateway.intake.ingest import SMALL, Ingest, SmallIngest
+from inference_gateway.intake.ingest import Ingest
 from inference_gateway.intake.uvicorn_body import body_of
 from inference_gateway.intake.workers import Workers
 from inference_gateway.payload.spool import Spool, SpoolBudget
@@ -120,18 +120,21 @@ class _Journey:
             shared.api_keys.check(self._scope["headers"])
         if self._endpoint.unavailable:
             raise Unavailable(self._endpoint.unavailable)
-        request_type, declared = read_header(self._scope, shared.settings)
+        settings = shared.settings
+        request_type, declared = read_header(self._scope, settings)
         self.body = body_of(self._receive, declared)
         with Ticket(shared.uploads, self._endpoint.queue) as ticket:
-            spool = Spool(shared.settings.spool_dir, shared.settings.spool_memory_bytes, shared.budget)
+            spool = Spool(
+                settings.spool_dir, settings.spool_memory_bytes, shared.budget, shared.workers.give_back
+            )
             try:
-                if declared > shared.settings.spool_memory_bytes:
+                if declared > settings.spool_memory_bytes:
                     await self._reserve(spool, declared)
-                assembler = RequestAssembler(request_type, spool, shared.settings)
+                assembler = RequestAssembler(request_type, spool, settings)
                 request = await self._read_body(assembler, declared)
                 ticket.uploaded()
                 unsent = self._scope.get("extensions", {}).get(UNSENT, {}).get("unsent")
-                async with ClientWatch(self._receive, shared.settings.send_timeout, unsent) as client:
+                async with ClientWatch(self._receive, settings.send_timeout, unsent) as client:
                     with (
                         self._runner.slot(self.record.request_id, on_start=ticket.in_slot) as slot,
                         closing(await self._call_model(slot, request)) as response,
@@ -156,19 +159,13 @@ class _Journey:
             await asyncio.wait((release,), timeout=_DISK_SECONDS)
 
     async def _read_body(self, assembler: RequestAssembler, declared: int) -> InferenceRequest:
-        shared = self._shared
-        small = 0 < declared <= min(SMALL, shared.settings.spool_memory_bytes)
-        ingest: Ingest | SmallIngest
+        settings = self._shared.settings
+        ingest = Ingest(assembler, settings, self._shared.workers, declared)
+        # The client's time is the ingest's business; what it waits for beyond that is the disk.
+        limit = settings.upload_timeout
         try:
-            if small:
-                ingest = SmallIngest(assembler, shared.settings, declared)
+            async with asyncio.timeout(limit and limit + _DISK_SECONDS):
                 request = await ingest.run(self.body)
-            else:
-                ingest = Ingest(assembler, shared.settings, shared.workers)
-                limit = shared.settings.upload_timeout
-                # The client's time is the ingest's business; what it waits for beyond that is the disk.
-                async with asyncio.timeout(limit and limit + _DISK_SECONDS):
-                    request = await ingest.run(self.body)
         except TimeoutError:
             raise Unavailable(_DISK_HANGS) from None
         finally:
