@@ -22,6 +22,7 @@ UNTESTED = {
     "intake/pace": "the time limits of an upload: the tests of the ingest run into each",
     "intake/workers": "threads: the tests of the ingest hold them up",
     "payload/contract": "constants of the wire: the tests of both sides compare what is sent",
+    "telemetry/context": "one variable: the tests of log lines and of the current request read it",
     "serving/exit_codes": "numbers: the tests of server and supervisor compare them",
     "tagged_logger": "another import path",
     "flask_names": "another import path",

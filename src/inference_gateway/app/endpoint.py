@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing, closing
 from dataclasses import dataclass
 from functools import partial
@@ -37,8 +37,7 @@ from inference_gateway.intake.uvicorn_body import body_of
 from inference_gateway.intake.workers import Workers
 from inference_gateway.payload.spool import Spool, SpoolBudget
 from inference_gateway.settings import Settings
-from inference_gateway.telemetry.metrics import Metrics, RouteMetrics
-from inference_gateway.telemetry.record import Record, new_request_id
+from inference_gateway.telemetry.record import Observer, Record, new_request_id
 
 SHUTTING_DOWN = "the gateway is shutting down: send this to another instance"
 _DISK_SECONDS = 10.0  # for the disk: to say how much room it has, to take the last bytes, to free them
@@ -54,7 +53,7 @@ class Shared:
     uploads: Uploads
     budget: SpoolBudget
     workers: Workers
-    metrics: Metrics
+    observers: Sequence[Observer]  # of each request
     api_keys: ApiKeys | None
 
 
@@ -65,7 +64,6 @@ class InferenceEndpoint:
         self.runner = runner
         self.queue = Queue(shared.settings.max_queue)
         self.unavailable: str | None = None
-        self.metrics = RouteMetrics(shared.metrics, runner.route)
         self._shared = shared
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,8 +91,7 @@ class InferenceEndpoint:
                 problem = Problem.of(problem_cause, record.request_id)
                 await problem.send(send, journey.body)
         finally:
-            record.write()
-            self.metrics.count(record)
+            record.end()
 
 
 class _Journey:
@@ -103,7 +100,7 @@ class _Journey:
     def __init__(
         self, endpoint: InferenceEndpoint, shared: Shared, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        self.record = Record(new_request_id(), endpoint.runner.route)
+        self.record = Record(new_request_id(), endpoint.runner.route, shared.observers)
         self.body: Body = AsgiBody(receive)
         self.answering = False
         self._scope = scope
@@ -214,6 +211,7 @@ class _Journey:
                 client.offered()
                 await self._send({"type": "http.response.body", "body": block, "more_body": more})
                 client.taken()
+                self.record.sent += len(block)
                 if more:  # a fast client's socket is never full, and the other requests want their turn
                     await asyncio.sleep(0)
         self.record.status = 200

@@ -33,6 +33,7 @@ from inference_gateway.settings import Settings
 from inference_gateway.telemetry.logs import logger
 from inference_gateway.telemetry.metrics import Metrics
 from inference_gateway.telemetry.record import new_request_id
+from inference_gateway.telemetry.request_lines import RequestLines
 
 _TEAR_DOWN_SECONDS = 1.0  # that the models' ends may take longer than the drain
 _HEALTH_SECONDS = 10.0  # for the health check's handler: probes give up long before
@@ -72,7 +73,7 @@ class Gateway(Starlette):
             uploads=Uploads(self.settings.max_uploads),
             budget=SpoolBudget(self.settings.spool_quota_bytes),
             workers=Workers(),
-            metrics=self.metrics,
+            observers=(self.metrics, RequestLines()),
             api_keys=ApiKeys.of(self.settings),
         )
         self._endpoints: dict[str, InferenceEndpoint] = {}
@@ -125,6 +126,7 @@ class Gateway(Starlette):
         # Looked at before the probes, unless it might match theirs.
         at = len(self.router.routes) if "{" in route else 0
         self.router.routes.insert(at, Route(route, endpoint, methods=["POST"]))
+        self.metrics.add_route(route)
         self.metrics.gauge("queued", lambda: endpoint.queue.count, route)
         self.metrics.gauge("slots_taken", lambda: runner.slots_taken, route)
         self.metrics.gauge("orphaned", lambda: runner.orphaned, route)

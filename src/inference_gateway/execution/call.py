@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from inference_gateway.errors import InvalidModelOutput, ModelFailed
-from inference_gateway.execution.current_request import current
+from inference_gateway.execution.current_request import current_request
 
 
 class Model(Protocol):
@@ -21,8 +21,7 @@ def run_to_end(function: Callable[..., Any], *args: Any) -> Any:
     result = function(*args)
     if not inspect.iscoroutine(result):
         return result
-    request = current.get()
-    return request._await(result)
+    return current_request()._await(result)
 
 
 def guarded(model: Callable[..., Any], *args: Any) -> Any:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextvars
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from inference_gateway.errors import RequestCancelled
 from inference_gateway.execution.job import T, that_travels
+from inference_gateway.telemetry.context import working_for
 
 
 @dataclass(slots=True)
@@ -73,15 +73,12 @@ async def _contained(coroutine: Coroutine[Any, Any, T]) -> T:
         raise that_travels(error) from error
 
 
-current: contextvars.ContextVar[CurrentRequest] = contextvars.ContextVar("inference_gateway_request")
-
-
 def current_request() -> CurrentRequest:
     """The request that the calling callback works for. Raises `RuntimeError` outside a callback.
 
     Seen in the callback's thread, and in threads that are started with a copy of its `contextvars` context.
     """
     try:
-        return current.get()
+        return cast(CurrentRequest, working_for.get())  # what a slot sets
     except LookupError:
         raise RuntimeError("current_request() works only inside a model's callback") from None

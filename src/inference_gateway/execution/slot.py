@@ -19,8 +19,9 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from inference_gateway.errors import ModelTimeout, Unavailable
-from inference_gateway.execution.current_request import CurrentRequest, current
+from inference_gateway.execution.current_request import CurrentRequest
 from inference_gateway.execution.job import Job, T
+from inference_gateway.telemetry.context import working_for
 
 if TYPE_CHECKING:
     from inference_gateway.execution.runner import ModelRunner
@@ -70,7 +71,7 @@ class Slot:
         """
         loop = self.request._loop
         context = contextvars.copy_context()
-        context.run(current.set, self.request)
+        context.run(working_for.set, self.request)
         job = Job(loop, loop.create_future(), context, function, args, keep)
         first = self._job is None
         self._job = job
