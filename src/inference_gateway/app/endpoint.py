@@ -23,7 +23,7 @@ from inference_gateway.intake.api_keys import ApiKeys
 from inference_gateway.intake.assembler import InferenceRequest, RequestAssembler
 from inference_gateway.intake.body import AsgiBody, Body
 from inference_gateway.intake.header import RequestType, read_header
-from inference_gateway.intake.ingest import SMALL, Ingest, SmallIngest
+from inference_gateway.intake.ingest import Ingest
 from inference_gateway.intake.uvicorn_body import body_of
 from inference_gateway.intake.workers import Workers
 from inference_gateway.payload.spool import Spool, SpoolBudget
@@ -101,7 +101,12 @@ class _Journey:
         request_type, declared = self._look_at_header()
         self._body = body_of(self._receive, declared)
         with Ticket(shared.uploads, self._queue) as ticket:
-            spool = Spool(shared.settings.spool_dir, shared.settings.spool_memory_bytes, shared.budget)
+            spool = Spool(
+                shared.settings.spool_dir,
+                shared.settings.spool_memory_bytes,
+                shared.budget,
+                shared.workers.give_back,
+            )
             try:
                 request = await self._accept(request_type, declared, spool)
                 ticket.uploaded()
@@ -134,17 +139,12 @@ class _Journey:
         if declared > settings.spool_memory_bytes:
             await self._reserve(spool, declared)
         assembler = RequestAssembler(request_type, spool, settings)
-        ingest: Ingest | SmallIngest
+        ingest = Ingest(assembler, settings, self._shared.workers, declared)
+        # The client's time is the ingest's business; what it waits for beyond that is the disk.
+        limit = settings.upload_timeout
         try:
-            if 0 < declared <= min(SMALL, settings.spool_memory_bytes):
-                ingest = SmallIngest(assembler, settings, declared)
+            async with asyncio.timeout(limit and limit + _DISK_SECONDS):
                 request = await ingest.run(self._body)
-            else:
-                ingest = Ingest(assembler, settings, self._shared.workers)
-                limit = settings.upload_timeout
-                # The client's time is the ingest's business; what it waits for beyond that is the disk.
-                async with asyncio.timeout(limit and limit + _DISK_SECONDS):
-                    request = await ingest.run(self._body)
         except TimeoutError:
             raise Unavailable(_DISK_HANGS) from None
         finally:

@@ -57,9 +57,8 @@ class RequestAssembler:
         self._is_root = False
         self._root_bytes = 0
 
-    def finish(self, data: bytes | bytearray = b"") -> InferenceRequest:
-        """The body ends with `data`: the request. Raises `RequestError`."""
-        self.feed(data)
+    def finish(self) -> InferenceRequest:
+        """Return the request, since the body has ended. Raises `RequestError`."""
         try:
             self._decoder.finish()
         except MultipartError as error:
@@ -70,22 +69,26 @@ class RequestAssembler:
         inputs = [part for part in self._parts if part is not self._root]
         return InferenceRequest(json_input, inputs, self._digest.hexdigest(), self.spool)
 
-    def feed(self, data: bytes | bytearray) -> None:
-        """Decodes, keeps and hashes the next bytes of the body. Raises `RequestError`."""
-        runs = self.decode(data)
-        self.store(data)
-        self.hash(runs)
+    def feed(self, data: bytearray) -> bool:
+        """Decodes, keeps and hashes the next bytes of the body. Raises `RequestError`.
 
-    def store(self, data: bytes | bytearray) -> None:
-        """Keeps the next bytes of the body. Raises `InsufficientStorage`."""
-        self.spool.append(data)
+        Returns whether `data` itself is kept.
+        """
+        runs = self.decode(data)
+        kept = self.store(data)
+        self.hash(runs)
+        return kept
+
+    def store(self, data: bytearray) -> bool:
+        """Keeps the next bytes of the body. Raises `InsufficientStorage`. Returns whether `data` itself is."""
+        return self.spool.keep(data)
 
     def hash(self, runs: list[memoryview]) -> None:
         """Hashes the next runs of part bodies."""
         for run in runs:
             self._digest.update(run)
 
-    def decode(self, data: bytes | bytearray) -> list[memoryview]:
+    def decode(self, data: bytearray) -> list[memoryview]:
         """Decodes the next bytes of the body: the runs of part bodies in it. Raises `RequestError`."""
         runs = []
         try:

@@ -24,7 +24,7 @@ from inference_gateway.intake.uvicorn_inside import cycle_of, fresh_parser
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-_DIRECT_FROM = 1 << 20  # bytes; a shorter body comes through the parser
+_DIRECT_FROM = 256 << 10  # bytes; a shorter body comes through the parser
 
 
 def body_of(receive: Receive, length: int) -> Body:
