@@ -167,4 +167,4 @@ def test_what_is_not_installed_is_named() -> None:
     script = f"{without}; runpy.run_module('inference_gateway.demo', run_name='__main__')"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert result.stderr == "the demo needs httpx: pip install 'inference-gateway[demo]'\n"
+    assert result.stderr == "the demo needs httpx: pip install 'dicom-inference-gateway[demo]'\n"
