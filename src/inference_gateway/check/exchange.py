@@ -117,12 +117,12 @@ class Target:
             except (BrokenPipeError, ConnectionResetError):
                 interrupted = True  # perhaps it has answered
             limit.start(seconds, connection.sock)
-            response = connection.getresponse()
-            if limit.passed:  # http.client takes a head that ends in the middle of a header
-                raise TimeoutError
-            if sink is not None and response.status == 200:  # it is as long as it is
-                limit.stop()
-            return replace(_read(response, sink), interrupted=interrupted)
+            with connection.getresponse() as response:
+                if limit.passed:  # http.client takes a head that ends in the middle of a header
+                    raise TimeoutError
+                if sink is not None and response.status == 200:  # it is as long as it is
+                    limit.stop()
+                return replace(_read(response, sink), interrupted=interrupted)
         except (OSError, http.client.HTTPException) as error:
             if limit.passed or isinstance(error, TimeoutError):
                 raise NoAnswer("no answer came within the time limit", late=True) from None
