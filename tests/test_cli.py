@@ -295,7 +295,7 @@ def test_a_demo_without_its_extra_says_what_to_install(folder: Path) -> None:
     done = command(folder, "serve", "demo:segmentation-3d")
     assert done.returncode == 2
     assert "pydicom" in done.stderr
-    assert "pip install 'inference-gateway[demo]'" in done.stderr
+    assert "pip install 'dicom-inference-gateway[demo]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

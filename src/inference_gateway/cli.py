@@ -23,7 +23,7 @@ _PASSWORD_VARIABLE = "GATEWAY_SSL_KEYFILE_PASSWORD"  # noqa: S105 - the name of 
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="inference-gateway")
+@click.version_option(package_name="dicom-inference-gateway")
 def main() -> None:
     """Put a medical-imaging model behind HTTP.
 
@@ -50,7 +50,7 @@ class _Later(click.Command):
             command: click.Command = getattr(importlib.import_module(self._module), str(self.name))
         except ModuleNotFoundError as error:
             raise click.UsageError(
-                f"{self.name} needs {error.name}: pip install 'inference-gateway[{self._extra}]'"
+                f"{self.name} needs {error.name}: pip install 'dicom-inference-gateway[{self._extra}]'"
             ) from None
         return command.make_context(info_name, args, parent, **extra)
 
@@ -275,7 +275,7 @@ def _demo_model(name: str) -> Any:
         from inference_gateway.demo.models import get_model
     except ImportError as error:
         raise click.UsageError(
-            f"the demo models need {error.name}: pip install 'inference-gateway[demo]'"
+            f"the demo models need {error.name}: pip install 'dicom-inference-gateway[demo]'"
         ) from None
     try:
         return get_model(name)

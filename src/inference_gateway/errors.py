@@ -143,10 +143,14 @@ class Unavailable(RequestError):
 
 
 class ModelTimeout(RequestError):
-    """The model's deadline has passed."""
+    """The model's deadline has passed. `stack`, for the log: where its call is, innermost frame first."""
 
     status = 504
     sentence = "the model did not finish within its time limit"
+
+    def __init__(self, stack: str = "") -> None:
+        super().__init__()
+        self.stack = stack
 
 
 class InsufficientStorage(RequestError):

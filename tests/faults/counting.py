@@ -14,8 +14,8 @@ def counts(app: Gateway) -> dict[str, int]:
     return {
         "uploads": app._shared.uploads.count,
         "queue": endpoint.queue.count,
-        "slots": endpoint.runner.slots_taken,
-        "orphaned": endpoint.runner.orphaned,
+        "slots": endpoint.runner.readiness.taken,
+        "orphaned": endpoint.runner.readiness.orphaned,
         "spool": app._shared.budget.used,
     }
 

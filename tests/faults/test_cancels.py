@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from inference_gateway import Gateway, Settings
 from inference_gateway.errors import ModelTimeout, Unavailable
-from inference_gateway.execution.runner import ModelRunner
+from inference_gateway.execution.thread_runner import ThreadRunner
 from inference_gateway.intake.admission import Queue, Ticket, Uploads
 from inference_gateway.serving.server import make_server
 from tests.conftest import Serve
@@ -23,6 +23,7 @@ from tests.faults.rest import LIMIT, post, whole
 from tests.harness.log import LogCapture
 from tests.harness.raw import Connection, exchange
 from tests.harness.server import left_in
+from tests.harness.turns import Whole
 
 CLIENTS = 200
 
@@ -104,8 +105,8 @@ class Rig:
         self.uploads, self.queue = Uploads(places), Queue(places)
         self.together = self.most = 0
         self.lock = threading.Lock()
-        self.runner = ModelRunner(
-            "/", print, name="rig", concurrency=concurrency, timeout=timeout, queue_timeout=LIMIT
+        self.runner = ThreadRunner(
+            "/", print, Whole, name="rig", concurrency=concurrency, timeout=timeout, queue_timeout=LIMIT
         )
         self.concurrency = concurrency
         self.tasks: dict[int, asyncio.Task[None]] = {}
@@ -161,7 +162,7 @@ class Rig:
     def check_limits(self) -> None:
         assert 0 <= self.uploads.count <= self.uploads.limit
         assert 0 <= self.queue.count <= self.queue.limit
-        assert 0 <= self.runner.orphaned <= self.runner.slots_taken <= self.concurrency
+        assert 0 <= self.runner.readiness.orphaned <= self.runner.readiness.taken <= self.concurrency
 
     async def end(self) -> None:
         """Everybody is let go; then nothing is counted any more."""
@@ -179,7 +180,7 @@ class Rig:
                 last.release()
                 last = self.runner.slot("last")
             # The thread has told its result and is about to count itself out: there is no event for that.
-            while self.runner.slots_taken or self.runner.orphaned:  # noqa: ASYNC110 - nothing to wait on
+            while self.runner.readiness.taken or self.runner.readiness.orphaned:  # noqa: ASYNC110 - nothing to wait on
                 await asyncio.sleep(0)
         assert (self.uploads.count, self.queue.count) == (0, 0)
         assert self.most <= self.concurrency

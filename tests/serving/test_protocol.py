@@ -290,6 +290,21 @@ def test_an_offer_hides_no_second_request(offer: str, start: Start) -> None:
         assert answer.status in (200, 400)
 
 
+@pytest.mark.parametrize("offer", [(), *OFFERS.values()], ids=["plain", *OFFERS])
+def test_what_follows_an_offer_is_judged_as_without_one(
+    offer: Sequence[tuple[bytes, bytes]], start: Start
+) -> None:
+    """A last request with another one behind it is answered, as the first of a connection would be."""
+    running = start()
+    last = head(((b"Connection", b"close"),), method=b"GET", target=b"/ping")
+    with Connection(running.address) as connection:
+        connection.send(request((*TYPE, *offer), message(part(b"1"))))
+        check_ok(connection.read_answer())
+        connection.send(last + PING)
+        check_pong(connection.read_answer())
+        assert connection.rest() == b""
+
+
 def test_many_offers_at_once(start: Start, log: LogCapture) -> None:
     running = start()
     with Connection(running.address) as connection:

@@ -1,15 +1,19 @@
 """Log lines: text and JSON, and what they leave out."""
 
+import contextvars
 import json
 import logging
 import sys
 import warnings
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Literal
 
 import pytest
 
+from inference_gateway.telemetry.context import working_for
 from inference_gateway.telemetry.logs import configure_logging
+from inference_gateway.telemetry.tagged_logger import TaggedLogger, TaggedMessage
 
 
 @pytest.fixture
@@ -53,6 +57,47 @@ class TestLogging:
         assert second["message"] == "it failed"
         assert second["traceback"].startswith("Traceback (most recent call last)")
         assert second["traceback"].endswith("KeyError: 'k'")
+
+    def test_tags_and_fields_are_fields_of_their_own(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.configure("json")
+        tagged = TaggedLogger(logging.getLogger("inference_gateway.test"))
+        tagged.add_tags({"study": 7, "level": "a tag's", "odd": {1}})
+        tagged.warning("%d%% of it", 50)
+        message = TaggedMessage({"a": 1}, "done", fields={"seconds": 0.5})
+        tagged.logger.info(message)
+        first, second = map(json.loads, capsys.readouterr().err.splitlines())
+        assert first == first | {"study": 7, "odd": "{1}", "level": "WARNING", "message": "50% of it"}
+        assert second == second | {"a": 1, "seconds": 0.5, "message": "done"}
+
+    @pytest.mark.parametrize("log_format", ["text", "json"])
+    def test_a_line_of_a_model_names_its_request(
+        self, capsys: pytest.CaptureFixture[str], log_format: Literal["text", "json"]
+    ) -> None:
+        self.configure(log_format)
+        plain = logging.getLogger("the.model")
+        own = TaggedLogger(plain)
+        own.add_tags({"request_id": "its own", "organ": "liver 100%"})
+
+        def model() -> None:
+            working_for.set(SimpleNamespace(request_id="id-1", route="/a"))
+            plain.info("%d%% done", 50)
+            plain.info("100%")
+            own.info("%s", "found")
+
+        contextvars.copy_context().run(model)
+        plain.info("outside")
+        lines = capsys.readouterr().err.splitlines()
+        names = {"request_id": "id-1", "route": "/a"}
+        tags = [names, names, {"organ": "liver 100%", "request_id": "its own", "route": "/a"}, {}]
+        texts = ["50% done", "100%", "found", "outside"]
+        if log_format == "json":
+            for line, has, text in zip(map(json.loads, lines), tags, texts, strict=True):
+                assert line == line | has | {"message": text}
+            assert "request_id" not in lines[3]
+        else:
+            heads = [f"{json.dumps(each)} - " if each else "" for each in tags]
+            shown = [line.partition(" the.model: ")[2] for line in lines]
+            assert shown == [head + text for head, text in zip(heads, texts, strict=True)]
 
     @pytest.mark.parametrize("log_format", ["text", "json"])
     def test_nothing_of_pydicom_is_shown(

@@ -55,9 +55,8 @@ class RequestAssembler:
         self._is_root = False
         self._root_bytes = 0
 
-    def finish(self, data: bytes | bytearray = b"") -> InferenceRequest:
-        """The body ends with `data`: the request. Raises `RequestError`."""
-        self.feed(data)
+    def finish(self) -> InferenceRequest:
+        """Return the request, since the body has ended. Raises `RequestError`."""
         try:
             self._decoder.finish()
         except MultipartError as error:
@@ -68,23 +67,27 @@ class RequestAssembler:
         inputs = [part for part in self._parts if part is not self._root]
         return InferenceRequest(json_input, inputs, self._digest.hexdigest(), self.spool)
 
-    def feed(self, data: bytes | bytearray) -> None:
-        """Decode, keep and hash the next bytes of the body. Raises `RequestError`."""
-        runs = self.decode(data)
-        self.store(data)
-        self.hash(runs)
+    def feed(self, data: bytearray) -> bool:
+        """Decode, keep and hash the next bytes of the body. Raises `RequestError`.
 
-    def store(self, data: bytes | bytearray) -> None:
-        """Keeps the next bytes of the body. Raises `InsufficientStorage`."""
-        self.spool.append(data)
+        Returns whether `data` itself is kept.
+        """
+        runs = self.decode(data)
+        kept = self.store(data)
+        self.hash(runs)
+        return kept
+
+    def store(self, data: bytearray) -> bool:
+        """Keep the next bytes of the body; return whether `data` itself is. Raises `InsufficientStorage`."""
+        return self.spool.keep(data)
 
     def hash(self, runs: list[memoryview]) -> None:
         """Hash the next runs of part bodies."""
         for run in runs:
             self._digest.update(run)
 
-    def decode(self, data: bytes | bytearray) -> list[memoryview]:
-        """Decodes the next bytes of the body: the runs of part bodies in it. Raises `RequestError`."""
+    def decode(self, data: bytearray) -> list[memoryview]:
+        """Decode the next bytes of the body; return the runs of part bodies in it. Raises `RequestError`."""
         runs = []
         try:
             for event in self._decoder.receive(data):

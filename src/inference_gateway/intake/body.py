@@ -13,6 +13,11 @@ class Body(Protocol):
     """A body that is being received."""
 
     @property
+    def begun(self) -> bool:
+        """Tell whether it has been asked for, so that a client which waits for a 100 sends it."""
+        ...
+
+    @property
     def complete(self) -> bool:
         """Tell whether the client has sent all of it."""
         ...
@@ -28,7 +33,7 @@ class Body(Protocol):
 class WholeBody:
     """A body of which every byte has come already: `data`."""
 
-    complete = True
+    begun = complete = True
 
     def __init__(self, data: bytearray) -> None:
         self.data = data
@@ -48,6 +53,7 @@ class AsgiBody:
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._message = memoryview(b"")
+        self.begun = False
         self.complete = False
 
     async def readinto(self, buffer: memoryview) -> int:
@@ -55,6 +61,7 @@ class AsgiBody:
         while not self._message:
             if self.complete:
                 return 0
+            self.begun = True
             message = await self._receive()
             if message["type"] != "http.request":
                 raise ClientDisconnected("the client left during the upload")
