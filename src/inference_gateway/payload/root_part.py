@@ -71,6 +71,6 @@ def codec_name(name: str) -> str:
             codec = codecs.lookup(normalized)
         except LookupError:  # a module of the package that is no codec, or not on this platform
             codec = None
-        if codec and codec._is_text_encoding and codec.name.replace("-", "_") not in _NOT_CHARSETS:
+        if codec and codec._is_text_encoding and codec.name.replace("-", "_") not in _NOT_CHARSETS:  # noqa: SLF001 - what `bytes.decode` itself asks
             return codec.name
     raise InvalidContentType("invalid content-type: the charset is unknown")
