@@ -51,7 +51,7 @@ def check_sizes(answer: Answer | None, *sizes: int) -> None:
     body = whole(answer).body
     found = re.search(rb"\r\n\r\n(\[.*?\])\r\n", body)
     assert found, body[:300]
-    assert json.loads(found[1]) == list(sizes)
+    assert json.loads(found[1]) == {"sizes": list(sizes)}
 
 
 class Faulty:

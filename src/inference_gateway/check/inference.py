@@ -10,10 +10,10 @@ from typing import Any
 
 from inference_gateway.check.exchange import Answer, Target
 from inference_gateway.check.study import Upload
-from inference_gateway.errors import RequestError
-from inference_gateway.multipart import Decoder, Headers, Limits, PartBegin, PartEnd, parse_media_type
-from inference_gateway.request import Part
-from inference_gateway.spool import Spool
+from inference_gateway.errors import MultipartError
+from inference_gateway.multipart import Decoder, Headers, Limits, PartEnd, parse_media_type
+from inference_gateway.payload.part import Part
+from inference_gateway.payload.spool import Spool
 
 _BLOCK = 1 << 20
 _MEMORY = 8 << 20
@@ -93,27 +93,19 @@ def _take_apart(inference: Inference) -> None:
     content_type = inference.answer.header("content-type") or ""
     try:
         inference.boundary = parse_media_type(content_type).parameters.get("boundary")
-    except RequestError:
+    except MultipartError:
         inference.boundary = None
     if inference.boundary is None:
         inference.broken = "its Content-Type gives no boundary"
         return
     spool = inference.spool
     decoder = Decoder(inference.boundary.encode("utf-8"), _LIMITS)
-    begun: PartBegin | None = None
     try:
         for start in range(0, spool.size, _BLOCK):
             for event in decoder.receive(spool.read(start, min(start + _BLOCK, spool.size))):
-                if isinstance(event, PartBegin):
-                    begun = event
-                elif isinstance(event, PartEnd):
-                    assert begun is not None
-                    inference.pieces.append(_piece(spool, begun, event.body_end))
+                if isinstance(event, PartEnd):
+                    body = Part(spool, *event)
+                    inference.pieces.append(Piece(body.headers, *event, body))
         decoder.finish()
-    except RequestError as error:
+    except MultipartError as error:
         inference.broken = error.detail
-
-
-def _piece(spool: Spool, begun: PartBegin, body_end: int) -> Piece:
-    body = Part(spool, begun.header_offset, begun.body_offset, body_end)
-    return Piece(begun.headers, begun.header_offset, begun.body_offset, body_end, body)

@@ -1,0 +1,233 @@
+"""The application: routes, probes, life cycle, and what is answered where no route is."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from inference_gateway.answer.check import prepare
+from inference_gateway.answer.problem import Problem
+from inference_gateway.app.endpoint import InferenceEndpoint, Shared
+from inference_gateway.app.life import Life
+from inference_gateway.app.probes import HealthHandler, Probes
+from inference_gateway.app.readiness import Readiness
+from inference_gateway.errors import MultipartError, Unauthorized
+from inference_gateway.execution.call import Model
+from inference_gateway.execution.signature import check_signature
+from inference_gateway.execution.thread_runner import ThreadRunner
+from inference_gateway.intake.admission import Uploads
+from inference_gateway.intake.api_keys import ApiKeys
+from inference_gateway.intake.workers import Workers
+from inference_gateway.multipart import Encoder
+from inference_gateway.payload.contract import BINARY_TYPES
+from inference_gateway.payload.spool import SpoolBudget
+from inference_gateway.settings import Settings
+from inference_gateway.telemetry.metrics import Metrics
+from inference_gateway.telemetry.record import new_request_id
+from inference_gateway.telemetry.request_lines import RequestLines
+
+Lifespan = Callable[["Gateway"], AbstractAsyncContextManager[Any]]
+
+
+class Gateway(Starlette):
+    """An ASGI application that puts models behind HTTP.
+
+    `settings`: read from the environment where not given. `binary_types`: `binary_type` → media type, in
+    addition to those of the wire contract. `lifespan`: run around the gateway's own, as with Starlette.
+
+    ```python
+    app = Gateway()
+    app.add_inference_route("/", model)
+    ```
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings | None = None,
+        binary_types: Mapping[str, str] | None = None,
+        lifespan: Lifespan | None = None,
+        **starlette: Any,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.metrics = Metrics()
+        self._shared = Shared(
+            settings=self.settings,
+            binary_types={**BINARY_TYPES, **_checked(binary_types or {})},
+            uploads=Uploads(self.settings.max_uploads),
+            budget=SpoolBudget(self.settings.spool_quota_bytes),
+            workers=Workers(),
+            observers=(self.metrics, RequestLines()),
+            readiness=Readiness(self.settings),
+            api_keys=ApiKeys.of(self.settings),
+        )
+        self._endpoints: dict[str, InferenceEndpoint] = {}
+        own = None if lifespan is None else partial(lifespan, self)
+        self._life = Life(self.settings, self._shared.readiness, self._shared.api_keys, own)
+        self._probes = Probes(self._shared.readiness, self.metrics, self._shared.api_keys)
+        super().__init__(lifespan=lambda _: self._life.lived(), **starlette)
+        self.router.redirect_slashes = False
+        self.add_exception_handler(HTTPException, _problem)
+        self.add_exception_handler(Exception, _problem)
+        self.router.routes.extend(self._probes.routes(metrics=self.settings.metrics))
+        self.metrics.gauge("uploads", lambda: self._shared.uploads.count)
+        self.metrics.gauge("spool_bytes", lambda: self._shared.budget.used)
+
+    def add_inference_route(
+        self,
+        route: str,
+        model: Model | Callable[..., Any],
+        *,
+        name: str | None = None,
+        concurrency: int | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Serves `model` on POST `route`.
+
+        `model(json_input, inputs, input_hash)` is a blocking callable, an `async def` one, or a class (made
+        an instance here) or instance with `__call__` and, if it likes, `setup()`, `warm_up()` and
+        `teardown()`. `concurrency`: calls at once; `timeout`: seconds for a call, 0 for no limit; both from
+        the settings where not given. `name`: for the log. Raises `ValueError` where the route is taken,
+        `UnusableModel` where `model` cannot be called so.
+        """
+        taken = self._endpoints.get(route)
+        if taken is not None:
+            raise ValueError(f"Route {route} already maps to model {taken.runner.name}")
+        name = name or str(getattr(model, "__qualname__", type(model).__qualname__))
+        instance: Any = model
+        if inspect.isclass(model):
+            check_signature(model, name)
+            instance = model()
+        check_signature(instance, name, "json_input", "inputs", "input_hash")
+        binary_types, spool_dir = self._shared.binary_types, self.settings.spool_dir
+        runner = ThreadRunner(
+            route,
+            instance,
+            lambda result: prepare(result, binary_types, spool_dir),
+            name=name,
+            concurrency=concurrency or self.settings.model_concurrency,
+            timeout=self.settings.model_timeout if timeout is None else timeout or None,
+            queue_timeout=self.settings.queue_timeout,
+        )
+        self._life.add(runner)
+        self._shared.readiness.add(runner)
+        endpoint = self._endpoints[route] = InferenceEndpoint(runner, self._shared)
+        # Looked at before the probes, unless it might match theirs.
+        at = len(self.router.routes) if "{" in route else 0
+        self.router.routes.insert(at, Route(route, endpoint, methods=["POST"]))
+        self.metrics.add_route(route)
+        self.metrics.gauge("queued", lambda: endpoint.queue.count, route)
+        self.metrics.gauge("slots_taken", lambda: runner.readiness.taken, route)
+        self.metrics.gauge("orphaned", lambda: runner.readiness.orphaned, route)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Starlette's stack, which most inference requests do without: they need nothing of it."""
+        stack = super().build_middleware_stack()
+        if not self.user_middleware:
+            stack = _Shortcut(self._endpoints, stack)
+        return _FirstMessage(self, stack)
+
+    def add_healthcheck_route(self, handler: HealthHandler) -> None:
+        """Lets `handler()` answer `/healthcheck`: a `str`, `(str, status)` or a Starlette `Response`.
+
+        By contract the text `READY` means ready. It may be `async`; a blocking one runs on a thread. After
+        ten seconds the answer is 503.
+        """
+        self._probes.health = handler
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether all models may be called."""
+        return self._shared.readiness.is_set_up
+
+    @property
+    def setup_failed(self) -> asyncio.Event:
+        """Is set when the gateway will never be ready."""
+        return self._shared.readiness.setup_failed
+
+    def drain(self) -> None:
+        """Takes no new requests from now on: readiness says 503, those in flight go on."""
+        self._shared.readiness.drain()
+
+    def routes_for(self, headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
+        """Return the inference routes, none for a request that lacks the API key that is asked for."""
+        try:
+            if self._shared.api_keys is not None:
+                self._shared.api_keys.check(headers)
+        except Unauthorized:
+            return []
+        return list(self._endpoints)
+
+    def begin(self) -> None:
+        """The first message is there: where no lifespan has started the gateway, it starts by itself."""
+        if not self._life.begun:
+            self._life.begin_alone()
+
+
+class _FirstMessage:
+    """Stands in front of the gateway's `stack` until the first message that is no lifespan has come."""
+
+    def __init__(self, gateway: Gateway, stack: ASGIApp) -> None:
+        self._gateway = gateway
+        self._stack = stack
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            self._gateway.middleware_stack = self._stack
+            self._gateway.begin()
+        await self._stack(scope, receive, send)
+
+
+class _Shortcut:
+    """Gives a POST to the very path of an inference route to its endpoint, and all else to `stack`.
+
+    All else: paths with parameters too, and what a server mounts under a path of its own.
+    """
+
+    def __init__(self, endpoints: Mapping[str, InferenceEndpoint], stack: ASGIApp) -> None:
+        self._endpoints = endpoints
+        self._stack = stack
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._stack
+        if scope["type"] == "http" and scope["method"] == "POST" and not scope.get("root_path"):
+            path = scope["path"]
+            if "{" not in path:
+                app = self._endpoints.get(path, app)
+        await app(scope, receive, send)
+
+
+def _checked(binary_types: Mapping[str, str]) -> Mapping[str, str]:
+    """Raises `ValueError` for a media type that cannot stand in a header."""
+    for name, media_type in binary_types.items():
+        try:
+            Encoder("check").begin_part([("Content-Type", media_type)])
+        except MultipartError as error:
+            raise ValueError(f"binary type {name!r} has no usable media type: {error}") from None
+    return binary_types
+
+
+async def _problem(request: Request, error: Exception) -> Any:
+    """What the routes themselves do not answer, as a problem: 404, 405, an error of the gateway itself."""
+    if not isinstance(error, HTTPException):
+        return Problem(500, "the gateway failed: its operator finds the reason in the log", new_request_id())
+    detail = "the request cannot be served"
+    if error.status_code == 404:
+        routes = request.app.routes_for(request.scope["headers"])
+        there_are = ", ".join(routes) or "an inference route, such as /"
+        detail = f"there is no route of this path: POST to {there_are}"
+    elif error.status_code == 405:
+        detail = "this route does not take this method: see the Allow header"
+    allow = (error.headers or {}).get("Allow")
+    after_body = request.app.settings.refuse_after_body
+    return Problem(error.status_code, detail, new_request_id(), allow=allow, after_body=after_body)

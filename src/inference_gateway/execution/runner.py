@@ -1,0 +1,86 @@
+"""What runs a model: the one thing that the rest of the gateway knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from inference_gateway.execution.line import Load
+
+
+class Study(Protocol):
+    """What a model is called with. `spool` is held for as long as the model may read the inputs."""
+
+    @property
+    def json_input(self) -> Any: ...
+    @property
+    def inputs(self) -> list[Any]: ...
+    @property
+    def input_hash(self) -> str: ...
+    @property
+    def spool(self) -> AbstractContextManager[Any]: ...
+
+
+class Checked(Protocol):
+    """A model's checked result. `needs_model`: some of it is still to be made, in the model's turn."""
+
+    @property
+    def needs_model(self) -> bool: ...
+
+    def end_iterables(self) -> None:
+        """Ends what is still to be made: in the model's turn, when nobody wants it any more."""
+        ...
+
+
+class ModelSlot(Protocol):
+    """One request's turn at a model. `started`: when it began, by `time.monotonic()`."""
+
+    @property
+    def started(self) -> float | None: ...
+
+    async def compute(self, study: Study) -> Any:
+        """Calls the model and checks its result: the `Checked` one. Waits for the turn.
+
+        Raises `ModelError`, `ModelTimeout`, and `Unavailable` where the turn did not come in time.
+        """
+        ...
+
+    async def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Runs a blocking `function` in the turn: what is still to be made of the result."""
+        ...
+
+    def release(self) -> None:
+        """Ends the turn, from the event loop. A call that is going on becomes an orphan."""
+        ...
+
+
+class Runner(Protocol):
+    """One route's model, by whatever runs it: its turns and its life cycle. `name`: for the log."""
+
+    @property
+    def route(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+
+    def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> ModelSlot:
+        """A turn for one request. `on_start` is called, on any thread, when the turn begins."""
+        ...
+
+    async def set_up(self) -> None:
+        """Makes the model ready to be called. Raises `SetupFailed`, with the model's exception as cause."""
+        ...
+
+    async def tear_down(self) -> None:
+        """Ends the model, when its calls have come back. Raises what the model raises."""
+        ...
+
+    @property
+    def needs_set_up(self) -> bool:
+        """Whether `set_up` takes any time: the model is called only after it."""
+        ...
+
+    @property
+    def readiness(self) -> Load:
+        """How busy it is: what is taken, what is orphaned, and for how long nothing has come back."""
+        ...
