@@ -9,7 +9,12 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any
 
 from inference_gateway.app.forks import keep_from_children
-from inference_gateway.app.process import exempt_from_collection, keep_freed_memory, share_the_lock
+from inference_gateway.app.process import (
+    exempt_from_collection,
+    keep_freed_memory,
+    share_the_lock,
+    teach_pydicom,
+)
 from inference_gateway.app.readiness import Readiness
 from inference_gateway.errors import SetupFailed
 from inference_gateway.execution.runner import Runner
@@ -84,6 +89,7 @@ class Life:
         share_the_lock()
         keep_freed_memory()
         report_crashes()
+        await asyncio.to_thread(teach_pydicom)
         exempt_from_collection()
         stack.callback(gc.unfreeze)
         keep_from_children()

@@ -2,7 +2,8 @@
 
 The decoders of the extra `codecs` (imagecodecs: libjpeg-turbo, CharLS, OpenJPEG) are made known to pydicom
 when this module is imported, so that `Dataset.pixel_array` reads with them too. They come first: they decode
-without Python's lock. Without the extra Pillow reads JPEG of 8 bits and JPEG 2000, and pydicom itself RLE.
+without Python's lock. RLE is left to pydicom itself: the decoder of imagecodecs reads beyond damaged frames.
+Without the extra Pillow reads JPEG of 8 bits and JPEG 2000.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _JPEG_2000 = (
 )
 
 # What pydicom asks of a plugin: which packages it needs for which syntax.
-DECODER_DEPENDENCIES = dict.fromkeys((*_JPEG, *_JPEG_LS, *_JPEG_2000, uid.RLELossless), ("imagecodecs",))
+DECODER_DEPENDENCIES = dict.fromkeys((*_JPEG, *_JPEG_LS, *_JPEG_2000), ("imagecodecs",))
 
 _OTHER_SIZE = "a frame is not of the size that its header says"
 
@@ -84,7 +85,7 @@ def check_size(source: bytes, syntax: UID, size: tuple[int, int, int]) -> None:
 
     Raises `ValueError`. Asked before a decoder makes room for what the frame says of itself.
     """
-    if syntax not in DECODER_DEPENDENCIES or syntax == uid.RLELossless:
+    if syntax not in DECODER_DEPENDENCIES:
         return
     found = _size_in_jpeg_2000(source) if syntax in _JPEG_2000 else _size_in_jpeg(source)
     if found != size:
@@ -104,8 +105,6 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytearray:
     that the header says.
     """
     syntax = runner.transfer_syntax
-    if syntax == uid.RLELossless:
-        return _run_lengths(source, runner)
     if syntax in _JPEG:
         # Samples are taken as they are stored: what colour they are is said by the header, not by a guess.
         plain = {"colorspace": "YCBCR", "outcolorspace": "YCBCR"} if runner.samples_per_pixel == 3 else {}
@@ -161,16 +160,6 @@ def _checked(pixels: NDArray[Any], runner: DecodeRunner) -> bytearray:
     runner.set_option("bits_allocated", pixels.dtype.itemsize * 8)
     runner.set_option("planar_configuration", 0)
     return bytearray(np.ascontiguousarray(pixels).tobytes())
-
-
-def _run_lengths(source: bytes, runner: DecodeRunner) -> bytearray:
-    rows, columns, samples = runner.rows, runner.columns, runner.samples_per_pixel
-    dtype = np.dtype(f"<u{runner.bits_allocated // 8}")
-    planes = np.frombuffer(import_module("imagecodecs").dicomrle_decode(source, dtype), dtype)
-    runner.set_option("planar_configuration", 1)
-    if planes.size != rows * columns * samples:
-        raise ValueError(_OTHER_SIZE)
-    return bytearray(planes.tobytes())
 
 
 def _make_known() -> None:

@@ -161,8 +161,10 @@ def _instance(index: int, source: Source, without_decoder: bool, shared: Shared)
             available = _pixel_bytes(file, header)
         except InvalidDicomError:
             raise _Unusable("not a DICOM file") from None
-        except OSError:
-            raise
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise _Unusable("a damaged DICOM file") from None  # of pydicom's parser, not of the system
         except Exception:  # on damaged files pydicom's parser raises whatever it trips over
             raise _Unusable("a damaged DICOM file") from None
     rows, columns = attributes.integer(header, "Rows") or 0, attributes.integer(header, "Columns") or 0
