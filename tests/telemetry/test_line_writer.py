@@ -204,7 +204,9 @@ if os.fork() == 0:
     os._exit(0)
 os.wait()
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stderr.count("parent\n") == 50
     assert done.stderr.count("child\n") == 1
 
@@ -217,7 +219,9 @@ configure_logging("json")
 for number in range(1000):
     logging.getLogger("inference_gateway").info(str(number))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
     assert [json.loads(line)["message"] for line in done.stderr.splitlines()] == list(map(str, range(1000)))
 
 
