@@ -1,9 +1,9 @@
-"""Metrics, the line of each request, and the process's log."""
+"""Metrics: what they count, as Prometheus reads it."""
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from inference_gateway.telemetry.metrics import Metrics, RouteMetrics
+from inference_gateway.telemetry.metrics import Metrics
 from inference_gateway.telemetry.record import Record
 
 
@@ -17,27 +17,35 @@ def samples(metrics: Metrics) -> dict[str, float]:
     }
 
 
-def ended(route: str, status: int, received: int = 0, **phases: float) -> Record:
-    record = Record("id", route)
+def counting(*routes: str) -> Metrics:
+    metrics = Metrics()
+    for route in routes:
+        metrics.add_route(route)
+    return metrics
+
+
+def end(metrics: Metrics, route: str, status: int, received: int = 0, upload: float | None = None) -> None:
+    record = Record("id", route, [metrics])
     record.status, record.received = status, received
-    record.phases.update(phases)
-    return record
+    if upload is not None:
+        metrics.phase_ended(record, "upload", 10.0, 10.0 + upload)
+    record.end()
 
 
 @pytest.mark.wire("routes: /metrics")
 class TestMetrics:
     def test_requests_bytes_and_phases_are_counted_by_route(self) -> None:
-        metrics = Metrics()
-        route = RouteMetrics(metrics, "/a")
+        metrics = counting("/a", "/b", "/c")
         for status, received in ((200, 100), (200, 50), (413, 7)):
-            route.count(ended("/a", status, received, upload=0.02))
-        RouteMetrics(metrics, "/b").count(ended("/b", 0))
+            end(metrics, "/a", status, received, upload=0.02)
+        end(metrics, "/b", 0)
         found = samples(metrics)
         assert found["gateway_requests_total route=/a status=200"] == 2
         assert found["gateway_requests_total route=/a status=413"] == 1
         assert found["gateway_requests_total route=/b status=0"] == 1
         assert found["gateway_received_bytes_total route=/a"] == 157
         assert found["gateway_received_bytes_total route=/b"] == 0
+        assert found["gateway_received_bytes_total route=/c"] == 0
         assert found["gateway_request_seconds_count phase=upload route=/a"] == 3
         assert found["gateway_request_seconds_sum phase=upload route=/a"] == pytest.approx(0.06)
         assert found["gateway_request_seconds_bucket le=0.01 phase=upload route=/a"] == 0
@@ -61,8 +69,8 @@ class TestMetrics:
         assert found[f"gateway_{name} route=/b"] == 2
 
     def test_two_gateways_in_a_process_do_not_share_them(self) -> None:
-        one, two = Metrics(), Metrics()
-        RouteMetrics(one, "/").count(ended("/", 200))
+        one, two = counting("/"), counting("/")
+        end(one, "/", 200)
         assert "gateway_requests_total route=/ status=200" in samples(one)
         assert "gateway_requests_total route=/ status=200" not in samples(two)
 

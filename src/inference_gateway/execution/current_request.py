@@ -3,46 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-import contextvars
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from inference_gateway.errors import RequestCancelled
-from inference_gateway.execution.job import T, that_travels
+from inference_gateway.telemetry.context import working_for
 
 
 @dataclass(slots=True)
 class CurrentRequest:
     """What a callback may know of the request it works for; get it from `current_request()`.
 
-    `deadline` is on the clock of `time.monotonic()`, None where the model has no time limit. `device`: such as
-    `cuda:0`, where the route was given devices.
+    `deadline` is on the clock of `time.monotonic()`, None where the model has no time limit. `cancelled`:
+    nobody waits for the result any more, since the caller is gone or the time is up. `loop`: the event loop
+    of the gateway, or of the model's process. `task`: of an `async` callback, while it runs there. `device`:
+    such as `cuda:0`, where the route was given devices.
     """
 
     request_id: str
     route: str
     deadline: float | None = None
+    cancelled: bool = False
     device: str | None = None
     allocate: Callable[..., npt.NDArray[Any]] = field(default=np.zeros, repr=False)
-    _cancelled: bool = field(default=False, repr=False)
-    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop, repr=False)
-    _on_cancel: Callable[[], None] | None = field(default=None, repr=False)
-    _task: asyncio.Task[Any] | None = field(default=None, repr=False)
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop, repr=False)
+    task: asyncio.Task[Any] | None = field(default=None, repr=False)
+    on_cancel: Callable[[], None] | None = field(default=None, repr=False)
 
     def remaining(self) -> float | None:
         """Seconds left until the deadline, 0.0 when it has passed; None where there is no time limit."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether nobody waits for the result any more: the caller is gone or the time is up."""
-        return self._cancelled
 
     def raise_if_cancelled(self) -> None:
         """Raises `RequestCancelled` where nobody waits any more. For model loops to stop early."""
@@ -56,47 +51,13 @@ class CurrentRequest:
         """
         return self.allocate(shape, dtype)
 
-    def on_cancel(self, function: Callable[[], None]) -> None:
-        """Have `function` called when nobody waits any more; at once where that is so already."""
-        self._on_cancel = function
-        if self._cancelled:
-            function()
-
     def cancel(self) -> None:
-        """Say that nobody waits any more. From any thread."""
-        self._cancelled = True
-        if self._on_cancel is not None:
-            self._on_cancel()
-        if self._task is not None:
-            self._loop.call_soon_threadsafe(self._task.cancel)
-
-    def _await(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Runs an async callback on the event loop, while its thread waits until it has really ended."""
-        outcome: concurrent.futures.Future[Any] = concurrent.futures.Future()
-
-        def tell(task: asyncio.Task[Any]) -> None:
-            error = RequestCancelled("cancelled") if task.cancelled() else task.exception()
-            outcome.set_exception(error) if error else outcome.set_result(task.result())
-
-        def start() -> None:
-            self._task = self._loop.create_task(_contained(coroutine))
-            self._task.add_done_callback(tell)
-            if self._cancelled:
-                self._task.cancel()
-
-        self._loop.call_soon_threadsafe(start)
-        return outcome.result()
-
-
-async def _contained(coroutine: Coroutine[Any, Any, T]) -> T:
-    """What would end the event loop comes as an ordinary exception."""
-    try:
-        return await coroutine
-    except (SystemExit, KeyboardInterrupt) as error:
-        raise that_travels(error) from error
-
-
-current: contextvars.ContextVar[CurrentRequest] = contextvars.ContextVar("inference_gateway_request")
+        """Nobody waits any more. Called on the event loop."""
+        self.cancelled = True
+        if self.on_cancel is not None:
+            self.on_cancel()
+        if self.task is not None:
+            self.task.cancel()
 
 
 def current_request() -> CurrentRequest:
@@ -105,6 +66,6 @@ def current_request() -> CurrentRequest:
     Seen in the callback's thread, and in threads that are started with a copy of its `contextvars` context.
     """
     try:
-        return current.get()
+        return cast(CurrentRequest, working_for.get())  # what a slot sets
     except LookupError:
         raise RuntimeError("current_request() works only inside a model's callback") from None

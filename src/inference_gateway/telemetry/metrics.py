@@ -25,18 +25,35 @@ _GAUGES = {
 
 
 class Metrics:
-    """The Prometheus metrics of one gateway: all of them are put together when they are scraped."""
+    """The Prometheus metrics of one gateway: all of them are put together when they are scraped.
+
+    An observer of its requests' records.
+    """
 
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self) -> None:
         self.worker = 0  # its number, where several processes answer on one port
-        self.routes: dict[str, RouteMetrics] = {}
+        self._routes: dict[str, _RouteCounts] = {}
         self._gauges: list[tuple[str, str | None, Callable[[], float]]] = []
 
     def gauge(self, name: str, value: Callable[[], float], route: str | None = None) -> None:
         """Lets gauge `name` tell `value()` whenever it is scraped."""
         self._gauges.append((name, route, value))
+
+    def add_route(self, route: str) -> None:
+        """Counts the requests of `route`, from 0 on."""
+        self._routes[route] = _RouteCounts()
+
+    def phase_ended(self, record: Record, phase: str, begun: float, ended: float, /) -> None:
+        """Counts the seconds of a phase."""
+        self._routes[record.route].phases[phase].observe(ended - begun)
+
+    def request_ended(self, record: Record, /) -> None:
+        """Counts a request and what has come of its body."""
+        route = self._routes[record.route]
+        route.requests[record.status] += 1
+        route.received += record.received
 
     def text(self) -> bytes:
         """The exposition format, as Prometheus scrapes it."""
@@ -62,7 +79,7 @@ class Metrics:
             "gateway_request_seconds", "Time of an inference request by phase", labels=["route", "phase"]
         )
         received = CounterMetricFamily("gateway_received_bytes", "Bytes of request bodies", labels=["route"])
-        for name, route in self.routes.items():
+        for name, route in self._routes.items():
             for status, count in route.requests.items():
                 requests.add_metric([name, str(status)], count)
             for phase, durations in route.phases.items():
@@ -80,22 +97,13 @@ class Metrics:
             yield family
 
 
-class RouteMetrics:
+class _RouteCounts:
     """What has been counted of one route. Only the event loop counts, so there is no lock."""
 
-    def __init__(self, metrics: Metrics, route: str) -> None:
-        self.route = route
+    def __init__(self) -> None:
         self.received = 0
         self.requests: defaultdict[int, int] = defaultdict(int)  # by status
         self.phases: defaultdict[str, _Durations] = defaultdict(_Durations)
-        metrics.routes[route] = self
-
-    def count(self, record: Record) -> None:
-        """A request has ended."""
-        self.requests[record.status] += 1
-        self.received += record.received
-        for phase, seconds in record.phases.items():
-            self.phases[phase].observe(seconds)
 
 
 class _Durations:

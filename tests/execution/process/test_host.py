@@ -16,10 +16,11 @@ import pytest
 
 from inference_gateway.errors import InvalidModelOutput, ModelCrashed, ModelFailed, SetupFailed
 from inference_gateway.execution.check import InferenceResponse
-from inference_gateway.execution.current_request import CurrentRequest, current
+from inference_gateway.execution.current_request import CurrentRequest
 from inference_gateway.execution.process.host import ModelProcess, in_words
 from inference_gateway.payload.part import Part
 from inference_gateway.payload.spool import Spool
+from inference_gateway.telemetry.context import working_for
 from tests.execution.process.conftest import Start
 from tests.harness.log import LogCapture
 
@@ -61,12 +62,12 @@ class Caller:
         memory: int = 1 << 20,
         request: CurrentRequest | None = None,
     ) -> InferenceResponse:
-        token = current.set(request or CurrentRequest("the-id", "/", None, _loop=self.loop))
+        token = working_for.set(request or CurrentRequest("the-id", "/", None, loop=self.loop))
         try:
             with spooled(self._folder, *bodies, memory=memory) as (spool, parts):
                 return process.call(json_input or {}, parts, "hash", spool)
         finally:
-            current.reset(token)
+            working_for.reset(token)
 
 
 @pytest.fixture
@@ -136,7 +137,7 @@ def test_an_async_callback(start: Start, call: Caller) -> None:
 
 def test_an_async_callback_is_cancelled(start: Start, call: Caller) -> None:
     process = start("asynchronous")
-    request = CurrentRequest("id", "/", None, _loop=call.loop)
+    request = CurrentRequest("id", "/", None, loop=call.loop)
     threading.Timer(0.3, request.cancel).start()
     with pytest.raises(ModelFailed):
         call(process, {"seconds": 1000}, request=request)
@@ -145,7 +146,7 @@ def test_an_async_callback_is_cancelled(start: Start, call: Caller) -> None:
 
 def test_a_model_sees_that_nobody_waits(start: Start, call: Caller, tmp_path: Path) -> None:
     process = start("waits")
-    request = CurrentRequest("id", "/", None, _loop=call.loop)
+    request = CurrentRequest("id", "/", None, loop=call.loop)
     mark = tmp_path / "begun"
 
     def leave() -> None:

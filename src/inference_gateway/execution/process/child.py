@@ -1,7 +1,7 @@
 """What runs in a model process: it loads one model, and answers one call after the other.
 
-The model runs on the process's main thread. One more thread listens for cancellations, and a third one runs an event loop
-where a callback is `async def`. Log records go to the gateway, which writes them as its own.
+The model runs on the process's main thread. One more thread listens for cancellations, and a third one runs an
+event loop where a callback is `async def`. Log records go to the gateway, which writes them as its own.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import faulthandler
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -25,21 +26,23 @@ from typing import Any
 from inference_gateway.errors import InvalidModelOutput, ModelFailed, RequestCancelled
 from inference_gateway.execution.call import guarded, run_to_end
 from inference_gateway.execution.check import InferenceResponse, prepare
-from inference_gateway.execution.current_request import CurrentRequest, current
+from inference_gateway.execution.current_request import CurrentRequest
 from inference_gateway.execution.process.arena import Arena
 from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send
 from inference_gateway.execution.process.messages import Packed, open_study
 from inference_gateway.execution.target import load
-from inference_gateway.payload.element import Block
 from inference_gateway.payload.spool import Spool
+from inference_gateway.telemetry.context import working_for
 
 WORK, CONTROL = 3, 4  # the descriptors that the warden gives it
+STACKS = signal.SIGUSR1  # has it write the stacks of its threads to standard error
 _LOG_BYTES = 48 << 10  # of one record; the rest is cut off
 
 
 def main() -> None:
     """Serve the gateway until it goes, or says so."""
     faulthandler.enable()
+    faulthandler.register(STACKS, all_threads=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the gateway says when to end
     work = socket.socket(fileno=os.dup(WORK))
     control = socket.socket(fileno=os.dup(CONTROL))
@@ -60,6 +63,8 @@ class _Child:
         self._number = -1
         self._held: _Held | None = None
         self._model: Any = None
+        if setup["memory"]:  # more raises MemoryError, where the model asks the C library for it
+            resource.setrlimit(resource.RLIMIT_DATA, (setup["memory"], setup["memory"]))
         logging.basicConfig(level=setup["log_level"], handlers=[_Forward(control)], force=True)
         logging.raiseExceptions = False
         if not sys.warnoptions:
@@ -111,21 +116,21 @@ class _Child:
 
     def _new_request(self, request_id: str, deadline: float | None = None) -> CurrentRequest:
         return CurrentRequest(
-            request_id, self._setup["route"], deadline, self._setup["device"], _loop=self._loop
+            request_id, self._setup["route"], deadline, device=self._setup["device"], loop=self._loop
         )
 
     def _in_context(self, request: CurrentRequest, function: Any, *args: Any) -> Any:
         self._request = request
-        token = current.set(request)
+        token = working_for.set(request)
         try:
             return function(*args)
         finally:
-            current.reset(token)
+            working_for.reset(token)
             self._request = None
 
     @cached_property
     def _loop(self) -> Any:
-        """The event loop of `async def` callbacks, on a thread of its own: started when it is first needed."""
+        """The event loop of `async def` callbacks, on a thread of its own: started when it is needed."""
         return _LazyLoop()
 
     # A call
@@ -199,7 +204,9 @@ class _Child:
                 os._exit(0)  # the gateway has gone; the warden comes for the rest
             request = self._request
             if json.loads(data)["cancel"] == self._number and request is not None:
-                request.cancel()
+                request.cancelled = True
+                if request.task is not None:
+                    request.loop.call_soon_threadsafe(request.cancel)
 
 
 class _Held:
@@ -278,8 +285,6 @@ def is_out_of_device_memory(error: BaseException) -> bool:
         return True
     return any(word in str(error) for word in ("CUDA out of memory", "CUDA_ERROR_OUT_OF_MEMORY"))
 
-
-__all__ = ["Block", "main"]
 
 if __name__ == "__main__":
     main()

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, TimeoutError
 from contextlib import suppress
@@ -16,14 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inference_gateway.errors import InvalidModelOutput, ModelCrashed, ModelFailed, SetupFailed
+from inference_gateway.errors import InvalidModelOutput, ModelCrashed, ModelFailed, SetupFailed, Unavailable
 from inference_gateway.execution.check import InferenceResponse
-from inference_gateway.execution.current_request import CurrentRequest, current
+from inference_gateway.execution.current_request import CurrentRequest, current_request
+from inference_gateway.execution.process.child import STACKS
 from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send
 from inference_gateway.execution.process.keeper import Keeper
-from inference_gateway.execution.process.messages import environment_of, study_handle, unpack
+from inference_gateway.execution.process.messages import StudyHandle, environment_of, unpack
 from inference_gateway.payload.element import IterableElement
+from inference_gateway.telemetry.context import working_for
 
+_RESTART_SECONDS = 10  # for a client to wait while a model is set up again
 _TERM_SECONDS = 1.0  # between SIGTERM and SIGKILL
 _CHILD = [sys.executable, "-m", "inference_gateway.execution.process.child"]
 
@@ -41,13 +43,15 @@ class RemoteError(Exception):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a model process is made from. `target`: `module:object`; `device`: such as `cuda:1`, or None."""
+    """What a model process is made from. `target`: `module:object`; `device`: such as `cuda:1`, or None.
+    `memory`: bytes of data that it may have, 0 for no limit."""
 
     target: str
     route: str
     binary_types: Mapping[str, str]
     spool_dir: Path
     device: str | None = None
+    memory: int = 0
     log_level: int = logging.INFO
     path: list[str] = field(default_factory=lambda: [os.getcwd(), *sys.path])
 
@@ -60,10 +64,10 @@ class ModelProcess:
         self._recipe = recipe
         self.pid: int | None = None
         self.calls = 0
+        self.spoilt = False  # it should not be called again
         self._end: Future[int | None] = Future()
         self._request: CurrentRequest | None = None
         self._is_held = False
-        self._ending = threading.Event()
 
     def start(self) -> None:
         """Start the process and set the model up in it; as long as that takes. Raises `SetupFailed`."""
@@ -88,6 +92,7 @@ class ModelProcess:
                     "binary_types": dict(recipe.binary_types),
                     "spool_dir": str(recipe.spool_dir),
                     "log_level": recipe.log_level,
+                    "memory": recipe.memory,
                     "path": recipe.path,
                 }
             )
@@ -102,10 +107,10 @@ class ModelProcess:
 
         Raises `InvalidModelOutput`, `ModelFailed` with a `RemoteError` as its cause, or `ModelCrashed`.
         """
-        request = current.get()
+        request = current_request()
         self.calls += 1
-        head, payload, descriptors = study_handle(inputs, spool)
-        head |= {
+        handle = StudyHandle.of(inputs, spool)
+        head = handle.head | {
             "kind": "call",
             "number": self.calls,
             "request_id": request.request_id,
@@ -114,8 +119,10 @@ class ModelProcess:
             "json": json.dumps(json_input),
         }
         self._request = request
-        request.on_cancel(self.cancel)
-        frame = self._ask(head, payload, descriptors)
+        try:
+            frame = self._ask(head, handle.payload, handle.descriptors)
+        finally:
+            handle.close()
         try:
             self._raise(frame)
             response = unpack(frame, self._coming)
@@ -155,6 +162,16 @@ class ModelProcess:
         self._keeper.unwatch(self._control)
         self._work.close()
 
+    def tell_stacks(self) -> None:
+        """Have the process write to standard error what its threads are doing. From any thread."""
+        if self.pid is not None:
+            self._keeper.signal(self.pid, STACKS)
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to the process and what it has started, and do not wait. From any thread."""
+        if self.pid is not None:
+            self._keeper.signal(self.pid, number)
+
     @property
     def has_ended(self) -> bool:
         """Whether the process is gone."""
@@ -185,6 +202,11 @@ class ModelProcess:
         kind = frame.head.get("error")
         if kind == "invalid":
             raise InvalidModelOutput(frame.head["reason"])
+        if kind == "device memory":
+            self.spoilt = True
+            raise Unavailable(
+                "the memory of the model's device is spent: try again later", retry_after=_RESTART_SECONDS
+            ) from RemoteError(frame.head["traceback"])
         if kind is not None:
             raise ModelFailed from RemoteError(frame.head["traceback"])
 
@@ -210,11 +232,11 @@ class ModelProcess:
         if request is None:
             logger.handle(record)
             return
-        token = current.set(request)
+        token = working_for.set(request)
         try:
             logger.handle(record)
         finally:
-            current.reset(token)
+            working_for.reset(token)
 
 
 def in_words(status: int | None) -> str:

@@ -4,9 +4,9 @@ To the process: `setup` once, then for each request `call`, and, where the resul
 still produces, `next` for each block and `release` at the end; at last `teardown`. Each is answered by one
 frame: `done`, or `error` with the kind of the exception.
 
-A request crosses as a study handle: the spool's descriptor (or its bytes, where they are few), three offsets for
-each part, and the JSON. A result crosses as its JSON, and for each element where its bytes are: in the frame, in
-the arena, in a file, under a path, or still to come.
+A request crosses as a study handle: the spool's descriptor (or its bytes, where they are few), three offsets
+for each part, and the JSON. A result crosses as its JSON, and for each element where its bytes are: in the
+frame, in the arena, in a file, under a path, or still to come.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from __future__ import annotations
 import array
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -146,20 +147,37 @@ def unpack(frame: Frame, blocks_of: Callable[[int, int | None], Element]) -> Inf
     return response
 
 
-def study_handle(
-    inputs: list[Part], spool: Spool
-) -> tuple[dict[str, Any], list[bytes | memoryview], list[int]]:
-    """Head, payload and descriptors with which a request's inputs cross. The descriptors stay the spool's."""
-    offsets = array.array("Q", [number for part in inputs for number in part.offsets])
-    descriptor, memory = spool.shared()
-    head = {"inputs": len(inputs), "size": spool.size}
-    if descriptor is not None:
-        return head, [offsets.tobytes()], [descriptor]
-    return head, [offsets.tobytes(), memory], []
+@dataclass(frozen=True)
+class StudyHandle:
+    """A request's inputs on their way in: head, payload and descriptors of a frame. `close` it when sent."""
+
+    head: dict[str, Any]
+    payload: list[bytes | memoryview]
+    descriptors: list[int]
+    arena: Arena | None = None
+
+    @classmethod
+    def of(cls, inputs: Sequence[Part], spool: Spool) -> StudyHandle:
+        """Make the handle of what lies in `spool`, which the caller holds until the frame has been sent."""
+        offsets = array.array("Q", [number for part in inputs for number in part.offsets]).tobytes()
+        descriptor, memory = spool.shared()
+        head = {"inputs": len(inputs), "size": spool.size}
+        if descriptor is not None:
+            return cls(head, [offsets], [descriptor])
+        if spool.size <= _INLINE:
+            return cls(head, [offsets, *map(memoryview, memory)], [])
+        arena = Arena()
+        arena.write(map(memoryview, memory))
+        return cls(head, [offsets], [arena.seal()], arena)
+
+    def close(self) -> None:
+        """Let go of what was made for the handle."""
+        if self.arena is not None:
+            self.arena.close()
 
 
 def open_study(frame: Frame) -> tuple[Spool, list[Part]]:
-    """What `study_handle` made, on the other side: a spool and its parts."""
+    """Return what a `StudyHandle` was made of, on the other side: a spool and its parts."""
     count, size = frame.head["inputs"], frame.head["size"]
     offsets = array.array("Q", frame.payload[: 24 * count].tobytes())
     if frame.descriptors:
@@ -171,7 +189,7 @@ def open_study(frame: Frame) -> tuple[Spool, list[Part]]:
 
 
 def environment_of(device: str | None, environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a process on `device`, such as `cuda:1`: the process sees that one only, as number 0."""
+    """Return the environment of a process on `device`, such as `cuda:1`: it sees that one only, as number 0."""
     kind, _, number = (device or "").partition(":")
     if kind != "cuda":
         return dict(environment)

@@ -1,13 +1,13 @@
 """The warden: a small process that starts model processes, and lets nothing of them outlive the gateway.
 
-It imports next to nothing, so that it costs a few MiB and its one thread lasts as long as it does: the kernel's
+It imports next to nothing, so that it costs a few MiB. Its one thread lasts as long as it does: the kernel's
 parent-death signal (prctl(2), PR_SET_PDEATHSIG) belongs to the thread that started a process. It is the
 reaper of what model processes start in their turn (PR_SET_CHILD_SUBREAPER): each model process is a session,
 and what has left the session is known by a token in its environment. Where the gateway goes, however it does,
 the socket to it says so, and everything is killed.
 
-Messages, JSON in one datagram each. To it: `{"start": [argv], "cwd": ..., "env": {...}}` with the descriptors that the
-process inherits under their numbers as 3, 4, ...; `{"signal": number, "pid": pid}` for a whole session. From it:
+Messages, JSON in one datagram each. To it: `{"start": [argv], "cwd": ..., "env": {...}}` with the descriptors
+that the process inherits as 3, 4, ...; `{"signal": number, "pid": pid}` for a whole session. From it:
 `{"started": pid}` or `{"failed": "why"}`, and `{"ended": pid, "status": waitpid's}`.
 """
 
