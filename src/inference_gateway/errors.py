@@ -54,6 +54,8 @@ class RequestError(GatewayError):
 
     status: ClassVar[int]
     sentence: ClassVar[str]
+    type: ClassVar[str] = "about:blank"  # of the problem (RFC 9457 §3.1.1)
+    title: ClassVar[str | None] = None  # of its type; the status's own where there is none
 
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or self.sentence
@@ -135,6 +137,8 @@ class InvalidModelOutput(ModelError):
 class ModelCrashed(ModelError):
     """The model's process ended while it worked for this request; `reason`, for the log, says how."""
 
+    type = "urn:inference-gateway:model-crashed"
+    title = "Model crashed"
     sentence = "the model's process ended: its operator finds the reason in the log under this request_id"
 
     def __init__(self, reason: str) -> None:

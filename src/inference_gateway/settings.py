@@ -115,6 +115,25 @@ class Settings(BaseSettings):
     model_concurrency: PositiveInt = Field(
         default=1, description="calls of the model at once, per route. One model on one GPU wants one"
     )
+    isolation: Literal["thread", "process"] = Field(
+        default="thread",
+        description="where models run: on threads of the gateway, or in processes of their own, which can be "
+        "ended. Per route too",
+    )
+    cancel_grace: Seconds = Field(
+        default=5,
+        description="seconds after the deadline until a model's process is killed (isolation process only)",
+    )
+    kill_abandoned: bool = Field(
+        default=False,
+        description="kill a model's process also when its client has left, CANCEL_GRACE later: the next "
+        "request then waits for a set-up (isolation process only)",
+    )
+    model_memory_bytes: Bytes = Field(
+        default=0,
+        description="bytes of data that a model's process may have; more is a MemoryError in the model. 0: "
+        "no limit (isolation process only)",
+    )
     orphaned_unready_after: Seconds = Field(
         default=60,
         description="seconds for which every slot of a route is held by a call that nobody waits for; then "

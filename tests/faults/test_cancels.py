@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from inference_gateway import Gateway, Settings
 from inference_gateway.errors import ModelTimeout, Unavailable
+from inference_gateway.execution.line import Line
 from inference_gateway.execution.thread_runner import ThreadRunner
 from inference_gateway.intake.admission import Queue, Ticket, Uploads
 from inference_gateway.serving.server import make_server
@@ -106,7 +107,7 @@ class Rig:
         self.together = self.most = 0
         self.lock = threading.Lock()
         self.runner = ThreadRunner(
-            "/", print, Whole, name="rig", concurrency=concurrency, timeout=timeout, queue_timeout=LIMIT
+            "/", print, Whole, Line("rig", concurrency), name="rig", timeout=timeout, queue_timeout=LIMIT
         )
         self.concurrency = concurrency
         self.tasks: dict[int, asyncio.Task[None]] = {}

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from inference_gateway.execution.line import Line
 from inference_gateway.execution.slot import Slot
 from inference_gateway.execution.thread_runner import ThreadRunner
 
@@ -23,7 +24,7 @@ def runner(
     queue_timeout: float | None = None,
 ) -> ThreadRunner:
     return ThreadRunner(
-        "/", model, Whole, name="m", concurrency=concurrency, timeout=timeout, queue_timeout=queue_timeout
+        "/", model, Whole, Line("m", concurrency), name="m", timeout=timeout, queue_timeout=queue_timeout
     )
 
 

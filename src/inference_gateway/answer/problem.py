@@ -30,7 +30,7 @@ class Problem:
     """One problem answer; an ASGI application, to be called for one request.
 
     `allow`: methods for the Allow header of a 405. `retry_after`: seconds for a 503. `after_body`: the rest
-    of the request's body is read first.
+    of the request's body is read first. `type`, `title`: of the problem, where it is no plain status.
     """
 
     def __init__(
@@ -42,10 +42,12 @@ class Problem:
         allow: str | None = None,
         retry_after: float | None = None,
         after_body: bool = False,
+        type: str = "about:blank",
+        title: str | None = None,
     ) -> None:
         self.status = status
         self._after_body = after_body
-        self._body = json.dumps(self.document(status, detail, request_id)).encode()
+        self._body = json.dumps(self.document(status, detail, request_id, type, title)).encode()
         self._headers = [
             (b"content-type", b"application/problem+json"),
             (b"content-length", str(len(self._body)).encode()),
@@ -59,11 +61,13 @@ class Problem:
             self._headers.append((b"retry-after", str(math.ceil(retry_after)).encode()))
 
     @staticmethod
-    def document(status: int, detail: str, request_id: str) -> dict[str, str | int]:
+    def document(
+        status: int, detail: str, request_id: str, type: str = "about:blank", title: str | None = None
+    ) -> dict[str, str | int]:
         """The problem document (RFC 9457 §3.1)."""
         return {
-            "type": "about:blank",
-            "title": HTTPStatus(status).phrase,
+            "type": type,
+            "title": title or HTTPStatus(status).phrase,
             "status": status,
             "detail": detail,
             "request_id": request_id,
@@ -73,7 +77,15 @@ class Problem:
     def of(cls, error: RequestError, request_id: str, *, after_body: bool = False) -> Problem:
         """The answer to an error of the tree."""
         retry_after = error.retry_after if isinstance(error, Unavailable) else None
-        return cls(error.status, error.detail, request_id, retry_after=retry_after, after_body=after_body)
+        return cls(
+            error.status,
+            error.detail,
+            request_id,
+            retry_after=retry_after,
+            after_body=after_body,
+            type=error.type,
+            title=error.title,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the answer to a request whose body has not been touched."""

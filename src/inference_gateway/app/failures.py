@@ -7,6 +7,7 @@ import logging
 from inference_gateway.errors import (
     ClientDisconnected,
     InvalidModelOutput,
+    ModelCrashed,
     ModelError,
     ModelTimeout,
     RequestError,
@@ -23,6 +24,8 @@ def log_failure(record: Record, error: Exception) -> None:
             log.info("the client left")
         case InvalidModelOutput():
             log.error("the model's result does not fit the wire contract: %s", error.reason)
+        case ModelCrashed():
+            log.error("the model's process ended: %s", error.reason)
         case ModelError():
             log.error("the model failed", exc_info=error.__cause__)
         case ModelTimeout():

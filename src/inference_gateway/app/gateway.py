@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -20,11 +20,15 @@ from inference_gateway.app.endpoint import InferenceEndpoint, Shared
 from inference_gateway.app.life import Life
 from inference_gateway.app.probes import HealthHandler, Probes
 from inference_gateway.app.readiness import Readiness
-from inference_gateway.errors import MultipartError, Unauthorized
+from inference_gateway.errors import MultipartError, Unauthorized, UnusableModel
 from inference_gateway.execution.call import Model
 from inference_gateway.execution.check import prepare
+from inference_gateway.execution.process.host import Recipe
+from inference_gateway.execution.process.runner import Ends, ProcessRunner
 from inference_gateway.execution.runner import Runner
 from inference_gateway.execution.signature import check_signature
+from inference_gateway.execution.slots import Slots
+from inference_gateway.execution.target import target_of
 from inference_gateway.execution.thread_runner import ThreadRunner
 from inference_gateway.intake.admission import Uploads
 from inference_gateway.intake.api_keys import ApiKeys
@@ -38,6 +42,8 @@ from inference_gateway.telemetry.record import new_request_id
 from inference_gateway.telemetry.request_lines import RequestLines
 
 Lifespan = Callable[["Gateway"], AbstractAsyncContextManager[Any]]
+
+_ARGUMENTS = ("json_input", "inputs", "input_hash")  # of a model
 
 
 class Gateway(Starlette):
@@ -88,11 +94,14 @@ class Gateway(Starlette):
     def add_inference_route(
         self,
         route: str,
-        model: Model | Callable[..., Any],
+        model: Model | Callable[..., Any] | str,
         *,
         name: str | None = None,
         concurrency: int | None = None,
         timeout: float | None = None,
+        isolation: Literal["thread", "process"] | None = None,
+        slots: Slots | None = None,
+        max_calls: int = 0,
     ) -> None:
         """Serves `model` on POST `route`.
 
@@ -101,24 +110,22 @@ class Gateway(Starlette):
         `teardown()`. `concurrency`: calls at once; `timeout`: seconds for a call, 0 for no limit; both from
         the settings where not given. `name`: for the log. Raises `ValueError` where the route is taken,
         `UnusableModel` where `model` cannot be called so.
+
+        `isolation`: "process" gives the model processes of its own; then it is a function or a class of a
+        module, or its name as "module:object", which this process does not import. `slots`: devices, or calls
+        at once, that several routes share. `max_calls`: after so many a process is replaced, 0 for never.
         """
         taken = self._endpoints.get(route)
         if taken is not None:
             raise ValueError(f"Route {route} already maps to model {taken.runner.name}")
-        name = name or str(getattr(model, "__qualname__", type(model).__qualname__))
-        instance: Any = model
-        if inspect.isclass(model):
-            check_signature(model, name)
-            instance = model()
-        check_signature(instance, name, "json_input", "inputs", "input_hash")
-        runner = ThreadRunner(
-            route,
-            instance,
-            partial(prepare, binary_types=self._binary_types, spool_dir=self.settings.spool_dir),
-            name=name,
-            concurrency=concurrency or self.settings.model_concurrency,
-            timeout=self.settings.model_timeout if timeout is None else timeout or None,
-            queue_timeout=self.settings.queue_timeout,
+        in_process = (isolation or self.settings.isolation) == "process"
+        name = name or _name_of(model)
+        slots = slots or Slots(concurrency or self.settings.model_concurrency)
+        limit = self.settings.model_timeout if timeout is None else timeout or None
+        runner = (
+            self._process_runner(route, model, name, slots, limit, max_calls)
+            if in_process
+            else self._thread_runner(route, model, name, slots, limit)
         )
         self._runners.append(runner)
         endpoint = self._endpoints[route] = InferenceEndpoint(runner, self._shared)
@@ -129,6 +136,49 @@ class Gateway(Starlette):
         self.metrics.gauge("queued", lambda: endpoint.queue.count, route)
         self.metrics.gauge("slots_taken", lambda: runner.readiness.taken, route)
         self.metrics.gauge("orphaned", lambda: runner.readiness.orphaned, route)
+
+    def _thread_runner(
+        self, route: str, model: Any, name: str, slots: Slots, timeout: float | None
+    ) -> ThreadRunner:
+        if isinstance(model, str):
+            raise UnusableModel(f"{model} is a name: give the model itself, or isolation='process'")
+        instance: Any = model
+        if inspect.isclass(model):
+            check_signature(model, name)
+            instance = model()
+        check_signature(instance, name, *_ARGUMENTS)
+        return ThreadRunner(
+            route,
+            instance,
+            partial(prepare, binary_types=self._binary_types, spool_dir=self.settings.spool_dir),
+            slots.line,
+            name=name,
+            timeout=timeout,
+            queue_timeout=self.settings.queue_timeout,
+        )
+
+    def _process_runner(
+        self, route: str, model: Any, name: str, slots: Slots, timeout: float | None, max_calls: int
+    ) -> ProcessRunner:
+        if callable(model):
+            check_signature(model, name, *(() if inspect.isclass(model) else _ARGUMENTS))
+        recipe = Recipe(
+            target_of(model),
+            route,
+            self._binary_types,
+            self.settings.spool_dir,
+            memory=self.settings.model_memory_bytes,
+        )
+        return ProcessRunner(
+            recipe,
+            slots.line,
+            name=name,
+            devices=slots.devices,
+            ends=Ends(self.settings.cancel_grace or 0.0, self.settings.kill_abandoned),
+            timeout=timeout,
+            queue_timeout=self.settings.queue_timeout,
+            max_calls=max_calls,
+        )
 
     def build_middleware_stack(self) -> ASGIApp:
         """Starlette's stack, which most inference requests do without: they need nothing of it."""
@@ -172,6 +222,10 @@ class Gateway(Starlette):
         """The first message is there: where no lifespan has started the gateway, it starts by itself."""
         if not self._life.begun:
             await self._life.begin_alone()
+
+
+def _name_of(model: Any) -> str:
+    return model if isinstance(model, str) else str(getattr(model, "__qualname__", type(model).__qualname__))
 
 
 class _FirstMessage:

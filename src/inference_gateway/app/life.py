@@ -135,6 +135,7 @@ class Life:
     async def _tear_down(self, runner: Runner) -> None:
         if runner.readiness.taken:  # after the drain: it will not come back
             logger.warning("model %s is still busy: ended without its teardown", runner.name)
+            runner.close()
             return
         try:
             async with asyncio.timeout(self._readiness.seconds_to_tear_down):

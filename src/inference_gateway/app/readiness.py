@@ -72,6 +72,10 @@ class Readiness:
             return "shutting down"
         if self._refusals:
             return "a model is not set up"
+        for runner in self._runners:
+            load = runner.readiness
+            if load.unready or load.unhealthy:
+                return load.unready or load.unhealthy
         return self._stuck_for(self._unready_after)
 
     @property
@@ -79,6 +83,9 @@ class Readiness:
         """Why `/ping` says no: the process should be started anew."""
         if self.setup_failed.is_set():
             return "a model could not be set up"
+        for runner in self._runners:
+            if (reason := runner.readiness.unhealthy) is not None:
+                return reason
         return self._stuck_for(self._unhealthy_after)
 
     def _stuck_for(self, limit: float | None) -> str | None:

@@ -25,19 +25,22 @@ from inference_gateway.errors import Unavailable
 class Turn(Protocol):
     """What waits in a line."""
 
-    def serve(self) -> None:
-        """The whole turn, on the thread. Raises nothing."""
+    def serve(self, place: int) -> None:
+        """The whole turn, on the thread of this number. Raises nothing."""
         ...
 
 
 class Load(NamedTuple):
     """How busy a line is. `taken`: turns that go on, orphans too. `stuck_for`: seconds since each thread of
-    the line has an orphan, 0.0 where one has none.
+    the line has an orphan, 0.0 where one has none. `unready`, `unhealthy`: why the model cannot be called
+    now, or will never be again, where that is so.
     """
 
     taken: int
     orphaned: int
     stuck_for: float
+    unready: str | None = None
+    unhealthy: str | None = None
 
 
 class Line:
@@ -54,6 +57,7 @@ class Line:
         self._stuck_since: float | None = None  # by time.monotonic()
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # an entry for each in line, or to end
         self._closed = False
+        self._users = 0
 
     @property
     def waiting(self) -> int:
@@ -76,6 +80,10 @@ class Line:
         # When the loop is done with what is ready: a thread that wakes before only fights it for the lock.
         loop.call_soon(self._wake.put, None)
 
+    def share(self) -> None:
+        """One more route uses the line, and closes it at its end."""
+        self._users += 1
+
     def leave(self, turn: Turn) -> bool:
         """Gives a turn up that has not begun; returns whether it had not. The line gets shorter at once."""
         with self._lock:
@@ -96,7 +104,10 @@ class Line:
                     self._stuck_since = time.monotonic()
 
     def close(self) -> None:
-        """Ends the threads when all turns are over."""
+        """Ends the threads when all turns are over and all routes that share the line have closed it."""
+        self._users -= 1
+        if self._users > 0:
+            return
         self._closed = True
         for _ in range(self._threads):
             self._wake.put(None)
@@ -105,14 +116,14 @@ class Line:
         """Raises `Unavailable` where the system has none left and there is no other to serve the line."""
         name = f"{self._name} {self._threads + 1}"
         try:
-            threading.Thread(target=self._work, name=name, daemon=True).start()
+            threading.Thread(target=self._work, args=(self._threads,), name=name, daemon=True).start()
         except RuntimeError as error:
             if not self._threads:
                 raise Unavailable("the gateway has no thread for the model: try again later") from error
         else:
             self._threads += 1
 
-    def _work(self) -> None:
+    def _work(self, place: int) -> None:
         while True:
             self._wake.get()
             with self._lock:
@@ -123,7 +134,7 @@ class Line:
                     return
                 else:
                     continue
-            turn.serve()
+            turn.serve(place)
             with self._lock:
                 self._taken.discard(turn)
                 if turn in self._orphans:

@@ -75,6 +75,10 @@ class Runner(Protocol):
         """Ends the model, when its calls have come back. Raises what the model raises."""
         ...
 
+    def close(self) -> None:
+        """Ends what can be ended of a model that is still busy, and does not wait."""
+        ...
+
     @property
     def needs_set_up(self) -> bool:
         """Whether `set_up` takes any time: the model is called only after it."""

@@ -49,6 +49,7 @@ class Slot:
         self._timer: asyncio.TimerHandle | None = None
         self._thread = 0  # its identity
         self._released = False
+        self.place = 0
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         """Runs a blocking `function` on the thread of this turn, when its turn has come.
@@ -125,8 +126,9 @@ class Slot:
         task = self.request.task
         return stack_of_thread(self._thread) if task is None else stack_of_coroutine(task.get_coro())
 
-    def serve(self) -> None:
-        """The turn, on the thread."""
+    def serve(self, place: int) -> None:
+        """The turn, on the line's thread number `place`."""
+        self.place = place
         self._thread = threading.get_ident()
         started = time.monotonic()
         if self._timeout is not None:

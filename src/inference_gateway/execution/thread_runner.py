@@ -18,7 +18,7 @@ class ThreadRunner:
 
     `model`: a blocking callable, an `async def` one, or an instance with `__call__`; `setup()`, `warm_up()`
     and `teardown()` are called where it has them, once each, on a model thread. `check` makes of what the
-    model returns what `compute` gives, on the model's thread too. `concurrency`: calls at once. `timeout`,
+    model returns what `compute` gives, on the model's thread too. `line`: whose threads they are. `timeout`,
     `queue_timeout`: seconds or None.
     """
 
@@ -27,15 +27,16 @@ class ThreadRunner:
         route: str,
         model: Callable[..., Any],
         check: Callable[[Any], Checked],
+        line: Line,
         *,
         name: str,
-        concurrency: int,
         timeout: float | None,
         queue_timeout: float | None,
     ) -> None:
         self.route = route
         self.name = name
-        self.line = Line(f"model {route}", concurrency)
+        self.line = line
+        line.share()
         self._model = model
         self._check = check
         self._timeout = timeout
@@ -65,6 +66,9 @@ class ThreadRunner:
             await self._life_cycle("teardown")
         finally:
             self.line.close()
+
+    def close(self) -> None:
+        """A thread cannot be ended."""
 
     async def _life_cycle(self, step: str) -> None:
         function = getattr(self._model, step, None)

@@ -130,3 +130,29 @@ class FailsInSetup:
 class DiesInSetup(FailsInSetup):
     def setup(self) -> None:
         os._exit(9)
+
+
+def hangs(json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any]:
+    """Hangs in a way that no flag ends, where the JSON says so."""
+    while json_input["hang"]:
+        time.sleep(0.01)
+    return {"pid": os.getpid()}
+
+
+def waits_or_tells(json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any]:
+    """Works until nobody waits any more, where the JSON names a mark."""
+    if "mark" in json_input:
+        waits(json_input, inputs, input_hash)
+    return {"pid": os.getpid()}
+
+
+def clocks(json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any]:
+    """When it began and ended, by a clock that all processes share, and on which device."""
+    begin = time.monotonic()
+    time.sleep(0.005)
+    return {
+        "begin": begin,
+        "end": time.monotonic(),
+        "device": current_request().device,
+        "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
+    }

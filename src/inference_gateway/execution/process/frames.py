@@ -48,9 +48,9 @@ def send(
     """Send one frame; `descriptors` stay the caller's. Raises `PeerGone`."""
     text = json.dumps(head).encode()
     size = sum(len(piece) for piece in payload)
-    pieces = [memoryview(_PREFIX.pack(len(text), size) + text), *map(memoryview, payload)]
+    pieces = [memoryview(_PREFIX.pack(len(text), size) + text), *(memoryview(piece) for piece in payload)]
     try:
-        sent = socket.send_fds(sock, pieces, descriptors)  # type: ignore[arg-type]  # any buffer will do
+        sent = socket.send_fds(sock, pieces, descriptors)
         for piece in pieces:
             if sent < len(piece):
                 sock.sendall(piece[sent:])

@@ -71,7 +71,11 @@ class Keeper:
 
     def watch(self, control: socket.socket, heard: Callable[[dict[str, Any]], None]) -> None:
         """Have `heard` called, on the keeper's thread, for each message that comes through `control`."""
-        self._do(lambda: self._selector.register(control, selectors.EVENT_READ, heard))
+
+        def register() -> None:
+            self._selector.register(control, selectors.EVENT_READ, heard)
+
+        self._do(register)
 
     def unwatch(self, control: socket.socket) -> None:
         """Close `control`, and hear no more of it."""

@@ -50,6 +50,7 @@ class Packed:
         self.head = {
             "done": "call",
             "json": len(response.json),
+            "warnings": response.warnings,
             "arena": self._arena_used,
             "elements": [
                 [media_type, *place]
@@ -123,7 +124,7 @@ def unpack(frame: Frame, blocks_of: Callable[[int, int | None], Element]) -> Inf
         finally:
             os.close(descriptor)
     at = head["json"]
-    response = InferenceResponse(bytes(payload[:at]), [])
+    response = InferenceResponse(bytes(payload[:at]), [], head["warnings"])
     try:
         for index, (media_type, kind, *where) in enumerate(head["elements"]):
             element: Element
@@ -165,9 +166,9 @@ class StudyHandle:
         if descriptor is not None:
             return cls(head, [offsets], [descriptor])
         if spool.size <= _INLINE:
-            return cls(head, [offsets, *map(memoryview, memory)], [])
+            return cls(head, [offsets, *(memoryview(block) for block in memory)], [])
         arena = Arena()
-        arena.write(map(memoryview, memory))
+        arena.write(memoryview(block) for block in memory)
         return cls(head, [offsets], [arena.seal()], arena)
 
     def close(self) -> None:
@@ -189,7 +190,7 @@ def open_study(frame: Frame) -> tuple[Spool, list[Part]]:
 
 
 def environment_of(device: str | None, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a process on `device`, such as `cuda:1`: it sees that one only, as number 0."""
+    """Return the environment of a process on `device`, such as `cuda:1`: it sees that one, as number 0."""
     kind, _, number = (device or "").partition(":")
     if kind != "cuda":
         return dict(environment)

@@ -1,0 +1,231 @@
+"""Models in processes behind a real server: answers, deadlines, crashes, and devices that routes share."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inference_gateway import Gateway, Settings, Slots
+from tests.conftest import Serve
+from tests.harness.log import LogCapture
+from tests.harness.raw import Address, Answer, Connection, exchange, head, request
+from tests.harness.wire import check_problem, check_reply, digest, message, part, reply_bytes
+
+TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
+LIMIT = 60.0
+
+
+def model(name: str) -> str:
+    return f"tests.execution.process.models:{name}"
+
+
+def post(address: Address, root: Any, *inputs: bytes, path: bytes = b"/") -> Answer:
+    body = message(part(json.dumps(root).encode()), *(part(each) for each in inputs))
+    answer = exchange(address, request(TYPE, body, target=path), limit=LIMIT)
+    assert answer is not None
+    return answer
+
+
+def result(answer: Answer) -> Any:
+    assert answer.status == 200, answer.body[:300]
+    return json.loads(reply_bytes(answer).json)
+
+
+def ready(address: Address) -> None:
+    """Wait until the models are set up: each look is a round trip."""
+    wait_for(address, b"/healthcheck", 200)
+
+
+def wait_for(address: Address, path: bytes, status: int) -> Answer:
+    end = time.monotonic() + LIMIT
+    while True:
+        with Connection(address) as connection:
+            connection.send(head((), method=b"GET", target=path))
+            answer = connection.read_answer()
+        assert answer is not None
+        if answer.status == status:
+            return answer
+        assert time.monotonic() < end, answer.body
+
+
+@pytest.fixture
+def app(spool_dir: Path) -> Gateway:
+    settings = Settings(
+        spool_dir=spool_dir, isolation="process", model_timeout=LIMIT, cancel_grace=0.2, drain_timeout=5
+    )
+    return Gateway(settings=settings)
+
+
+def test_a_request_goes_there_and_back(app: Gateway, serve: Serve) -> None:
+    app.add_inference_route("/", model("bodies"))
+    address = serve(app).address
+    ready(address)
+    for size in (0, 10, 100_000, 10 << 20):
+        bodies = [os.urandom(size), b"x"]
+        body = message(part(b"{}"), *(part(each) for each in bodies))
+        answer = exchange(address, request(TYPE, body), limit=LIMIT)
+        check_reply(answer, {"parts": [{"binary_type": "dicom"}] * 2}, bodies, digest(b"{}", *bodies))
+    assert os.getpid() not in {result(post(address, {}))["parts"] and 0}
+
+
+def test_before_the_processes_are_there_requests_are_refused(app: Gateway, serve: Serve) -> None:
+    app.add_inference_route("/", model("sizes"))
+    address = serve(app).address
+    answer = post(address, {})
+    if answer.status != 200:
+        check_problem(answer, 503)
+    ready(address)
+    assert result(post(address, {}))["pid"] != os.getpid()
+
+
+def test_at_the_deadline_the_call_has_ended_and_the_slot_is_free(
+    app: Gateway, serve: Serve, log: LogCapture
+) -> None:
+    app.add_inference_route("/", model("hangs"), timeout=0.5)
+    address = serve(app).address
+    ready(address)
+    first = result(post(address, {"hang": False}))["pid"]
+    answer = post(address, {"hang": True})
+    check_problem(answer, 504)
+    second = result(post(address, {"hang": False}))["pid"]
+    assert second != first
+    assert not Path(f"/proc/{first}").exists()
+    assert "did not come back" in log.text
+
+
+def test_a_model_that_sees_its_cancellation_keeps_its_process(
+    app: Gateway, serve: Serve, tmp_path: Path
+) -> None:
+    app.settings.__dict__["cancel_grace"] = LIMIT
+    app.add_inference_route("/", model("waits_or_tells"), timeout=0.5)
+    address = serve(app).address
+    ready(address)
+    pid = result(post(address, {}))["pid"]
+    check_problem(post(address, {"mark": str(tmp_path / "mark")}), 504)
+    assert result(post(address, {}))["pid"] == pid
+
+
+@pytest.mark.parametrize("how", ["segmentation fault", "exit", "killed"])
+def test_a_crash_is_answered_and_the_next_request_meets_a_new_process(
+    how: str, app: Gateway, serve: Serve, log: LogCapture
+) -> None:
+    app.add_inference_route("/", model("ends"))
+    address = serve(app).address
+    ready(address)
+    answer = post(address, {"how": how})
+    assert answer.status == 500
+    problem = json.loads(answer.body)
+    assert problem["type"] == "urn:inference-gateway:model-crashed"
+    assert result(post(address, {"how": "well"})) == {}
+    assert "the model's process ended" in log.text
+    wait_for(address, b"/healthcheck", 200)
+
+
+def test_a_loop_of_crashes_is_told_by_liveness(app: Gateway, serve: Serve) -> None:
+    app.add_inference_route("/", model("ends"))
+    address = serve(app).address
+    ready(address)
+    for _ in range(5):
+        assert post(address, {"how": "exit"}).status == 500
+    wait_for(address, b"/ping", 503)
+    assert result(post(address, {"how": "well"})) == {}
+    wait_for(address, b"/ping", 200)
+
+
+def test_a_client_that_leaves_costs_no_set_up(app: Gateway, serve: Serve, tmp_path: Path) -> None:
+    app.add_inference_route("/", model("waits_or_tells"))
+    running = serve(app)
+    ready(running.address)
+    pid = result(post(running.address, {}))["pid"]
+    mark = tmp_path / "begun"
+    with Connection(running.address) as connection:
+        connection.send(request(TYPE, message(part(json.dumps({"mark": str(mark)}).encode()))))
+        end = time.monotonic() + LIMIT
+        while not mark.exists():
+            assert time.monotonic() < end
+    assert result(post(running.address, {}))["pid"] == pid
+
+
+def test_an_answer_block_by_block(app: Gateway, serve: Serve) -> None:
+    app.add_inference_route("/", model("streamed"))
+    address = serve(app).address
+    ready(address)
+    body = message(part(b"{}"))
+    expected = b"".join(bytes([number]) * 1000 for number in range(3))
+    check_reply(
+        exchange(address, request(TYPE, body), limit=LIMIT),
+        {"parts": [{"binary_type": "dicom"}]},
+        [expected],
+        digest(b"{}"),
+    )
+
+
+def test_two_routes_on_one_device_never_run_at_once(app: Gateway, serve: Serve) -> None:
+    slots = Slots(devices=["cuda:0"])
+    for path in ("/a", "/b"):
+        app.add_inference_route(path, model("clocks"), slots=slots)
+    address = serve(app).address
+    ready(address)
+    spans: list[tuple[float, float]] = []
+    lock = threading.Lock()
+
+    def ask(path: bytes) -> None:
+        for _ in range(10):
+            found = result(post(address, {}, path=path))
+            assert found["device"] == "cuda:0"
+            assert found["visible"] == "0"
+            with lock:
+                spans.append((found["begin"], found["end"]))
+
+    askers = [threading.Thread(target=ask, args=(path,)) for path in (b"/a", b"/b") * 3]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    spans.sort()
+    assert len(spans) == 60
+    assert all(end <= begin for (_, end), (begin, _) in zip(spans, spans[1:], strict=False))
+
+
+def test_a_process_is_replaced_after_so_many_calls(app: Gateway, serve: Serve) -> None:
+    app.add_inference_route("/", model("sizes"), max_calls=3)
+    address = serve(app).address
+    ready(address)
+    end = time.monotonic() + LIMIT
+    pids = set()
+    while len(pids) < 2:
+        pids.add(result(post(address, {}))["pid"])
+        assert time.monotonic() < end
+    assert len(pids) == 2
+
+
+def test_a_model_that_cannot_be_found_fails_the_set_up(app: Gateway, serve: Serve, log: LogCapture) -> None:
+    app.add_inference_route("/", model("nowhere"))
+    address = serve(app).address
+    wait_for(address, b"/ping", 503)
+    assert "has no attribute 'nowhere'" in log.text
+
+
+def test_what_another_process_cannot_import_is_refused(app: Gateway) -> None:
+    with pytest.raises(ValueError, match="cannot import"):
+        app.add_inference_route("/", lambda *_: {})
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left() -> Iterator[None]:
+    yield
+    end = time.monotonic() + LIMIT
+    while children():
+        assert time.monotonic() < end, children()
+
+
+def children() -> list[str]:
+    """The processes that this one has started and that live."""
+    found = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+    lines = [Path(f"/proc/{pid}/cmdline") for pid in found]
+    return [line.read_text() for line in lines if line.exists() and "warden" in line.read_text()]
