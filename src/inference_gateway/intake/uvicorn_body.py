@@ -123,7 +123,7 @@ class DirectBody(asyncio.BufferedProtocol):
         http = self._http
         self._switched = False
         http.parser = fresh_parser(http)
-        self._cycle.more_body = False
+        http.on_message_complete()
         http.transport.set_protocol(http)
         http.flow.resume_reading()
 
