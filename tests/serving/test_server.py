@@ -329,7 +329,7 @@ def test_the_log_as_json(run: Run) -> None:
     assert process.wait() == 0
     lines = [json.loads(line) for line in process.lines]
     ours = [line for line in lines if line["logger"] == "inference_gateway"]
-    assert any(str(answer.header("x-request-id")) in line["message"] for line in ours)
+    assert any(line.get("request_id") == answer.header("x-request-id") for line in ours)
 
 
 PASSWORD = "of-the-locked-key"
