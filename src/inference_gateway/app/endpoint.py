@@ -171,6 +171,8 @@ class _Journey:
         """Waits for the turn, calls the model and checks its result."""
         try:
             response: InferenceResponse = await slot.compute(request)
+            for warning in response.warnings:
+                self.record.log.warning("%s", warning)
             return response
         finally:
             if slot.started is not None:
