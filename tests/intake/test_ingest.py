@@ -57,7 +57,7 @@ def body_of(size: int) -> bytes:
 
 
 class Upload:
-    """An `Ingest` of its own, fed with pieces and nothing in between. `declared`: the Content-Length, or 0."""
+    """An `Ingest` of its own, fed with pieces and nothing in between. `declared`: Content-Length, or 0."""
 
     def __init__(self, spool_dir: Path, workers: Workers, declared: int = 0, **settings: Any) -> None:
         options = Settings(spool_dir=spool_dir, **settings)
@@ -541,7 +541,9 @@ async def test_a_client_that_leaves_while_the_worker_is_behind(spool_dir: Path, 
     """The upload is over when its thread has ended: until then its place and its file are taken."""
     upload = Upload(spool_dir, workers, 3 * WINDOW)
     with held_up(workers):
-        running = asyncio.create_task(upload.run(pieces_of(bytes(WINDOW + 1)), then={"type": "http.disconnect"}))
+        running = asyncio.create_task(
+            upload.run(pieces_of(bytes(WINDOW + 1)), then={"type": "http.disconnect"})
+        )
         assert not (await asyncio.wait((running,), timeout=0.1))[0]
     with pytest.raises(ClientDisconnected):
         await asyncio.wait_for(running, LIMIT)

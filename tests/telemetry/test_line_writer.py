@@ -108,7 +108,12 @@ def test_the_queue_has_an_end(
     """Who logs more than can be written waits, as with any other handler."""
     monkeypatch.setattr(line_writer, "_MOST", 10)
     stream.go.clear()
-    flood = threading.Thread(target=lambda: [logger.info("x") for _ in range(1000)])
+
+    def log() -> None:
+        for _ in range(1000):
+            logger.info("x")
+
+    flood = threading.Thread(target=log)
     flood.start()
     flood.join(0.3)
     assert flood.is_alive()
@@ -204,7 +209,9 @@ if os.fork() == 0:
     os._exit(0)
 os.wait()
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stderr.count("parent\n") == 50
     assert done.stderr.count("child\n") == 1
 
@@ -217,7 +224,9 @@ configure_logging("json")
 for number in range(1000):
     logging.getLogger("inference_gateway").info(str(number))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
     assert [json.loads(line)["message"] for line in done.stderr.splitlines()] == list(map(str, range(1000)))
 
 

@@ -24,7 +24,7 @@ from inference_gateway.intake.body import AsgiBody, Body, WholeBody
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-_DIRECT_FROM = 256 << 10  # bytes; a shorter body comes through the parser
+_DIRECT_FROM = 64 << 10  # bytes; a shorter body comes through the parser, unless it is there already
 
 
 def body_of(receive: Receive, length: int) -> Body:
@@ -33,9 +33,10 @@ def body_of(receive: Receive, length: int) -> Body:
     cycle = getattr(receive, "__self__", None)
     if httptools_impl is None or not isinstance(cycle, httptools_impl.RequestResponseCycle):
         return AsgiBody(receive)
+    if len(cycle.body) == length > 0 and not cycle.disconnected:
+        return _whole(cycle)
     if length < _DIRECT_FROM:
-        is_whole = len(cycle.body) == length > 0 and not cycle.disconnected
-        return _whole(cycle) if is_whole else AsgiBody(receive)
+        return AsgiBody(receive)
     http = cycle.transport.get_protocol()
     encrypted = cycle.transport.get_extra_info("sslcontext") is not None
     if encrypted or not isinstance(http, httptools_impl.HttpToolsProtocol) or http.cycle is not cycle:

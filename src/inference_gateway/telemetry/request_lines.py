@@ -40,9 +40,7 @@ class RequestMessage(TaggedMessage):
         """The sentence."""
         record = self._record
         phases = ", ".join(f"{phase} {seconds:.3f}" for phase, seconds in record.phases.items())
-        return (
-            f"status {record.status}, {record.received} bytes received, {record.seconds:.3f} s ({phases})"
-        )
+        return f"status {record.status}, {record.received} bytes received, {record.seconds:.3f} s ({phases})"
 
     @property
     def fields(self) -> dict[str, Any]:  # type: ignore[override]
