@@ -71,7 +71,10 @@ class RequestAssembler:
         return kept
 
     def store(self, data: bytearray) -> bool:
-        """Keeps the next bytes of the body. Raises `InsufficientStorage`. Returns whether `data` itself is."""
+        """Keeps the next bytes of the body. Raises `InsufficientStorage`.
+
+        Returns whether `data` itself is kept.
+        """
         return self.spool.keep(data)
 
     def hash(self, runs: list[memoryview]) -> None:
