@@ -1,6 +1,6 @@
 # The runtime with nothing to serve yet. An image with a model in it:
 #
-#   FROM inference-gateway
+#   FROM dicom-inference-gateway
 #   COPY my_model.py .
 #   CMD ["my_model:model"]
 #
@@ -9,7 +9,7 @@
 ARG PYTHON_VERSION=3.11
 
 FROM python:${PYTHON_VERSION}-slim AS build
-ARG EXTRAS=dicom
+ARG EXTRAS=dicom,codecs
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY src ./src

@@ -17,10 +17,12 @@ GatewayError
 │   ├── Unavailable              503, with `retry_after`
 │   ├── ModelTimeout             504
 │   └── InsufficientStorage      507
+├── MultipartError               a message breaks the wire format, whoever sent it; has a `status_hint`
 ├── ClientDisconnected           there is nobody left to answer
 ├── ResponseCut                  the answer had begun: the connection is cut
 ├── RequestCancelled             raised inside a callback that asked whether to go on
 ├── SetupFailed                  a model cannot be loaded, a setting cannot work
+├── UnusableModel                what was registered cannot be called as a model is; a `TypeError`, too
 └── ClientError                  raised to users of the client
     ├── GatewayUnreachable
     ├── ProblemAnswer            the gateway refused or failed
@@ -30,8 +32,8 @@ GatewayError
         └── HashMismatch
 ```
 
-An error carries one public sentence, `detail`. It is made of words of this package only: nothing of a
-request, nothing of a model's exception is ever in it.
+A `RequestError` or `MultipartError` carries one public sentence, `detail`. It is made of words of this
+package only: nothing of a request, nothing of a model's exception is ever in it.
 """
 
 from __future__ import annotations
@@ -141,10 +143,14 @@ class Unavailable(RequestError):
 
 
 class ModelTimeout(RequestError):
-    """The model's deadline has passed."""
+    """The model's deadline has passed. `stack`, for the log: where its call is, innermost frame first."""
 
     status = 504
     sentence = "the model did not finish within its time limit"
+
+    def __init__(self, stack: str = "") -> None:
+        super().__init__()
+        self.stack = stack
 
 
 class InsufficientStorage(RequestError):
@@ -152,6 +158,18 @@ class InsufficientStorage(RequestError):
 
     status = 507
     sentence = "the gateway has no room left to store this request: try again later or send less"
+
+
+class MultipartError(GatewayError):
+    """A multipart message, or a header of one, breaks the wire format or a limit, whoever sent it.
+
+    `detail` says how. `status_hint` is the status that a server answers with: 400, 413 or 415.
+    """
+
+    def __init__(self, detail: str, status_hint: int = 400) -> None:
+        self.detail = detail
+        self.status_hint = status_hint
+        super().__init__(detail)
 
 
 class ClientDisconnected(GatewayError):
@@ -168,6 +186,10 @@ class RequestCancelled(GatewayError):
 
 class SetupFailed(GatewayError):
     """The service cannot start: a model cannot be loaded or a setting cannot work."""
+
+
+class UnusableModel(GatewayError, TypeError):
+    """What was registered as a model cannot be called with a model's arguments; the message says why."""
 
 
 class ClientError(GatewayError):

@@ -132,6 +132,11 @@ class Settings(BaseSettings):
     max_uploads: PositiveInt = Field(
         default=32, description="bodies being received at once; over it: 503. Bounds memory: a few MiB each"
     )
+    refuse_after_body: bool = Field(
+        default=False,
+        description="read the rest of a refused request's body before the answer, at most 10 s and 256 MiB. "
+        "For a gateway behind a proxy that loses an answer which comes while it still sends",
+    )
     spool_dir: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()),
         description="folder for the bodies in flight, as unlinked files; by default the system's temp folder",

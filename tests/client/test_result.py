@@ -100,7 +100,7 @@ def test_a_dicom_object() -> None:
 
 def test_a_dicom_object_without_pydicom(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'inference-gateway\[dicom\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'dicom-inference-gateway\[dicom\]'"):
         element({}, b"").dataset()
 
 

@@ -49,7 +49,7 @@ def test_an_answer_whose_reader_leaves_after_n_bytes(faulty: StartFaulty) -> Non
     for n in range(0, length, 3):
         with Connection(server.address, limit=LIMIT) as connection:
             connection.send(post(SMALL))
-            connection._take(n)
+            connection.read(n)
             connection.reset()
     server.check_after()
 

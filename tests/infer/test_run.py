@@ -43,8 +43,8 @@ def phases() -> Phases:
 def test_what_was_read_is_said(study: Path, tmp_path: Path) -> None:
     with reading([study], tmp_path / "out", phases()) as read:
         assert str(read) == (
-            "3 images in 2 series, 1 other DICOM objects, 1 copies or damaged DICOM files, "
-            "1 of them PNG or JPEG, 1 files that are not DICOM, ignored"
+            "3 images in 2 series, 1 other DICOM object, 1 copy or damaged DICOM file, "
+            "1 of them PNG or JPEG, 1 file that is not DICOM, ignored"
         )
         made = read.found.paths[-1]
         assert made.exists()
@@ -89,7 +89,7 @@ def test_a_result_takes_the_place_of_the_one_before(study: Path, tmp_path: Path,
     assert outcome.written.pictures == ["series-1-plane-002.png"]
     assert list(outcome.seconds) == ["find", "read", "upload", "model", "download", "write"]
     said = str(outcome).splitlines()
-    assert said[0] == "1 bounding boxes, 1 pictures"
+    assert said[0] == "1 bounding box, 1 picture"
     assert said[-1] == f"Look at it: {output / 'report.html'}"
 
 
@@ -107,9 +107,7 @@ def test_what_cannot_be_decoded_here_is_sent_all_the_same(tmp_path: Path, serve:
 
 
 def test_nothing_found_is_said(study: Path, tmp_path: Path, serve: Serve) -> None:
-    assert str(journey(study, tmp_path / "out", gateway(["no object"]), serve)).startswith(
-        "nothing was found\n"
-    )
+    assert str(journey(study, tmp_path / "out", gateway({}), serve)).startswith("nothing was found\n")
 
 
 def test_what_cannot_be_written_leaves_the_folder_as_it_was(

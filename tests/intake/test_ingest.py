@@ -178,14 +178,15 @@ def test_a_small_body_needs_neither_a_worker_nor_a_file(
     size: int, framing: str, spool_dir: Path, serve: Serve
 ) -> None:
     app = Gateway(settings=Settings(spool_dir=spool_dir))
-    app.add_inference_route("/", lambda _, inputs, __: inputs[0].size)
+    app.add_inference_route("/", lambda _, inputs, __: {"size": inputs[0].size})
     app._shared.workers.executor.shutdown()  # whoever asks it for anything gets a RuntimeError
     running = serve(app)
     body = body_of(size)
     inner = body.split(b"\r\n--bnd")[1].partition(b"\r\n\r\n")[2]
     headers = CHUNKED if framing == "chunked" else ((b"Content-Length", b"%d" % len(body)),)
     sent = b"".join(chunked(body, 50_000)) if framing == "chunked" else body
-    check_reply(exchange(running.address, head(TYPE + headers), sent), size, [], digest(ROOT, inner))
+    answer = exchange(running.address, head(TYPE + headers), sent)
+    check_reply(answer, {"size": size}, [], digest(ROOT, inner))
 
 
 @pytest.mark.parametrize("declared", [0, 1000])

@@ -179,3 +179,27 @@ def test_a_second_request_behind_it_is_not_read_as_body(start: Callable[..., Run
         assert answer.status == 200
         ((_, _, told), _) = decoded(answer)
         assert digest(b"{}", *BODIES).encode() in told
+
+
+CLOSING = (b"Connection", b"close")
+
+
+@pytest.mark.parametrize("then", [b"", b"\r\n", b"GARBAGE\r\n\r\n", request(TYPE, message(part(b"{}")))])
+def test_what_follows_is_judged_alike_after_a_small_and_a_large_body(
+    then: bytes, start: Callable[..., RunningServer], reads: list[int]
+) -> None:
+    """The parser after an upload that has gone past it lets pass what the one before did."""
+    running = start()
+    seen = []
+    for inputs in ([], [bytes(3 << 20)]):
+        with Connection(running.address) as connection:
+            connection.send(request(TYPE, message(part(b"{}"), *map(part, inputs))))
+            first = connection.read_answer()
+            assert first is not None
+            assert first.status == 200
+            connection.send(request((*TYPE, CLOSING), message(part(b"{}"))) + then)
+            second = connection.read_answer()
+            assert second is not None
+            seen.append((second.status, second.header("connection"), connection.rest()))
+    assert seen[0] == seen[1]
+    assert sum(reads) > 0

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from PIL import Image
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, SecondaryCaptureImageStorage
 
@@ -202,6 +203,72 @@ class TestBuffers:
             assert bytes_of(mapping) == b"x" * 100_000
 
 
+PROTOCOLS = ["__array__", "__array_interface__", "__array_struct__", "__dlpack__"]
+
+
+class Tensor:
+    """An array of another library: no buffer; the protocols that are named; iterable, as such arrays are."""
+
+    def __init__(self, array: Any, *protocols: str) -> None:
+        self._rows = array
+        for protocol in protocols:
+            setattr(self, protocol, getattr(array, protocol))
+
+    def __iter__(self) -> Iterator[Any]:
+        return (Tensor(row) if np.ndim(row) else float(row) for row in self._rows)
+
+
+class OnDevice(Tensor):
+    """One that raises for its values, as those on a GPU and those with a gradient do."""
+
+    def __init__(self, error: type[Exception], protocol: str) -> None:
+        super().__init__(np.zeros(3))
+        self._error = error
+        setattr(self, protocol, self._refuse)
+
+    def _refuse(self, *args: Any, **options: Any) -> Any:
+        raise self._error("SECRET")
+
+
+@pytest.mark.wire("element: array of another library")
+class TestArraysOfOtherLibraries:
+    @pytest.mark.parametrize("layout", ["C", "Fortran", "every second", "reversed"])
+    @pytest.mark.parametrize("kind", ["?", "u1", "<i2", "<f4"])
+    @pytest.mark.parametrize(
+        "protocol", ["__array__", "__array_interface__", "__array_struct__", "__dlpack__"]
+    )
+    def test_are_their_bytes_in_c_order(self, protocol: str, kind: str, layout: str) -> None:
+        values = LAYOUTS[layout](np.arange(48).astype(kind).reshape(6, 8))
+        assert bytes_of(Tensor(values, protocol, "__dlpack_device__")) == values.tobytes(order="C")
+
+    @pytest.mark.wire("element: refused kinds")
+    @pytest.mark.parametrize("error", [TypeError, RuntimeError, BufferError, ValueError, OSError])
+    @pytest.mark.parametrize("protocol", ["__array__", "__dlpack__"])
+    def test_whose_values_cannot_be_had_are_refused(self, protocol: str, error: type[Exception]) -> None:
+        with pytest.raises(InvalidModelOutput) as caught:
+            prepared(b"first", OnDevice(error, protocol))
+        assert caught.value.reason.startswith(f"element 1 is a {__name__}.OnDevice that NumPy cannot read")
+        assert "SECRET" not in caught.value.reason
+        assert "return a NumPy array" in caught.value.reason
+        assert ".cpu().numpy()" in caught.value.reason
+
+    @pytest.mark.wire("element: refused kinds")
+    @pytest.mark.parametrize("values", [np.zeros(3), np.zeros((2, 3))])
+    def test_that_have_no_protocol_are_no_byte_stream(self, values: Any) -> None:
+        with pytest.raises(InvalidModelOutput) as caught:
+            prepared(Tensor(values))
+        assert f"{__name__}.Tensor" in caught.value.reason
+        assert "GetArrayFromImage" in caught.value.reason
+
+    def test_objects_are_refused(self) -> None:
+        with pytest.raises(InvalidModelOutput):
+            prepared(Tensor(np.array([1, "a"], object), "__array__"))
+
+    def test_a_picture_is_its_pixels(self) -> None:
+        pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+        assert bytes_of(Image.fromarray(pixels)) == pixels.tobytes()
+
+
 class Pipe(io.RawIOBase):
     """A file that cannot seek, and gives a few bytes at a time."""
 
@@ -351,6 +418,9 @@ class TestFiles:
         assert "SECRET" not in caught.value.reason
 
 
+NOT_BYTES = ["text", 3, None, [b"x"], 1.5, object(), np.float64(1), {}]
+
+
 class TestIterables:
     @pytest.mark.wire("element: iterable of bytes")
     @pytest.mark.parametrize(
@@ -467,8 +537,41 @@ class TestIterables:
         assert not sent.ended
         assert sent.stream.output_hash is None
 
-    @pytest.mark.parametrize("item", ["text", 3, None, [b"x"], 1.5, object()])
-    async def test_one_that_gives_no_bytes(self, item: Any) -> None:
+    @pytest.mark.wire("element: first item of an iterable")
+    @pytest.mark.parametrize("item", NOT_BYTES)
+    @pytest.mark.parametrize(
+        "make", [lambda item: iter([item]), lambda item: (each for each in [item, b"x"])]
+    )
+    def test_one_whose_first_item_is_no_bytes_is_refused(self, make: Callable[[Any], Any], item: Any) -> None:
+        with pytest.raises(InvalidModelOutput) as caught:
+            prepared(b"first", make(item))
+        assert caught.value.reason.startswith("element 1 ")
+        assert type(item).__name__ in caught.value.reason
+
+    def test_nothing_is_asked_for_after_a_refusal_and_generators_are_ended(self) -> None:
+        ended = []
+
+        def produce() -> Iterator[bytes]:
+            try:
+                yield b"one"
+                yield b"two"
+            finally:
+                ended.append(True)
+
+        with pytest.raises(InvalidModelOutput):
+            prepared(produce(), iter([1]))
+        assert ended == [True]
+
+    def test_the_first_item_is_asked_for_before_anything_is_sent(self) -> None:
+        def produce() -> Iterator[bytes]:
+            raise KeyError("k")
+            yield b"one"
+
+        with pytest.raises(KeyError):
+            prepared(produce())
+
+    @pytest.mark.parametrize("item", NOT_BYTES)
+    async def test_one_that_gives_no_bytes_later(self, item: Any) -> None:
         sent = Streamed(prepared(iter([b"one", item])))
         with pytest.raises(InvalidModelOutput) as caught:
             await sent.run()

@@ -2,6 +2,7 @@
 
 import array
 import gzip
+import hashlib
 import io
 import random
 import shutil
@@ -17,7 +18,7 @@ import pydicom
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule
 from PIL import Image
 
 from inference_gateway import Part
@@ -54,6 +55,7 @@ class Call:
 class PartBesideBytesIO(RuleBasedStateMachine):
     """A part and an `io.BytesIO` with the same bytes, used in the same way, give the same."""
 
+    views = Bundle("views")
     sizes = st.none() | st.integers(-2, 30) | st.sampled_from([8191, 8192, 8193, 16_384, 200_000])
 
     @initialize(body=st.sampled_from(BODIES) | st.binary(max_size=50), in_file=st.booleans())
@@ -113,6 +115,47 @@ class PartBesideBytesIO(RuleBasedStateMachine):
     @rule()
     def getbuffer(self) -> None:
         self.same(lambda file: bytes(file.getbuffer()))
+
+    @rule(target=views, start=st.integers(0, 20))
+    def keep_a_view(self, start: int) -> tuple[memoryview, memoryview]:
+        return self.part.getbuffer()[start:], self.model.getbuffer()[start:]
+
+    @rule(pair=views)
+    def look_at_a_view(self, pair: tuple[memoryview, memoryview]) -> None:
+        mine, other = pair
+        assert Call(lambda: bytes(mine)) == Call(lambda: bytes(other))
+
+    @rule(pair=views)
+    def release_a_view(self, pair: tuple[memoryview, memoryview]) -> None:
+        for view in pair:
+            view.release()
+
+    @rule()
+    def view_in_a_block(self) -> None:
+        def use(file: Any) -> tuple[object, ...]:
+            with file.getbuffer() as view:
+                return view.nbytes, view.readonly, view.format, view.shape, view.c_contiguous, bytes(view[:9])
+
+        self.same(use)
+
+    @rule()
+    def write_to_a_view(self) -> None:
+        """What is written shows in every view; what `read` gives is left as it is, so it is written back."""
+        mine, other = self.part.getbuffer(), self.part.getbuffer()
+        if len(mine):
+            before = mine[0]
+            mine[0] = before ^ 255
+            assert other[0] == before ^ 255
+            other[0] = before
+            assert mine[0] == before
+
+    @rule(name=st.sampled_from(["sha256", "md5", "blake2b"]))
+    def digest(self, name: str) -> None:
+        self.same(lambda file: hashlib.file_digest(file, name).hexdigest())
+
+    @rule()
+    def array_of_the_buffer(self) -> None:
+        self.same(lambda file: np.frombuffer(file.getbuffer(), np.uint8).sum())
 
     @rule()
     def questions(self) -> None:
@@ -261,6 +304,18 @@ class TestPart:
         assert np.array_equal(array, values)
         array += 1
         assert np.array_equal(array, values + 1)
+
+    @pytest.mark.parametrize("size", [0, 100, 300_000])
+    def test_views_are_released_one_by_one(self, in_file: bool, size: int) -> None:
+        body = random.Random(size).randbytes(size)
+        with opened(body, in_file=in_file) as file:
+            with file.getbuffer() as view:
+                assert view == body
+            kept = file.getbuffer()
+            file.getbuffer().release()
+            assert hashlib.file_digest(file, "sha256").digest() == hashlib.sha256(body).digest()
+            file.close()
+        assert kept == body
 
     def test_writing_to_the_buffer_changes_nothing_that_is_read(self, in_file: bool) -> None:
         with opened(TEXT * 4, in_file=in_file) as file:

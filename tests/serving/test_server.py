@@ -51,12 +51,12 @@ import os
 from pathlib import Path
 
 def quick(json_input, inputs, input_hash):
-    return "done"
+    return {"k": "done"}
 
 def held(json_input, inputs, input_hash):
     Path("begun").write_text("x")  # a pipe: both wait for the other end
     Path("go").read_text()
-    return "done"
+    return {"k": "done"}
 
 def streaming(json_input, inputs, input_hash):
     def produce():
@@ -474,3 +474,16 @@ def test_tls_options_that_do_not_fit(
     assert process.wait() == 2
     assert says in process.log
     assert "Traceback" not in process.log
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01"], ids=["silent", "part of a hello"])
+def test_a_tls_handshake_has_the_headers_time(
+    sent: bytes, loop: str, certificates: Certificates, serve: Serve, spool_dir: Path
+) -> None:
+    app = Gateway(settings=Settings(spool_dir=spool_dir, header_timeout=0.3))
+    files = {"ssl_certfile": certificates.path("server.pem"), "ssl_keyfile": certificates.path("server.key")}
+    running = serve(app, make_server(app, port=0, loop=loop, **files))
+    with Connection(running.address, limit=LIMIT) as connection:  # half of asyncio's own limit
+        connection.send(sent)
+        connection.rest()

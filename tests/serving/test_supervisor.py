@@ -153,11 +153,11 @@ def first_answer(address: Address, sent: bytes) -> Answer | None:
     """On one of four connections: a worker that holds Python's lock may have taken one or two."""
     with ExitStack() as stack:
         connections = [stack.enter_context(Connection(address, limit=LIMIT)) for _ in range(4)]
-        by_socket = {each._socket: each for each in connections}
         for each in connections:
             each.send(sent)
-        readable, _, _ = select.select([*by_socket], [], [], LIMIT)
-        return by_socket[readable[0]].read_answer()
+        readable, _, _ = select.select(connections, [], [], LIMIT)
+        first: Connection = readable[0]
+        return first.read_answer()
 
 
 def wait_all_answer(process: Process, pids: set[int]) -> None:

@@ -22,14 +22,20 @@ from inference_gateway.errors import (
     BrokenAnswer,
     CutAnswer,
     HashMismatch,
-    InvalidContentType,
     InvalidRootPart,
-    MalformedMultipart,
+    MultipartError,
     Overloaded,
     ProblemAnswer,
-    RequestError,
 )
-from inference_gateway.multipart import Decoder, Limits, PartBegin, PartData, check_boundary, parse_media_type
+from inference_gateway.multipart import (
+    Decoder,
+    Limits,
+    PartBegin,
+    PartData,
+    PartEnd,
+    check_boundary,
+    parse_media_type,
+)
 from inference_gateway.payload.part import Part
 from inference_gateway.payload.root_part import parse_json
 
@@ -47,7 +53,7 @@ class Answer:
     def __init__(self, content_type: str) -> None:
         try:
             boundary = check_boundary(parse_media_type(content_type).parameters.get("boundary", ""))
-        except InvalidContentType as error:
+        except MultipartError as error:
             raise BrokenAnswer(
                 "the answer is not multipart/related with a boundary: is this the URL of a gateway's route?"
             ) from error
@@ -55,7 +61,6 @@ class Answer:
         self._spool = TemporarySpool()
         self._parts: list[Part] = []
         self._digest = hashlib.sha256()
-        self._begun: PartBegin | None = None
         self._at_hashes = False
 
     def feed(self, chunk: bytes) -> None:
@@ -68,21 +73,16 @@ class Answer:
                             self._digest.update(data)
                     case PartBegin():
                         self._begin(event)
-                    case _:
-                        self._end(event.body_end)
-        except RequestError as error:  # of the codec; here the gateway is who sends
+                    case PartEnd():
+                        self._parts.append(Part(self._spool, *event))
+        except MultipartError as error:
             raise BrokenAnswer("the answer's framing is broken") from error
         self._spool.append(chunk)
 
     def _begin(self, event: PartBegin) -> None:
         if self._at_hashes:
             raise BrokenAnswer("the answer goes on behind its hashes")
-        self._begun = event
         self._at_hashes = '; name="hashes"' in event.headers.get("content-disposition", "")
-
-    def _end(self, body_end: int) -> None:
-        assert self._begun is not None
-        self._parts.append(Part(self._spool, self._begun.header_offset, self._begun.body_offset, body_end))
 
     def finish(self, input_hash: str, timings: Mapping[str, float]) -> InferenceResult:
         """The end has come: the result. Raises `BrokenAnswer`, `CutAnswer` or `HashMismatch`.
@@ -91,7 +91,7 @@ class Answer:
         """
         try:
             self._decoder.finish()
-        except MalformedMultipart as error:
+        except MultipartError as error:
             raise CutAnswer("the answer ends before its close delimiter") from error
         if not self._at_hashes or len(self._parts) < 2:
             raise CutAnswer("the answer has no hashes part: it is not whole")
@@ -139,8 +139,8 @@ class Refusal:
         if len(self._body) > _PROBLEM_BYTES:
             raise self.problem()
 
-    def problem(self) -> ProblemAnswer:
-        """What it says, as far as it has come."""
+    def problem(self, instead: str = "the answer is not a problem document") -> ProblemAnswer:
+        """What it says, as far as it has come; `instead`: where it says nothing."""
         try:
             document = json.loads(self._body)
         except (ValueError, RecursionError):
@@ -148,17 +148,37 @@ class Refusal:
         if not isinstance(document, dict):
             document = {}
         title = _text(document.get("title")) or _phrase(self._status)
-        detail = _text(document.get("detail")) or "the answer is not a problem document"
-        request_id = _text(document.get("request_id")) or self._headers.get("x-request-id")
+        detail = _text(document.get("detail")) or instead
+        request_id = _text(document.get("request_id")) or _text(self._headers.get("x-request-id"))
         if self._status != HTTPStatus.SERVICE_UNAVAILABLE:
             return ProblemAnswer(self._status, detail, request_id, title=title)
         retry_after = _seconds(self._headers.get("retry-after", ""))
         return Overloaded(self._status, detail, request_id, title=title, retry_after=retry_after)
 
 
+def check_encoding(status: int, headers: Mapping[str, str]) -> None:
+    """Refuse an answer in another Content-Encoding than `identity`, which is what was asked for.
+
+    A few kilobytes can be the code of gigabytes. Raises `BrokenAnswer` for a 200, else `ProblemAnswer`.
+    """
+    codings = {coding.strip().lower() for coding in headers.get("content-encoding", "").split(",")}
+    if codings <= {"", "identity"}:
+        return
+    if status != HTTPStatus.OK:
+        raise Refusal(status, headers).problem("its text has a Content-Encoding, which was not asked for")
+    raise BrokenAnswer(
+        "the answer has a Content-Encoding, which was not asked for: does a proxy compress it?"
+    )
+
+
+def plain(text: str) -> str:
+    """Return a text that may be shown; empty where it has what a terminal would obey."""
+    return text if text.isprintable() else ""
+
+
 def _text(value: Any) -> str | None:
     """A text that may be shown: it may come from anybody, and end up in a terminal."""
-    return value if isinstance(value, str) and value.isprintable() else None
+    return plain(value) or None if isinstance(value, str) else None
 
 
 def _phrase(status: int) -> str:

@@ -8,182 +8,55 @@ header or its pixels are wanted. Costs one pass over the headers, and about half
 from __future__ import annotations
 
 import io
-import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import pairwise
-from os import PathLike
-from struct import unpack
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
-import pydicom
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
-from inference_gateway.dicom import attributes
+from inference_gateway.dicom import attributes, codecs
+from inference_gateway.dicom.instances import Frame, Instance, Place, Vector, frames_of
+from inference_gateway.dicom.places import KEYWORDS, Shared, places_of, same
+from inference_gateway.dicom.sources import (
+    PIXEL_ELEMENTS,
+    BinaryFile,
+    Source,
+    opened,
+    pixel_element,
+    read_dataset,
+)
+from inference_gateway.dicom.stacks import Stack, stacks_of
 
-Vector = tuple[float, float, float]
-
-T = TypeVar("T")
-_Shared = dict[Any, Any]
-
-_PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-
-# Those of the same three, in the group 7FE0: float, double float and plain.
-_PIXEL_ELEMENTS = (0x0008, 0x0009, 0x0010)
+__all__ = [
+    "BinaryFile",
+    "Frame",
+    "Instance",
+    "Place",
+    "Series",
+    "Skipped",
+    "Source",
+    "Stack",
+    "Study",
+    "Vector",
+    "frames_of",
+    "read_study",
+]
 
 # What is read of a header: identity, how big the image is, and where it lies.
 _WANTED = (
     *("SpecificCharacterSet", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
     *("Modality", "InstanceNumber", "PhotometricInterpretation"),
-    *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated"),
-    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
-    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated", "TotalPixelMatrixColumns"),
+    *KEYWORDS,
 )
 
-# Direction cosines that differ by less are one orientation; pixel spacings that differ by less (mm) are one.
-_COSINE_TOLERANCE = 1e-3
-_SPACING_TOLERANCE = 1e-3
+# Reasons for which images of a series are left out that its stacks tell one by one.
+_MOST_REASONS = 3
 
 # An encapsulated frame takes at least one item header (PS3.5 A.4).
 _ITEM_HEADER_BYTES = 8
-
-
-class BinaryFile(Protocol):
-    """What is asked of a source that is not a path: an input of a request and `io.BytesIO` have it."""
-
-    def read(self, size: int = -1, /) -> bytes: ...
-    def seek(self, offset: int, whence: int = 0, /) -> int: ...
-    def tell(self) -> int: ...
-
-
-Source = str | PathLike[str] | BinaryFile
-
-
-class Place(NamedTuple):
-    """Where a frame lies: see `Frame`."""
-
-    position: Vector | None
-    orientation: tuple[float, ...] | None
-    pixel_spacing: tuple[float, ...] | None
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Instance:
-    """One DICOM image: `index` is its place among the sources given, `places` are those of its frames.
-
-    `instance_number` is None where the image has none. The representation shows nothing of the patient: it
-    may end up in a log.
-    """
-
-    index: int
-    source: Source = field(repr=False)
-    rows: int
-    columns: int
-    modality: str
-    sop_instance_uid: str = field(repr=False)
-    study_instance_uid: str = field(repr=False)
-    series_instance_uid: str = field(repr=False)
-    instance_number: int | None = field(repr=False)
-    places: tuple[Place, ...] = field(repr=False)
-
-    @property
-    def number_of_frames(self) -> int:
-        return len(self.places)
-
-    def read(self) -> Dataset:
-        """Return the whole dataset, pixel data included, read afresh from the source."""
-        with _opened(self.source) as file:
-            return pydicom.dcmread(file)
-
-    def read_header(self) -> Dataset:
-        """Return the whole dataset but for what comes from the pixel data on, read afresh from the source."""
-        with _opened(self.source) as file:
-            return pydicom.dcmread(file, stop_before_pixels=True)
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Frame:
-    """One plane of pixels, `number` counted from 1 within its instance (PS3.3 C.7.6.6).
-
-    `position` (ImagePositionPatient, mm), `orientation` (ImageOrientationPatient, the cosines of a row and
-    of a column) and `pixel_spacing` (between rows, between columns, mm) are None where the image gives none.
-    """
-
-    instance: Instance
-    number: int
-
-    @property
-    def position(self) -> Vector | None:
-        return self.instance.places[self.number - 1].position
-
-    @property
-    def orientation(self) -> tuple[float, ...] | None:
-        return self.instance.places[self.number - 1].orientation
-
-    @property
-    def pixel_spacing(self) -> tuple[float, ...] | None:
-        return self.instance.places[self.number - 1].pixel_spacing
-
-    @property
-    def distance(self) -> float | None:
-        """Position along the normal of the plane in mm (PS3.3 C.7.6.2.1.1), None where it is unknown."""
-        if self.position is None or self.orientation is None:
-            return None
-        normal = _cross(self.orientation[:3], self.orientation[3:])
-        return sum(a * b for a, b in zip(normal, self.position, strict=True))
-
-
-@dataclass(frozen=True, eq=False)
-class Stack:
-    """Frames of one series that make a volume: one matrix size, orientation and pixel spacing, in order.
-
-    Frames that share a position (the phases of a beating heart) lie next to each other in one stack.
-    """
-
-    frames: tuple[Frame, ...]
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Depth, rows, columns."""
-        return len(self.frames), self.frames[0].instance.rows, self.frames[0].instance.columns
-
-    @property
-    def timepoints(self) -> int:
-        """Frames at each place; 1 where places are unknown, or have different numbers of frames."""
-        places = Counter(_distance(frame) for frame in self.frames)
-        numbers = set(places.values())
-        return numbers.pop() if None not in places and len(numbers) == 1 else 1
-
-    @property
-    def spacing(self) -> Vector | None:
-        """Distance in mm between planes, between rows, between columns; None where it is not known.
-
-        Between planes: the median distance of neighbours, else SpacingBetweenSlices, else SliceThickness.
-        """
-        in_plane = self.frames[0].pixel_spacing
-        between = self._plane_spacing()
-        return None if in_plane is None or between is None else (between, in_plane[0], in_plane[1])
-
-    def _plane_spacing(self) -> float | None:
-        distances = [frame.distance for frame in self.frames]
-        known = [distance for distance in distances if distance is not None]
-        if len(known) == len(distances):
-            steps = sorted(b - a for a, b in pairwise(known) if b - a > _SPACING_TOLERANCE)
-            if steps:
-                return steps[len(steps) // 2]
-        first = self.frames[0]
-        header = first.instance.read_header()
-        for keyword in ("SpacingBetweenSlices", "SliceThickness"):
-            found = attributes.frame_numbers(header, first.number, "PixelMeasuresSequence", keyword, 1)
-            if found and found[0] != 0:
-                return abs(found[0])  # NM images may give a negative distance (PS3.3 C.8.4.15)
-        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,11 +99,17 @@ class Study:
 
 
 class _Unusable(Exception):
-    """A source that is left out; the message is the reason."""
+    """A source that is left out; the message is the reason.
 
-    def __init__(self, reason: str, is_object: bool = False) -> None:
+    `series`: (study, series) UIDs of an image whose absence its series has to say.
+    """
+
+    def __init__(
+        self, reason: str, *, is_object: bool = False, series: tuple[str, str] | None = None
+    ) -> None:
         super().__init__(reason)
         self.is_object = is_object
+        self.series = series
 
 
 def read_study(sources: Iterable[Source], *, without_decoder: bool = False) -> Study:
@@ -242,9 +121,10 @@ def read_study(sources: Iterable[Source], *, without_decoder: bool = False) -> S
     `OSError` where a path cannot be read.
     """
     groups: dict[tuple[str, str], list[Instance]] = {}
+    left_out: dict[tuple[str, str], Counter[str]] = {}
     skipped: list[Skipped] = []
     seen: set[str] = set()
-    shared: _Shared = {}
+    shared: Shared = {}
     for index, source in enumerate(sources):
         try:
             instance = _instance(index, source, without_decoder, shared)
@@ -252,43 +132,52 @@ def read_study(sources: Iterable[Source], *, without_decoder: bool = False) -> S
                 raise _Unusable("an image with this SOP Instance UID came before")
         except _Unusable as reason:
             skipped.append(Skipped(index, str(reason), reason.is_object))
+            if reason.series is not None:
+                left_out.setdefault(reason.series, Counter())[str(reason)] += 1
             continue
         seen.update({instance.sop_instance_uid} - {""})
         key = instance.study_instance_uid, instance.series_instance_uid or f"without UID, {index}"
         groups.setdefault(key, []).append(instance)
-    return Study(tuple(map(_series, groups.values())), tuple(skipped))
+    series = [_series(group, left_out.get(key, Counter())) for key, group in groups.items()]
+    return Study(tuple(series), tuple(skipped))
 
 
-@contextmanager
-def _opened(source: Source) -> Iterator[BinaryFile]:
-    """Open a path, or take a binary file from its start."""
-    if isinstance(source, str | PathLike):
-        with open(source, "rb") as file:
-            yield file
-    else:
-        source.seek(0)
-        yield source
+def _series(instances: list[Instance], left_out: Counter[str]) -> Series:
+    frames = (frame for instance in instances for frame in frames_of(instance))
+    said = [
+        f"{count} {'image' if count == 1 else 'images'} of its series left out: {reason}"
+        for reason, count in left_out.most_common(_MOST_REASONS)
+    ]
+    more = left_out.total() - sum(count for _, count in left_out.most_common(_MOST_REASONS))
+    if more:
+        said.append(f"{more} more images of its series left out")
+    return Series(instances[0].series_instance_uid, tuple(instances), stacks_of(frames, said))
 
 
-def _instance(index: int, source: Source, without_decoder: bool, shared: _Shared) -> Instance:
-    with _opened(source) as file:
+def _instance(index: int, source: Source, without_decoder: bool, shared: Shared) -> Instance:
+    with opened(source) as file:
         try:
-            header = pydicom.dcmread(cast(Any, file), stop_before_pixels=True, specific_tags=list(_WANTED))
+            header = read_dataset(file, header_only=True, tags=_WANTED)
             available = _pixel_bytes(file, header)
         except InvalidDicomError:
             raise _Unusable("not a DICOM file") from None
-        except OSError:
-            raise
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise _Unusable("a damaged DICOM file") from None  # of pydicom's parser, not of the system
         except Exception:  # on damaged files pydicom's parser raises whatever it trips over
             raise _Unusable("a damaged DICOM file") from None
     rows, columns = attributes.integer(header, "Rows") or 0, attributes.integer(header, "Columns") or 0
     if available is None or rows <= 0 or columns <= 0:
         raise _Unusable("no pixels", is_object=True)
     frames = attributes.integer(header, "NumberOfFrames") or 1
-    _check_pixel_data(header, available, rows * columns, frames, without_decoder)
+    undecodable = codecs.undecodable(header.file_meta.get("TransferSyntaxUID"))
+    if undecodable and not without_decoder:
+        raise _Unusable(undecodable, is_object=True, series=_series_of(header))
+    _check_pixel_data(header, available, rows * columns, frames)
 
     def text(keyword: str) -> str:
-        return _same(attributes.text(header, keyword), shared)
+        return same(attributes.text(header, keyword), shared)
 
     return Instance(
         index,
@@ -300,8 +189,14 @@ def _instance(index: int, source: Source, without_decoder: bool, shared: _Shared
         study_instance_uid=text("StudyInstanceUID"),
         series_instance_uid=text("SeriesInstanceUID"),
         instance_number=attributes.integer(header, "InstanceNumber"),
-        places=tuple(_place_of(header, number, shared) for number in range(1, frames + 1)),
+        places=places_of(header, frames, shared),
+        undecodable=undecodable,
+        tiled="TotalPixelMatrixColumns" in header,
     )
+
+
+def _series_of(header: Dataset) -> tuple[str, str]:
+    return attributes.text(header, "StudyInstanceUID"), attributes.text(header, "SeriesInstanceUID")
 
 
 def _pixel_bytes(file: BinaryFile, header: Dataset) -> int | None:
@@ -312,130 +207,35 @@ def _pixel_bytes(file: BinaryFile, header: Dataset) -> int | None:
     syntax = _transfer_syntax(header)
     if syntax is not None and syntax.is_deflated:
         file.seek(0)
-        dataset = pydicom.dcmread(cast(Any, file))
-        keyword = next((one for one in _PIXEL_KEYWORDS if one in dataset), None)
+        dataset = read_dataset(file, header_only=False)
+        keyword = next((one for one in PIXEL_ELEMENTS.values() if one in dataset), None)
         return None if keyword is None else len(dataset[keyword].value or b"")
-    start = file.tell()
-    head = file.read(12)
-    if len(head) < 8:
-        return None
-    order = "<" if syntax is None or syntax.is_little_endian else ">"
-    if syntax is not None and syntax.is_implicit_VR:
-        (group, element, length), taken = unpack(f"{order}HHL", head[:8]), 8
-    else:
-        (group, element, _, length), taken = unpack(f"{order}HH4sL", head.ljust(12, b"\0")), 12
-    if group != 0x7FE0 or element not in _PIXEL_ELEMENTS:
-        return None
-    return min(int(length), file.seek(0, io.SEEK_END) - start - taken)
+    found = pixel_element(file, little=syntax is None or syntax.is_little_endian)
+    return None if found is None else min(found.length, file.seek(0, io.SEEK_END) - found.start)
 
 
 def _transfer_syntax(header: Dataset) -> UID | None:
     """Return the transfer syntax if it is one that pydicom knows, else None."""
     found: UID | None = header.file_meta.get("TransferSyntaxUID")
-    return found if found is not None and found.is_transfer_syntax else None
+    return found if found and found.is_transfer_syntax else None
 
 
-def _check_pixel_data(
-    header: Dataset, available: int, pixels: int, frames: int, without_decoder: bool
-) -> None:
-    """Refuse what cannot be decoded here, and a frame count that the pixel data cannot hold.
+def _check_pixel_data(header: Dataset, available: int, pixels: int, frames: int) -> None:
+    """Refuse a frame count that the pixel data cannot hold.
 
     `available` bytes of pixel data are there; `pixels` are those of one frame. Nothing is allocated for
     frames before this check has passed.
     """
     transfer_syntax = _transfer_syntax(header)
-    try:
-        decodable = transfer_syntax is not None and get_decoder(transfer_syntax).is_available
-    except NotImplementedError:
-        decodable = False
-    if not decodable and not without_decoder:
-        raise _Unusable("no decoder for its transfer syntax", is_object=True)
     if transfer_syntax is None or transfer_syntax.is_encapsulated:
         needed = frames * _ITEM_HEADER_BYTES
     else:
-        subsampled = attributes.text(header, "PhotometricInterpretation") == "YBR_FULL_422"
+        subsampled = attributes.text(header, "PhotometricInterpretation") in codecs.SUBSAMPLED
         samples = 2 if subsampled else attributes.integer(header, "SamplesPerPixel") or 1
         bits = pixels * samples * (attributes.integer(header, "BitsAllocated") or 8)
         needed = (frames * bits + 7) // 8
-    if frames < 1 or available < needed:
-        raise _Unusable("less pixel data than its header says")
-
-
-def _series(instances: list[Instance]) -> Series:
-    frames = [frame for instance in instances for frame in frames_of(instance)]
-    return Series(instances[0].series_instance_uid, tuple(instances), _stacks(frames))
-
-
-def frames_of(instance: Instance) -> Iterator[Frame]:
-    """Yield the frames of an image in the order in which they are stored."""
-    return (Frame(instance, number) for number in range(1, instance.number_of_frames + 1))
-
-
-def _place_of(header: Dataset, number: int, shared: _Shared) -> Place:
-    find = partial(attributes.frame_numbers, header, number)
-    position = find("PlanePositionSequence", "ImagePositionPatient", 3)
-    orientation = find("PlaneOrientationSequence", "ImageOrientationPatient", 6)
-    spacing = find("PixelMeasuresSequence", "PixelSpacing", 2)
-    if spacing is not None and min(spacing) <= 0:
-        spacing = None
-    return Place(
-        None if position is None else (position[0], position[1], position[2]),
-        _same(orientation, shared),
-        _same(spacing, shared),
-    )
-
-
-def _same(value: T, shared: _Shared) -> T:
-    """Return an equal value that came before: most of a series' images say the same of the series."""
-    found: T = shared.setdefault(value, value)
-    return found
-
-
-def _stacks(frames: Iterable[Frame]) -> tuple[Stack, ...]:
-    groups: list[list[Frame]] = []
-    for frame in frames:
-        group = next((one for one in groups if _alike(one[0], frame)), None)
-        if group is None:
-            groups.append([frame])
-        else:
-            group.append(frame)
-    return tuple(Stack(tuple(_in_order(group))) for group in groups)
-
-
-def _alike(one: Frame, other: Frame) -> bool:
-    return (
-        (one.instance.rows, one.instance.columns) == (other.instance.rows, other.instance.columns)
-        and _close(one.orientation, other.orientation, _COSINE_TOLERANCE)
-        and _close(one.pixel_spacing, other.pixel_spacing, _SPACING_TOLERANCE)
-    )
-
-
-def _close(one: tuple[float, ...] | None, other: tuple[float, ...] | None, tolerance: float) -> bool:
-    if one is None or other is None:
-        return one is other
-    return all(math.isclose(a, b, rel_tol=0.0, abs_tol=tolerance) for a, b in zip(one, other, strict=True))
-
-
-def _in_order(frames: list[Frame]) -> list[Frame]:
-    """Sort by distance along the normal, else by InstanceNumber, else leave the order of arrival.
-
-    A key counts only where every frame has it. Ties fall through to the next key; distances are compared to
-    the micrometre, so that frames at one place are ties.
-    """
-    places = [_distance(frame) for frame in frames]
-    instance_numbers = [frame.instance.instance_number for frame in frames]
-    by_distance = [one for one in places if one is not None]
-    by_number = [one for one in instance_numbers if one is not None]
-    first = by_distance if len(by_distance) == len(frames) else [0.0] * len(frames)
-    second = by_number if len(by_number) == len(frames) else [0] * len(frames)
-    order = sorted(range(len(frames)), key=lambda at: (first[at], second[at], at))
-    return [frames[at] for at in order]
-
-
-def _distance(frame: Frame) -> float | None:
-    """Distance to the micrometre: frames at one place are ties."""
-    return None if frame.distance is None else round(frame.distance, 3)
-
-
-def _cross(a: tuple[float, ...], b: tuple[float, ...]) -> Vector:
-    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
+    if frames < 1:
+        raise _Unusable("its header says that it has less than one frame", series=_series_of(header))
+    if available < needed:
+        reason = f"less pixel data than its header says: {available:,} of {needed:,} bytes"
+        raise _Unusable(reason, series=_series_of(header))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,8 +16,14 @@ import numpy as np
 from PIL import Image
 
 from inference_gateway.dicom.overlay import contact_sheet, draw_overlay, zoom_to
-from inference_gateway.dicom.pixels import PixelDataError, Pixels, display_values, read_frames
-from inference_gateway.dicom.series import Frame, Study, read_study
+from inference_gateway.dicom.pixels import (
+    PixelDataError,
+    Pixels,
+    attempt_frames,
+    display_values,
+    read_frames,
+)
+from inference_gateway.dicom.series import Frame, Instance, Stack, Study, read_study
 from inference_gateway.infer.drawings import Drawing, Drawings, Group, Json, Overlay
 from inference_gateway.infer.masks import MASK_TYPES, Element, store_mask
 from inference_gateway.infer.report import Facts, Report
@@ -73,17 +79,18 @@ def write_results(
     drawings.add_labels(
         answer.get("series_ml_json"), answer.get("study_ml_json"), everywhere=labels_everywhere
     )
-    groups = [*_groups_of_objects(folder / name for name in objects), *drawings.groups]
+    groups = [*_groups_of_objects([folder / name for name in objects], drawings), *drawings.groups]
     total = sum(len(group.drawings) for group in groups)
     pictures: list[str] = []
     with Report(folder / "report.html", groups) as report:
         for done, (drawing, pixels) in enumerate(_decoded(groups, drawings), start=1):
             if pixels is not None:
-                overlay = drawing.overlay()
-                if not overlay.empty or drawing.name.startswith("element-"):
-                    pictures.append(f"{drawing.name}.png")
-                    _picture(pixels, overlay).save(folder / pictures[-1])
-                report.add(drawing, pixels, overlay)
+                with _noting(drawings, drawing.name):
+                    overlay = drawing.overlay()
+                    if not overlay.empty or drawing.name.startswith("element-"):
+                        _picture(pixels, overlay).save(folder / f"{drawing.name}.png")
+                        pictures.append(f"{drawing.name}.png")
+                    report.add(drawing, pixels, overlay)
             progress(done, total)
         report.finish(answer, [_described(element) for element in elements], drawings.notes, facts)
     _write_contact_sheet(pictures, drawings, folder)
@@ -122,31 +129,51 @@ def _write_elements(
     return masks, objects
 
 
-def _groups_of_objects(objects: Iterable[Path]) -> Iterator[Group]:
+@contextmanager
+def _noting(drawings: Drawings, what: str) -> Iterator[None]:
+    """Note whatever is raised while a picture is made: no image is worth an answer.
+
+    What cannot be written is an error all the same: `OSError` with a number passes.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        drawings.note(what, f"its picture cannot be made ({type(error).__name__})")
+
+
+def _groups_of_objects(objects: Iterable[Path], drawings: Drawings) -> Iterator[Group]:
     """Yield the frames of DICOM objects that came back, with nothing to be drawn over them."""
     for path in objects:
-        for series in read_study([path]).series:
-            for stack in series.stacks:
-                frames = sorted(stack.frames, key=lambda frame: frame.number)
-                drawings = [Drawing(frame, f"{path.stem}-frame-{frame.number}") for frame in frames]
-                number = int(path.stem.removeprefix("element-"))
-                yield Group(f"Element {number}", "", stack, drawings)
+        number = int(path.stem.removeprefix("element-"))
+        stacks: list[Stack] = []
+        with _noting(drawings, f"element {number}"):
+            stacks = [stack for series in read_study([path]).series for stack in series.stacks]
+        for stack in stacks:
+            frames = sorted(stack.frames, key=lambda frame: frame.number)
+            of_stack = [Drawing(frame, f"{path.stem}-frame-{frame.number}") for frame in frames]
+            yield Group(f"Element {number}", "", stack, of_stack)
 
 
 def _decoded(groups: Sequence[Group], drawings: Drawings) -> Iterator[tuple[Drawing, Pixels | None]]:
-    """Yield each drawing with its pixels, None from where the pixels of an image cannot be decoded."""
+    """Yield each drawing with its pixels, None where they cannot be decoded: noted once for each image."""
     for group in groups:
-        for _, of_image in groupby(group.drawings, key=lambda drawing: drawing.frame.instance):
-            same = list(of_image)
-            decoded = 0
-            try:
-                for pixels in read_frames(drawing.frame for drawing in same):
-                    yield same[decoded], pixels
-                    decoded += 1
-            except PixelDataError:
-                drawings.note(same[decoded].name, "its pixels cannot be decoded here")
-                for drawing in same[decoded:]:
-                    yield drawing, None
+        noted: Instance | None = None
+        left = list(reversed(group.drawings))
+        try:
+            for pixels in attempt_frames(drawing.frame for drawing in group.drawings):
+                drawing = left.pop()
+                if not isinstance(pixels, PixelDataError):
+                    yield drawing, pixels
+                    continue
+                if noted is not drawing.frame.instance:
+                    drawings.note(drawing.name, str(pixels))
+                    noted = drawing.frame.instance
+                yield drawing, None
+        except Exception as error:  # pydicom and its decoders raise whatever they trip over
+            drawings.note(left[-1].name, f"its pixels cannot be read ({type(error).__name__})")
+            yield from ((drawing, None) for drawing in reversed(left))
 
 
 def _picture(pixels: Pixels, overlay: Overlay) -> Image.Image:
@@ -172,17 +199,24 @@ def _described(element: Element) -> str:
 
 def _write_contact_sheet(pictures: Sequence[str], drawings: Drawings, folder: Path) -> None:
     names = _spread(pictures, _SHEET)
-    captions = [Path(name).stem for name in names]
+    captions = [caption_of(Path(name).stem) for name in names]
     tiles: Iterable[Image.Image] = (_opened(folder / name) for name in names)
     if not pictures:
         nothing = [
-            (_small(_picture(pixels, Overlay())), f"{drawing.name}: nothing")
+            (picture, f"{caption_of(drawing.name)}\nnothing")
             for drawing in _spread(drawings.all(), _SHEET_OF_NOTHING)
-            for pixels in _one(drawing.frame)
+            for picture in _one(drawing.frame)
         ]
         tiles, captions = (picture for picture, _ in nothing), [caption for _, caption in nothing]
     if captions:
         contact_sheet(tiles, captions, _TILE).save(folder / "contact-sheet.png")
+
+
+def caption_of(name: str) -> str:
+    """Return the name of a picture in words: `series-1-plane-003` is series 1, plane 3."""
+    words = name.split("-")
+    pairs = [f"{word} {int(number)}" for word, number in zip(words[::2], words[1::2], strict=True)]
+    return "\n".join([", ".join(pairs[:-1]), pairs[-1]]) if len(pairs) > 2 else ", ".join(pairs)
 
 
 def _opened(path: Path) -> Image.Image:
@@ -196,10 +230,11 @@ def _small(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def _one(frame: Frame) -> list[Pixels]:
+def _one(frame: Frame) -> list[Image.Image]:
+    """Return a frame as a tile; nothing where that cannot be made, which is noted already."""
     try:
-        return list(read_frames([frame]))
-    except PixelDataError:
+        return [_small(_picture(pixels, Overlay())) for pixels in read_frames([frame])]
+    except Exception:
         return []
 
 

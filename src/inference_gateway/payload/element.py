@@ -9,7 +9,7 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -25,13 +25,15 @@ _DATASET_MEMORY = 8 << 20  # an encoded data set over this size goes to a tempor
 
 
 class Element(Protocol):
-    """The bytes of one element. `size` is None where it is not known before the end."""
+    """The bytes of one element."""
 
     @property
-    def size(self) -> int | None: ...
+    def size(self) -> int | None:
+        """Return the length in bytes, None where it is not known beforehand."""
+        ...
 
     def blocks(self) -> Iterator[Block]:
-        """The bytes, in blocks. May block, may fail: it runs beside the event loop."""
+        """Yield the bytes, in blocks. May block, may fail: it runs beside the event loop."""
         ...
 
 
@@ -42,9 +44,11 @@ class BufferElement(NamedTuple):
 
     @property
     def size(self) -> int:
+        """Return the length in bytes."""
         return len(self.view)
 
     def blocks(self) -> Iterator[Block]:
+        """Yield the bytes in one block."""
         return iter((self.view,))
 
 
@@ -56,9 +60,11 @@ class StridedElement:
 
     @property
     def size(self) -> int:
+        """Return the length in bytes."""
         return self.array.nbytes
 
     def blocks(self) -> Iterator[Block]:
+        """Yield the bytes; only one block at a time is a copy."""
         items = max(1, BLOCK // self.array.itemsize)
         flags: Any = ["external_loop", "buffered"]
         for run in np.nditer(self.array, flags, ["readonly"], order="C", buffersize=items):
@@ -74,6 +80,7 @@ class FileElement:
     own: bool = False  # made here, to be closed here
 
     def blocks(self) -> Iterator[Block]:
+        """Yield the bytes from the start, `size` of them at the most."""
         if self.size is not None:
             self.file.seek(0)
         left = self.size
@@ -93,27 +100,78 @@ class PathElement:
     size: int
 
     def blocks(self) -> Iterator[Block]:
+        """Open the file, yield its bytes, close it."""
         with self.path.open("rb") as file:
             yield from FileElement(file, self.size).blocks()
 
 
-@dataclass(frozen=True)
 class IterableElement:
-    """Bytes that the model produces as they are sent."""
+    """Bytes that the model produces as they are sent. Used on the model's thread only."""
 
-    iterable: Iterable[Any]
-    size: int | None = None
+    def __init__(self, iterable: Iterable[Any], size: int | None = None) -> None:
+        self.size = size
+        self._items = iter(iterable)
+        self._first: bytes | None = None
+
+    def begin(self) -> None:
+        """Ask for the first item, which shows whether these are bytes at all.
+
+        Raises `InvalidModelOutput` where it is something else, and whatever the iterable raises.
+        """
+        for item in self._items:
+            self._first = _bytes_of(item)
+            break
 
     def blocks(self) -> Iterator[Block]:
-        for item in self.iterable:
-            try:
-                # A producer may use its buffer again: what is not immutable is copied.
-                yield item if isinstance(item, bytes) else memoryview(item).tobytes()
-            except TypeError:
-                raise InvalidModelOutput("an iterable element gave something other than bytes") from None
+        """Yield the items' bytes. Raises `InvalidModelOutput` for others, and what the iterable raises."""
+        first, self._first = self._first, None
+        if first is not None:
+            yield first
+            del first
+        for item in self._items:
+            yield _bytes_of(item)
+
+    def end(self) -> None:
+        """End a generator that has not come to its end."""
+        if isinstance(self._items, Generator):
+            self._items.close()
+
+
+def _bytes_of(item: Any) -> bytes:
+    """Return an item's bytes: copied, unless immutable, since a producer may use its buffer again."""
+    if isinstance(item, bytes):
+        return item
+    if not isinstance(item, np.generic):  # a number has a buffer, too
+        with contextlib.suppress(TypeError):
+            return memoryview(item).tobytes()
+    raise InvalidModelOutput(f"an iterable element gave something other than bytes: a {type_name(item)}")
+
+
+def type_name(value: object) -> str:
+    """Return the name of a value's type, with its module where that is not Python's own."""
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def as_array(value: Any) -> npt.NDArray[Any] | None:
+    """Return an array-like of another library as an array, without a copy where it can be, else None.
+
+    Raises `TypeError` where its values cannot be had, such as those on a GPU.
+    """
+    try:
+        if any(hasattr(value, name) for name in ("__array__", "__array_interface__", "__array_struct__")):
+            return np.asarray(value)
+        return np.from_dlpack(value) if hasattr(value, "__dlpack__") else None
+    except Exception as error:  # of other libraries: anything
+        raise TypeError("an array that NumPy cannot read") from error
 
 
 def element_of(value: Any, spool_dir: Path) -> Element | None:
+    """Return the element for what a model returned, None for what is none.
+
+    Blocks: it looks at files and encodes data sets, which large ones make a temporary file in `spool_dir`
+    for. Raises whatever files and other libraries raise where a value cannot be read.
+    """
     if isinstance(value, np.ndarray | np.generic):
         return _array_element(np.asarray(value))
     pydicom = sys.modules.get("pydicom")
@@ -130,6 +188,9 @@ def element_of(value: Any, spool_dir: Path) -> Element | None:
         return BufferElement(
             view.cast("B") if view.c_contiguous and view.nbytes else memoryview(view.tobytes())
         )
+    array = as_array(value)
+    if array is not None:
+        return _array_element(array)
     if hasattr(value, "read"):
         return _file_element(value)
     if isinstance(value, list | tuple):
@@ -160,7 +221,7 @@ def _file_element(file: Any) -> Element | None:
 
 
 def _dataset_element(dataset: Any, spool_dir: Path) -> Element:
-    """The data set as a DICOM file (PS3.10): with the file meta information it has, or the plainest."""
+    """Return the data set as a DICOM file (PS3.10), with the file meta information it has or the least."""
     from pydicom import dcmwrite
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian

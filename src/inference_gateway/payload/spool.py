@@ -19,7 +19,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
+from threading import Lock, local
+from weakref import WeakSet
 
 from inference_gateway.errors import InsufficientStorage, SetupFailed
 
@@ -31,6 +32,17 @@ _ALLOCATE_FROM = 1 << 20  # bytes at once for which the blocks are asked for fir
 _MAP_FROM = 64 << 10  # a shorter range is read rather than mapped: a mapping costs two system calls
 _MERGE_UP_TO = 64 << 10  # bytes: a shorter block in memory is added to, so that small pieces are not many
 _KEEP_FREE = 1 << 20  # bytes of the disk that no declared body is promised
+
+
+class _Here(local):
+    """What one thread holds by a `with` block."""
+
+    def __init__(self) -> None:
+        self.spools: list[Spool] = []
+
+
+_here = _Here()
+_files: WeakSet[Spool] = WeakSet()  # the spools that have a file
 
 
 class SpoolBudget:
@@ -130,9 +142,11 @@ class Spool:
     def __enter__(self) -> Spool:
         """Holds the spool for the time of a `with` block."""
         self.hold()
+        _here.spools.append(self)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        _here.spools.remove(self)
         self.release()
 
     @contextmanager
@@ -220,6 +234,7 @@ class Spool:
     def _open_file(self) -> int:
         """Moves what is in memory to a file."""
         self._fd = fd = _unlinked_file(self._directory)
+        _files.add(self)
         for start, block in zip(self._starts, self._blocks, strict=True):
             self._write(fd, block, start)
         self._free_blocks()
@@ -289,6 +304,15 @@ class Spool:
             if self._mapping is None:
                 self._mapping = mmap.mmap(self._fd, self.size, access=mmap.ACCESS_COPY)
             return memoryview(self._mapping)[start:stop]
+
+
+def files_of_others() -> list[int]:
+    """Descriptors of the spools that this thread does not hold; none where it holds no spool at all.
+
+    A process that a model forks may read the body of the model's own request, and keeps no disk for others.
+    """
+    others = [spool for spool in _files if spool not in _here.spools] if _here.spools else []
+    return [spool._fd for spool in others if spool._fd is not None]
 
 
 def check_directory(directory: Path) -> None:

@@ -21,6 +21,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from inference_gateway.answer.problem import DRAIN_BYTES, DRAIN_SECONDS, Problem
 from inference_gateway.extensions import ABORT, UNSENT
+from inference_gateway.intake.uvicorn_inside import fresh_parser
+from inference_gateway.serving.http_rules import broken_rule
 from inference_gateway.settings import Settings
 from inference_gateway.telemetry.record import new_request_id
 
@@ -67,6 +69,8 @@ class HardenedProtocol(HttpToolsProtocol):
         """Disarms: no timer keeps what is left of a connection."""
         self._disarm_header_timer()
         self._disarm_last_timer()
+        if self.scheme == "http":  # under TLS the socket has been closed by now
+            self._shut_down()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -96,7 +100,7 @@ class HardenedProtocol(HttpToolsProtocol):
 
         The parser takes no body then. A new one that is told of the body's framing does.
         """
-        self.parser = httptools.HttpRequestParser(self)
+        self.parser = fresh_parser(self)
         framing = (b"content-length", b"transfer-encoding")
         lines = [b"%s: %s\r\n" % header for header in self.headers if header[0] in framing]
         self._in_framing = True
@@ -114,11 +118,11 @@ class HardenedProtocol(HttpToolsProtocol):
             self._last_timer = self.loop.call_later(DRAIN_SECONDS, self._abort_if_thrown_away, self.cycle)
         self._thrown_away += size
         if self._thrown_away > DRAIN_BYTES:
-            self.transport.abort()
+            self._cut()
 
     def _abort_if_thrown_away(self, cycle: object) -> None:
         if self._thrown_away and self.cycle is cycle:
-            self.transport.abort()
+            self._cut()
 
     def _arm_keep_alive(self) -> None:
         """Bytes that begin no request (an empty line, the rest of an answered one) do not keep it open."""
@@ -151,7 +155,20 @@ class HardenedProtocol(HttpToolsProtocol):
     def _abort(self) -> None:
         """Cuts the answer that is going out; to uvicorn it is as if the client had gone."""
         self.cycle.disconnected = True
+        self._cut()
+
+    def _cut(self) -> None:
+        """Ends the connection now, for the client too."""
+        if not self.transport.is_closing():
+            self._shut_down()
         self.transport.abort()
+
+    def _shut_down(self) -> None:
+        """Ends the connection for the client. Closing does not, while a child of a model has a copy of it."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            with suppress(OSError), socket.fromfd(sock.fileno(), sock.family, sock.type) as copy:
+                copy.shutdown(socket.SHUT_RDWR)
 
     def _unsent(self) -> int:
         """Bytes of the answer that wait here, or in the kernel to be acknowledged (Linux)."""
@@ -182,6 +199,8 @@ class HardenedProtocol(HttpToolsProtocol):
         self._check_header_bytes()
         if len(self.headers) > self._settings.max_request_headers:
             self._refuse(431, "the request has too many header fields")
+        elif broken := broken_rule(self.parser.get_http_version(), self.headers):
+            self._refuse(400, broken)
         if not self._refused:
             super().on_headers_complete()
 
@@ -225,7 +244,7 @@ class HardenedProtocol(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             if self.cycle.response_started:  # the answer that has begun must not look whole
-                self.transport.abort()
+                self._cut()
                 return
         body = json.dumps(Problem.document(status, detail, new_request_id())).encode()
         self.transport.write(
@@ -238,7 +257,7 @@ class HardenedProtocol(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._disarm_last_timer()
-        self._last_timer = self.loop.call_later(DRAIN_SECONDS, self.transport.abort)
+        self._last_timer = self.loop.call_later(DRAIN_SECONDS, self._cut)
 
     def _disarm_last_timer(self) -> None:
         if self._last_timer is not None:
@@ -248,7 +267,7 @@ class HardenedProtocol(HttpToolsProtocol):
     def _arm_header_timer(self) -> None:
         self._disarm_header_timer()
         if self._settings.header_timeout is not None:
-            self._header_timer = self.loop.call_later(self._settings.header_timeout, self.transport.abort)
+            self._header_timer = self.loop.call_later(self._settings.header_timeout, self._cut)
 
     def _disarm_header_timer(self) -> None:
         if self._header_timer is not None:

@@ -1,0 +1,44 @@
+"""Whether a callback can be called as models are: asked when it is registered, not at the first request."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from inference_gateway.errors import UnusableModel
+
+
+def check_signature(model: Callable[..., Any], name: str, *arguments: str) -> None:
+    """Raise `UnusableModel` where `model` cannot be called with positional arguments of these names.
+
+    Asked is what is really called: a decorator's own function, not the one that it wraps. Builtins and
+    other callables of C that have no signature pass.
+    """
+    if not callable(model):
+        raise UnusableModel(f"{name} is a {type(model).__name__}, which cannot be called")
+    try:
+        signature = inspect.signature(_called(model), follow_wrapped=False)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise UnusableModel(
+            f"{name}{signature} cannot be called as {name}({', '.join(arguments)}): {error}"
+        ) from None
+
+
+def _called(model: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function or class that is really called.
+
+    `inspect` by itself takes the first argument away from a static `__call__`, too.
+    """
+    if isinstance(model, functools.partial):
+        return functools.partial(_called(model.func), *model.args, **model.keywords)
+    if inspect.isroutine(model) or inspect.isclass(model):
+        return model
+    call: Any = inspect.getattr_static(type(model), "__call__")
+    called: Callable[..., Any] = call.__get__(model, type(model)) if hasattr(call, "__get__") else call
+    return called
