@@ -1,5 +1,6 @@
 """Every syntax that hospitals send is decoded to the values that were encoded; what cannot be says why."""
 
+import io
 import json
 import subprocess
 import sys
@@ -74,6 +75,26 @@ def test_a_table_of_offsets_that_is_wrong_is_not_used() -> None:
     table = bytes([0xFE, 0xFF, 0, 0xE0, 12, 0, 0, 0]) + bytes(12)
     dataset.PixelData = table + encapsulate(codestreams, has_bot=False)[8:]
     assert np.array_equal(decoded(dataset), frames)
+
+
+def test_stored_bits_of_encoded_pixels_end_at_the_high_bit() -> None:
+    values = smooth("i2", 12)
+    raised = (values.astype(np.int32) << 4).astype(np.int16) | np.int16(9)
+    assert np.array_equal(decoded(encoded(raised, uid.JPEGLSLossless, BitsStored=12, HighBit=15)), values)
+    low = values & np.int16(0x0FFF)  # without the sign above
+    assert np.array_equal(decoded(encoded(low, uid.JPEGLSLossless, BitsStored=12, HighBit=11)), values)
+
+
+@pytest.mark.filterwarnings("ignore")  # pydicom says what is wrong
+@pytest.mark.parametrize("syntax", [uid.JPEGLSLossless, uid.RLELossless])
+def test_a_number_of_frames_that_is_no_number_is_one(syntax: UID) -> None:
+    frames = smooth("u1", 8)
+    dataset = encoded(frames, syntax)
+    dataset.NumberOfFrames = 1
+    whole = as_file(dataset).getvalue()
+    file = io.BytesIO(whole.replace(b"IS\x02\x001 ", b"IS\x02\x001A"))
+    (stack,) = read_study([file]).series[0].stacks
+    assert np.array_equal(next(read_frames(stack.frames)).stored, frames[0])
 
 
 def test_a_frame_that_is_damaged_is_an_error_and_the_others_are_read() -> None:
