@@ -209,18 +209,10 @@ def _decoded(header: Dataset, syntax: UID, encoded: bytes, frame: Frame) -> Stor
     size = (options["rows"] or 0, options["columns"] or 0, options["samples_per_pixel"] or 1)
     codecs.check_size(encoded, syntax, size)
     told: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    interpretation = attributes.text(header, "PhotometricInterpretation") or "MONOCHROME2"
+    told["photometric_interpretation"] = attributes.text(header, "PhotometricInterpretation") or "MONOCHROME2"
+    told |= {"number_of_frames": 1, "pixel_keyword": "PixelData", "correct_unused_bits": False}
     try:
-        samples, described = get_decoder(syntax).as_array(
-            encapsulate([encoded]),
-            index=0,
-            raw=True,
-            correct_unused_bits=False,
-            number_of_frames=1,
-            pixel_keyword="PixelData",
-            photometric_interpretation=interpretation,
-            **told,
-        )
+        samples, described = get_decoder(syntax).as_array(encapsulate([encoded]), index=0, raw=True, **told)
     except Exception as error:
         if syntax in codecs.DECODER_DEPENDENCIES and not codecs.is_available(syntax):
             raise PixelDataError(codecs.missing(syntax)) from error  # Pillow reads less than all of a syntax
