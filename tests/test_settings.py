@@ -35,7 +35,7 @@ DEFAULTS: dict[str, Any] = {
     "max_queue": 16,
     "max_uploads": 32,
     "refuse_after_body": False,
-    "spool_memory_bytes": MIB,
+    "spool_memory_bytes": 8 * MIB,
     "spool_quota_bytes": 0,
     "worker_timeout": 900,
     "api_keys": None,

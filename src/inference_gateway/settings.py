@@ -142,7 +142,9 @@ class Settings(BaseSettings):
         description="folder for the bodies in flight, as unlinked files; by default the system's temp folder",
     )
     spool_memory_bytes: Bytes = Field(
-        default=1 << 20, description="bytes of a body that stay in memory before the spool becomes a file"
+        default=8 << 20,
+        description="bytes of a body that stay in memory before the spool becomes a file, which costs more time "
+        "than the hash. A request that waits for its model keeps them",
     )
     spool_quota_bytes: Bytes = Field(
         default=0,

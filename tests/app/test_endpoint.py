@@ -500,7 +500,7 @@ def test_nan_is_sent_as_before_and_its_place_told(board: Switchboard, log: LogCa
     ("result", "reason"),
     [
         ((answered("heatmap"), []), "0 elements for 1"),
-        ((answered(), [b""]), "more than 0 elements for 0"),
+        ((answered(), [b""]), "1 elements for 0"),
         (answered("heatmap"), "0 elements for 1"),
         ((answered("nothing known"), [b""]), r"parts\[0\]"),
         (({"parts": [{"binary_type": "heatmap"}, {}]}, [b"", b""]), r"parts\[1\]"),
@@ -935,8 +935,7 @@ def test_a_slow_client_keeps_no_slot(held: Held, spool_dir: Path, serve: Serve) 
     running = serve(app)
     with Connection(running.address) as slow:
         slow.send(POST)
-        while b"200 OK" not in slow._came:
-            assert slow._more()
+        slow.read_until(b"200 OK")
         assert len(whole(exchange(running.address, POST)).body) < 1000
         assert len(cast(Answer, slow.read_answer()).body) > 64 * MESSAGE
 

@@ -128,6 +128,21 @@ def test_without_a_lifespan_the_first_message_sets_up(
 
 
 @WITHOUT
+def test_a_set_up_that_takes_no_time_costs_nobody_a_second_try(
+    without: Any, app: Gateway, staged: Staged, serve: Serve
+) -> None:
+    """Unless the machine is so busy that it takes time all the same."""
+    staged.go.set()
+    app.add_inference_route("/", staged)
+    running, prefix = start(app, without, serve)
+    if (answer := post(running.address, prefix)).status == 503:
+        wait_ready(running.address, prefix)
+        answer = post(running.address, prefix)
+    assert answer.status == 200
+    assert staged.steps == ["setup", "warm_up", "call"]
+
+
+@WITHOUT
 def test_a_model_without_setup_is_called_at_once(
     without: Any, app: Gateway, serve: Serve, log: LogCapture
 ) -> None:

@@ -1,7 +1,5 @@
 """Whether requests are taken, and if not, why."""
 
-from pathlib import Path
-
 import pytest
 
 from inference_gateway import Settings
@@ -9,10 +7,13 @@ from inference_gateway.app.readiness import SHUTTING_DOWN, Readiness
 from inference_gateway.execution.line import Load
 from tests.harness.turns import runner
 
+SETTINGS = Settings(orphaned_unready_after=10, orphaned_unhealthy_after=100)
+RUNNER = runner()
+
 
 @pytest.fixture
-def readiness(tmp_path: Path) -> Readiness:
-    return Readiness(Settings(spool_dir=tmp_path, orphaned_unready_after=10, orphaned_unhealthy_after=100))
+def readiness() -> Readiness:
+    return Readiness(SETTINGS, [RUNNER])
 
 
 def test_a_new_gateway_takes_requests(readiness: Readiness) -> None:
@@ -66,9 +67,7 @@ def test_a_drain_goes_before_all_else(readiness: Readiness) -> None:
 def test_a_model_that_does_not_come_back(
     stuck_for: float, unready: bool, unhealthy: bool, readiness: Readiness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stuck = runner()
-    monkeypatch.setattr(type(stuck.line), "load", Load(1, 1, stuck_for))
-    readiness.add(stuck)
+    monkeypatch.setattr(type(RUNNER.line), "load", Load(1, 1, stuck_for))
     assert (readiness.unready is not None) is unready
     assert (readiness.unhealthy is not None) is unhealthy
     assert readiness.refusal("/") is None

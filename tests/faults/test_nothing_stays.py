@@ -274,8 +274,7 @@ def test_a_client_that_leaves_the_answer(
 ) -> None:
     running = start(getattr(models, name))
     with sent(running, post) as connection:
-        while len(connection._came) < MESSAGE:
-            assert connection._more()
+        connection.read_until(MESSAGE)
         getattr(connection, how)()
     check_nothing_stays(kept, running, spool_dir)
 

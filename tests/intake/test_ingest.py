@@ -215,9 +215,10 @@ class Taking(Workers):
         super().__init__()
         self.taken: list[int] = []
 
-    def take(self, size: int) -> bytearray:
-        self.taken.append(size)
-        return super().take(size)
+    def take(self, most: int) -> bytearray:
+        window = super().take(most)
+        self.taken.append(len(window))
+        return window
 
 
 MEMORY = 8 << 20
@@ -233,6 +234,7 @@ MEMORY = 8 << 20
         (INLINE + 5, [BLOCK] * (INLINE // BLOCK) + [5]),
         (MEMORY, [BLOCK] * (MEMORY // BLOCK)),
         (MEMORY + 7, [WINDOW, WINDOW, 7]),
+        (MEMORY + (3 << 20) + 7, [WINDOW, WINDOW, 2 << 20, 1 << 20, 7]),
     ],
 )
 async def test_windows_fit_what_was_declared(size: int, windows: list[int], spool_dir: Path) -> None:

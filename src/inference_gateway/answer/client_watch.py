@@ -40,11 +40,11 @@ class ClientWatch:
         self._stall_timer: asyncio.TimerHandle | None = None
 
     def offered(self) -> None:
-        """From now on the client is expected to take something of the answer."""
+        """Note that the client is expected to take something of the answer from now on."""
         self._taking_since = self._loop.time()
 
     def taken(self) -> None:
-        """The client has taken it."""
+        """Note that the client has taken it."""
         self._taking_since = None
 
     async def __aenter__(self) -> ClientWatch:

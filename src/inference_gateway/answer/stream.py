@@ -51,7 +51,7 @@ class ResponseStream:
 
     @property
     def content_length(self) -> int | None:
-        """Length of the whole body in bytes, None where an element's size is not known beforehand."""
+        """Return the length of the whole body in bytes, None where that of an element is not known."""
         total = len(self._hashes_head) + 2 * 64 + 1 + len(self._end_part) + len(self._finish)
         for head, element in self._parts:
             if element.size is None:
@@ -60,7 +60,7 @@ class ResponseStream:
         return total
 
     async def body(self) -> AsyncGenerator[tuple[Block, bool], None]:
-        """The bytes, once: blocks, and with each whether more will come."""
+        """Yield the bytes, once: blocks, and with each whether more will come."""
         small = bytearray()  # short runs go out together
         for head, element in self._parts:
             small += head
@@ -85,13 +85,13 @@ class ResponseStream:
         yield bytes(small + self._end_part + self._finish), False
 
     async def _buffer(self, element: BufferElement) -> AsyncGenerator[Block, None]:
-        """Hashes it in one go, beside the sending."""
+        """Yield it whole, and hash it in one go beside the sending."""
         hashing = asyncio.ensure_future(self._run(self._digest.update, element.view))
         yield element.view
         await hashing
 
     async def _blocks(self, element: Element) -> AsyncGenerator[Block, None]:
-        """Reads one block ahead; hashes where it reads."""
+        """Read one block ahead; hash where it is read."""
         run = self._run_model if isinstance(element, IterableElement) else self._run
         blocks = element.blocks()
         size = 0
@@ -140,6 +140,6 @@ def _head(encoder: Encoder, name: str, media_type: str) -> bytes:
 
 
 def _see_exception(job: asyncio.Future[Any]) -> None:
-    """Nobody waits for this block any more."""
+    """Look at a block's exception, since nobody waits for it any more."""
     if not job.cancelled():
         job.exception()

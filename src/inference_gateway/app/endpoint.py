@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -42,7 +42,6 @@ class Shared:
     """What the routes of one gateway share."""
 
     settings: Settings
-    binary_types: Mapping[str, str]
     uploads: Uploads
     budget: SpoolBudget
     workers: Workers

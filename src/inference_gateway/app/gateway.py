@@ -23,6 +23,7 @@ from inference_gateway.app.probes import HealthHandler, Probes
 from inference_gateway.app.readiness import Readiness
 from inference_gateway.errors import MultipartError, Unauthorized
 from inference_gateway.execution.call import Model
+from inference_gateway.execution.runner import Runner
 from inference_gateway.execution.signature import check_signature
 from inference_gateway.execution.thread_runner import ThreadRunner
 from inference_gateway.intake.admission import Uploads
@@ -61,19 +62,20 @@ class Gateway(Starlette):
     ) -> None:
         self.settings = settings or Settings()
         self.metrics = Metrics()
+        self._binary_types = {**BINARY_TYPES, **_checked(binary_types or {})}
+        self._runners: list[Runner] = []
         self._shared = Shared(
             settings=self.settings,
-            binary_types={**BINARY_TYPES, **_checked(binary_types or {})},
             uploads=Uploads(self.settings.max_uploads),
             budget=SpoolBudget(self.settings.spool_quota_bytes),
             workers=Workers(),
             observers=(self.metrics, RequestLines()),
-            readiness=Readiness(self.settings),
+            readiness=Readiness(self.settings, self._runners),
             api_keys=ApiKeys.of(self.settings),
         )
         self._endpoints: dict[str, InferenceEndpoint] = {}
         own = None if lifespan is None else partial(lifespan, self)
-        self._life = Life(self.settings, self._shared.readiness, self._shared.api_keys, own)
+        self._life = Life(self.settings, self._runners, self._shared.readiness, self._shared.api_keys, own)
         self._probes = Probes(self._shared.readiness, self.metrics, self._shared.api_keys)
         super().__init__(lifespan=lambda _: self._life.lived(), **starlette)
         self.router.redirect_slashes = False
@@ -109,18 +111,16 @@ class Gateway(Starlette):
             check_signature(model, name)
             instance = model()
         check_signature(instance, name, "json_input", "inputs", "input_hash")
-        binary_types, spool_dir = self._shared.binary_types, self.settings.spool_dir
         runner = ThreadRunner(
             route,
             instance,
-            lambda result: prepare(result, binary_types, spool_dir),
+            partial(prepare, binary_types=self._binary_types, spool_dir=self.settings.spool_dir),
             name=name,
             concurrency=concurrency or self.settings.model_concurrency,
             timeout=self.settings.model_timeout if timeout is None else timeout or None,
             queue_timeout=self.settings.queue_timeout,
         )
-        self._life.add(runner)
-        self._shared.readiness.add(runner)
+        self._runners.append(runner)
         endpoint = self._endpoints[route] = InferenceEndpoint(runner, self._shared)
         # Looked at before the probes, unless it might match theirs.
         at = len(self.router.routes) if "{" in route else 0
@@ -168,10 +168,10 @@ class Gateway(Starlette):
             return []
         return list(self._endpoints)
 
-    def begin(self) -> None:
+    async def begin(self) -> None:
         """The first message is there: where no lifespan has started the gateway, it starts by itself."""
         if not self._life.begun:
-            self._life.begin_alone()
+            await self._life.begin_alone()
 
 
 class _FirstMessage:
@@ -184,7 +184,7 @@ class _FirstMessage:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             self._gateway.middleware_stack = self._stack
-            self._gateway.begin()
+            await self._gateway.begin()
         await self._stack(scope, receive, send)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -25,6 +25,7 @@ from inference_gateway.settings import Settings
 from inference_gateway.telemetry.logs import logger
 from inference_gateway.telemetry.stacks import report_crashes
 
+_MOMENT = 0.5  # seconds; shorter than a probe's patience
 _NO_LIFESPAN = (
     "the gateway was not started before its first message: its server has the lifespan off or knows none, or "
     "the application that it is mounted in does not pass it on. The models are set up now, and will not be "
@@ -34,11 +35,15 @@ _NO_LIFESPAN = (
 
 
 class Life:
-    """Sets up and tears down the models. `lifespan`: the application's own, which goes around that."""
+    """Sets up and tears down the models. `lifespan`: the application's own, which goes around that.
+
+    `runners`: of all models; the list may grow until the life begins.
+    """
 
     def __init__(
         self,
         settings: Settings,
+        runners: Sequence[Runner],
         readiness: Readiness,
         api_keys: ApiKeys | None,
         lifespan: Callable[[], AbstractAsyncContextManager[Any]] | None,
@@ -48,13 +53,10 @@ class Life:
         self._readiness = readiness
         self._api_keys = api_keys
         self._lifespan = lifespan
-        self._runners: list[Runner] = []
-        self._stack = AsyncExitStack()  # what ends where nobody tells the gateway to
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def add(self, runner: Runner) -> None:
-        """Looks after the model of one more route."""
-        self._runners.append(runner)
+        self._runners = runners
+        self._stack = AsyncExitStack()  # what would end, where nobody tells the gateway to
+        self._alone_task: asyncio.Task[None] | None = None
+        self._setting_up: list[asyncio.Task[None]] = []
 
     @asynccontextmanager
     async def lived(self) -> AsyncIterator[Any]:
@@ -62,23 +64,25 @@ class Life:
         async with AsyncExitStack() as stack:
             yield await self._begin(stack)
 
-    def begin_alone(self) -> None:
-        """Begins without a lifespan, at the first message, and says once what is missing."""
+    async def begin_alone(self) -> None:
+        """Begins without a lifespan, at the first message, and says once what is missing.
+
+        Waits a moment for the end of the set-up, so that one that takes no time costs nobody a second try.
+        """
         logger.warning(_NO_LIFESPAN)
         self.begun = True
         waits = self._api_keys is not None or self._lifespan is not None
         self._readiness.wait_for(runner.route for runner in self._runners if waits or runner.needs_set_up)
-        self._start(self._alone())
+        self._alone_task = asyncio.create_task(self._alone())
+        await asyncio.wait([self._alone_task], timeout=_MOMENT)
 
     async def _alone(self) -> None:
         try:
             await self._begin(self._stack)
+            await asyncio.gather(*self._setting_up)
         except Exception as error:
             logger.error("%s", error, exc_info=None if isinstance(error, SetupFailed) else error)
             self._readiness.fail(runner.route for runner in self._runners)
-        except asyncio.CancelledError:  # this event loop ends: the next message begins anew
-            self.begun = False
-            raise
 
     async def _begin(self, stack: AsyncExitStack) -> Any:
         self.begun = True
@@ -101,7 +105,7 @@ class Life:
         for runner in self._runners:
             if runner.needs_set_up:
                 self._readiness.wait_for([runner.route])
-                self._start(self._set_up(runner))
+                self._setting_up.append(asyncio.create_task(self._set_up(runner)))
             else:
                 self._readiness.set_up(runner.route)
         self._say_when_ready()
@@ -112,12 +116,6 @@ class Life:
         if self._runners and self._readiness.is_set_up:
             routes = ", ".join(runner.route for runner in self._runners)
             logger.info("the models are set up: POST to %s", routes)
-
-    def _start(self, work: Any) -> None:
-        """A task that is kept until it has ended."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _set_up(self, runner: Runner) -> None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from inference_gateway.execution.runner import Runner
 from inference_gateway.settings import Settings
@@ -19,22 +19,18 @@ _TEAR_DOWN_SECONDS = 1.0  # that the models' ends may take longer than the drain
 class Readiness:
     """The one truth about set-up, drain and stuck models, for endpoints, probes and the supervisor.
 
-    `setup_failed` is set when the gateway will never be ready.
+    `runners`: of all models; the list may grow. `setup_failed` is set when the gateway will never be ready.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, runners: Sequence[Runner]) -> None:
         self.setup_failed = asyncio.Event()
         self.draining = False
         self._drain_timeout = settings.drain_timeout
         self._unready_after = settings.orphaned_unready_after
         self._unhealthy_after = settings.orphaned_unhealthy_after
         self._drain_end: float | None = None  # by time.monotonic()
-        self._runners: list[Runner] = []
+        self._runners = runners
         self._refusals: dict[str, str] = {}  # route → why it takes no request
-
-    def add(self, runner: Runner) -> None:
-        """Looks after the model of one more route."""
-        self._runners.append(runner)
 
     def wait_for(self, routes: Iterable[str]) -> None:
         """These routes take no request before their set-up is over."""

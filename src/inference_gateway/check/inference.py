@@ -32,7 +32,7 @@ class Piece:
 
     @property
     def name(self) -> str | None:
-        """What its Content-Disposition calls it."""
+        """Return what its Content-Disposition calls it."""
         _, _, rest = self.headers.get("content-disposition", "").partition(' name="')
         return rest.partition('"')[0] or None
 
@@ -54,21 +54,21 @@ class Inference:
 
     @property
     def hashes(self) -> Piece | None:
-        """The last part, where it is the one that says that the answer is whole."""
+        """Return the last part, where it is the one that says that the answer is whole."""
         last = self.pieces[-1] if self.pieces else None
         return last if last is not None and last.name == "hashes" else None
 
     @property
     def elements(self) -> list[Piece]:
-        """The parts between the JSON and the hashes."""
+        """Return the parts between the JSON and the hashes."""
         return self.pieces[1:-1] if self.hashes is not None else self.pieces[1:]
 
     def json(self) -> Any:
-        """The value of the first part. Raises `ValueError` where it is not JSON."""
+        """Return the value of the first part. Raises `ValueError` where it is not JSON."""
         return json.loads(self.pieces[0].body.getvalue()) if self.pieces else None
 
     def close(self) -> None:
-        """Frees what the parts are read from."""
+        """Free what the parts are read from."""
         if not self.spool.closed:
             self.spool.release()
 

@@ -8,7 +8,7 @@ blocks: it runs beside the event loop.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from inference_gateway.errors import (
     InvalidRootPart,
@@ -18,14 +18,12 @@ from inference_gateway.errors import (
     RequestError,
     UnsupportedEncoding,
 )
-from inference_gateway.multipart import Decoder, Headers, PartBegin, PartData, PartEnd
-from inference_gateway.payload.spool import Spool
-
-if TYPE_CHECKING:
-    from inference_gateway.settings import Settings  # pydantic is no matter of the client
 from inference_gateway.intake.header import RequestType
+from inference_gateway.multipart import Decoder, Headers, PartBegin, PartData, PartEnd
 from inference_gateway.payload.part import Part
 from inference_gateway.payload.root_part import parse_json
+from inference_gateway.payload.spool import Spool
+from inference_gateway.settings import Settings
 
 
 class InferenceRequest(NamedTuple):
@@ -70,7 +68,7 @@ class RequestAssembler:
         return InferenceRequest(json_input, inputs, self._digest.hexdigest(), self.spool)
 
     def feed(self, data: bytearray) -> bool:
-        """Decodes, keeps and hashes the next bytes of the body. Raises `RequestError`.
+        """Decode, keep and hash the next bytes of the body. Raises `RequestError`.
 
         Returns whether `data` itself is kept.
         """
@@ -80,16 +78,16 @@ class RequestAssembler:
         return kept
 
     def store(self, data: bytearray) -> bool:
-        """Keeps the next bytes of the body. Raises `InsufficientStorage`. Returns whether `data` itself is."""
+        """Keep the next bytes of the body; return whether `data` itself is. Raises `InsufficientStorage`."""
         return self.spool.keep(data)
 
     def hash(self, runs: list[memoryview]) -> None:
-        """Hashes the next runs of part bodies."""
+        """Hash the next runs of part bodies."""
         for run in runs:
             self._digest.update(run)
 
     def decode(self, data: bytearray) -> list[memoryview]:
-        """Decodes the next bytes of the body: the runs of part bodies in it. Raises `RequestError`."""
+        """Decode the next bytes of the body; return the runs of part bodies in it. Raises `RequestError`."""
         runs = []
         try:
             for event in self._decoder.receive(data):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from starlette.types import Scope
 
@@ -15,15 +15,12 @@ from inference_gateway.errors import (
     UnsupportedEncoding,
 )
 from inference_gateway.multipart import check_boundary, parse_media_type
-from inference_gateway.settings import Settings
-
-if TYPE_CHECKING:
-    from inference_gateway.settings import Settings  # pydantic is no matter of the client
 from inference_gateway.payload.root_part import codec_name
+from inference_gateway.settings import Settings
 
 
 def read_header(scope: Scope, settings: Settings) -> tuple[RequestType, int]:
-    """What the request's header says of its body: how to read it, and its length, 0 where not declared.
+    """Read what the request's header says of its body: how to read it, and its length, 0 if not declared.
 
     Raises `InvalidContentType`, `UnsupportedEncoding` or `LimitExceeded`.
     """
@@ -54,7 +51,7 @@ class RequestType(NamedTuple):
 
     @classmethod
     def parse(cls, values: Sequence[str]) -> RequestType:
-        """`values`: all Content-Type headers of the request; raises `InvalidContentType`."""
+        """Read the values of all Content-Type headers of the request. Raises `InvalidContentType`."""
         if len(values) != 1:
             raise InvalidContentType(
                 "invalid content-type: send exactly one Content-Type header, multipart/related; boundary=..."

@@ -58,12 +58,12 @@ _OF_SERVE: _Names = {
 
 
 def missing_for_serve() -> list[str]:
-    """The names that the hardened server needs and this uvicorn has not."""
+    """Return the names that the hardened server needs and this uvicorn has not."""
     return _missing(_OF_SERVE)
 
 
 def probe() -> None:
-    """Looks, where uvicorn runs this process, whether it is as we know it; says in the log if not."""
+    """Look, where uvicorn runs this process, whether it is as we know it; say in the log if not."""
     module = sys.modules.get(HTTP)
     if module is not None:
         _is_known(module)
@@ -83,7 +83,7 @@ def cycle_of(method: Any) -> RequestResponseCycle | None:
 
 
 def fresh_parser(http: HttpToolsProtocol) -> HttpRequestParser:
-    """A parser as uvicorn makes it for a new connection: what was let pass before is let pass again."""
+    """Make a parser as uvicorn does for a new connection: what was let pass before is let pass again."""
     parser = type(http.parser)(http)
     with suppress(AttributeError):  # httptools before 0.6.3
         parser.set_dangerous_leniencies(lenient_data_after_close=True)
@@ -110,7 +110,7 @@ def _missing(names: _Names) -> list[str]:
 
 
 def _names_of(cls: type) -> Iterator[str]:
-    """What objects of the class have: what the class has, and what its methods set."""
+    """Yield what objects of the class have: what the class has, and what its methods set."""
     yield from dir(cls)
     for function in vars(cls).values():
         if isinstance(function, FunctionType):

@@ -123,7 +123,7 @@ class Decoder:
         self._assumed = 0
 
     def receive(self, data: bytes | bytearray) -> Iterator[Event]:
-        """The events that `data`, the next bytes of the message, completes. Must be exhausted.
+        """Yield the events that `data`, the next bytes of the message, completes. Must be exhausted.
 
         Raises `MultipartError` at the byte that decides it; the events before that byte have been yielded.
         Its status hint is 413 where a limit is exceeded, 415 for an encoding, else 400.
@@ -147,14 +147,14 @@ class Decoder:
                 return
 
     def finish(self) -> None:
-        """Says that the input has ended. Raises `MultipartError` where the message is not whole."""
+        """Say that the input has ended. Raises `MultipartError` where the message is not whole."""
         if not self._received:
             raise MultipartError("the body is empty")
         if self._state != _EPILOGUE or self._pending:
             raise MultipartError("the body is truncated: it ends before the close delimiter")
 
     def _preamble(self, data: bytes | bytearray, position: int, base: int) -> _Step:
-        """Empty lines, then the first delimiter's dash-boundary."""
+        """Read empty lines, then the first delimiter's dash-boundary."""
         match = _EMPTY_LINES.match(data, position)
         start = match.end() if match else position
         head = data[start : start + len(self._dash_boundary)]
@@ -172,7 +172,7 @@ class Decoder:
         raise MultipartError("there is text before the first delimiter")
 
     def _boundary(self, data: bytes | bytearray, position: int, base: int) -> _Step:
-        """Right after a boundary: two dashes make it the close delimiter."""
+        """Read what comes right after a boundary: two dashes make it the close delimiter."""
         self._state = _BOUNDARY
         if data.startswith(b"--", position):
             if not self._parts:
@@ -184,7 +184,7 @@ class Decoder:
         return self._padding(data, position, base)
 
     def _padding(self, data: bytes | bytearray, position: int, base: int) -> _Step:
-        """Blanks (RFC 2046: transport-padding) and the CRLF that ends a delimiter line."""
+        """Read blanks (RFC 2046: transport-padding) and the CRLF that ends a delimiter line."""
         self._state = _PADDING
         match = _BLANKS.match(data, position)
         end = match.end() if match else position
@@ -210,7 +210,7 @@ class Decoder:
         self._header_bytes = 0
 
     def _header_lines(self, data: bytes | bytearray, position: int, base: int) -> _Step:
-        """The lines of a header block; an empty one ends it."""
+        """Read the lines of a header block; an empty one ends it."""
         while not data.startswith(CRLF, position):
             room = self._limits.header_bytes - self._header_bytes
             end = data.find(b"\n", position, position + room) + 1
@@ -259,7 +259,7 @@ class Decoder:
         return PartBegin(headers, self._header_offset, offset)
 
     def _body(self, data: bytes | bytearray, position: int, base: int) -> Generator[Event, None, int]:
-        """Body data up to the next delimiter, or to the end of the chunk."""
+        """Read body data up to the next delimiter or the end of the chunk; return where that is."""
         delimiter = self._delimiter
         if self._matched:  # go on with a delimiter that began in the last chunk
             expected = delimiter[self._matched : self._matched + len(data) - position]
@@ -298,7 +298,7 @@ class Decoder:
             raise _over_limit(f"a part is larger than the limit of {self._limits.part_bytes} bytes")
 
     def _end_body(self, offset: int) -> None:
-        """`offset`: of the first byte after the boundary."""
+        """Note that a body has ended; `offset` is that of the first byte after the boundary."""
         self._matched = 0
         self._body_end = max(self._body_offset, offset - len(self._delimiter))
         self._state = _BOUNDARY
@@ -309,7 +309,7 @@ class Decoder:
         return PartEnd(self._header_offset, self._body_offset, self._body_end)
 
     def _epilogue(self, data: bytes | bytearray, position: int, base: int) -> _Step:
-        """Blanks and CRLFs; RFC 2046 lets any text stand here, but it may as well be a lost part."""
+        """Read blanks and CRLFs. RFC 2046 lets any text stand here, but it may as well be a lost part."""
         match = _BLANK_LINES.match(data, position)
         end = match.end() if match else position
         if end == len(data):

@@ -25,8 +25,9 @@ class Encoder:
         self._dash_boundary = b"--" + check_boundary(boundary)
 
     def begin_part(self, headers: Iterable[tuple[str, str]]) -> bytes:
-        """The delimiter line and the header block. Raises `MultipartError` for a header that `Decoder`
-        would not read back as it is.
+        """Return the delimiter line and the header block.
+
+        Raises `MultipartError` for a header that `Decoder` would not read back as it is.
         """
         block = _header_block(tuple(headers))
         if block.startswith(self._dash_boundary) or CRLF + self._dash_boundary in block:
@@ -34,17 +35,17 @@ class Encoder:
         return self._dash_boundary + CRLF + block
 
     def end_part(self) -> bytes:
-        """The line end between a body and the next delimiter, to which it belongs."""
+        """Return the line end between a body and the next delimiter, to which it belongs."""
         return CRLF
 
     def finish(self) -> bytes:
-        """The close delimiter."""
+        """Return the close delimiter."""
         return self._dash_boundary + b"--" + CRLF
 
 
 @lru_cache(maxsize=1024)
 def _header_block(fields: tuple[tuple[str, str], ...]) -> bytes:
-    """The header lines and the empty one. Raises where they would not be read back as they are."""
+    """Return the header lines and the empty one. Raises where they would not be read back as they are."""
     check_repeated(Headers(fields))
     block = bytearray()
     for name, value in fields:

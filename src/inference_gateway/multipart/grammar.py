@@ -83,7 +83,7 @@ class Headers(Mapping[str, str]):
     @overload
     def get(self, name: str, /, default: str | T) -> str | T: ...
     def get(self, name: str, /, default: object = None) -> object:
-        """The field's value, or `default`. A `Mapping` raises and catches where there is none."""
+        """Return the field's value, or `default`. A `Mapping` raises and catches where there is none."""
         return self._values.get(name.lower(), default)
 
     def __contains__(self, name: object) -> bool:
@@ -164,7 +164,7 @@ class MediaType(NamedTuple):
 
 
 def parse_media_type(value: str) -> MediaType:
-    """`type/subtype; name=value; name="value"` → `MediaType`.
+    """Read `type/subtype; name=value; name="value"`.
 
     Strict: raises `MultipartError` for a parameter that is repeated, has no name or no value, has
     blanks around its `=`, quotes that do not end or text after them, and for the extended form (RFC 2231)
@@ -197,8 +197,9 @@ def parse_media_type(value: str) -> MediaType:
 
 
 def check_boundary(boundary: str) -> bytes:
-    """The boundary as bytes; raises `MultipartError` where it is not 1 to 200 characters of RFC 2046's
-    set, or ends in a space (§5.1.1).
+    """Return the boundary as bytes.
+
+    Raises `MultipartError` unless it is 1 to 200 characters of RFC 2046's set (§5.1.1) and ends in no space.
     """
     if not _BOUNDARY.fullmatch(boundary):
         raise MultipartError(
@@ -208,7 +209,7 @@ def check_boundary(boundary: str) -> bytes:
 
 
 def filename_of(headers: Headers) -> str | None:
-    """The last path component of Content-Disposition's filename (RFC 2183 §2.3), or None.
+    """Return the last path component of Content-Disposition's filename (RFC 2183 §2.3), or None.
 
     `filename*` (RFC 5987) goes before `filename`. Metadata only: no value of any form makes this fail.
     """

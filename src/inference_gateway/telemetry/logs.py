@@ -61,7 +61,7 @@ class _JsonFormatter(logging.Formatter):
 
 
 def configure_logging(log_format: Literal["text", "json"] = "text", level: str = "INFO") -> None:
-    """Sets up the process's logging for `inference-gateway serve`: lines on standard error.
+    """Sets up the process's logging for `inference-gateway serve`: lines on standard error, by a thread.
 
     Where the process crashes, Python's stack is written there too. pydicom's own lines and warnings quote
     values of data sets: its lines are dropped, and no Python warning is shown unless `-W` or PYTHONWARNINGS
@@ -82,7 +82,7 @@ def configure_logging(log_format: Literal["text", "json"] = "text", level: str =
             },
             "handlers": {
                 "stderr": {
-                    "class": "logging.StreamHandler",
+                    "class": "inference_gateway.telemetry.line_writer.LineWriter",
                     "formatter": "line",
                     "filters": ["privacy", "request"],
                 }

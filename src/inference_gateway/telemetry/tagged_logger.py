@@ -15,7 +15,10 @@ class TaggedMessage:
 
     `tags`: shown in front of the text. `fields`: what a JSON line has beyond the tags. `text`: what `%`
     arguments of the log record, where `has_args`, are put into; a percent sign in a tag is no conversion.
+    `is_settled`: nothing of it changes any more, so that it may be rendered later.
     """
+
+    is_settled = False
 
     __slots__ = ("fields", "has_args", "tags", "text")
 
