@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from pydicom import Dataset, dcmread, uid
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 from pydicom.uid import UID
 
 from inference_gateway.dicom import codecs
@@ -116,6 +117,23 @@ def test_a_codestream_of_another_size_is_refused_before_room_is_made_for_it(synt
     (found,) = attempt_frames(stack.frames)
     assert isinstance(found, PixelDataError)
     assert "not of the size that its header says" in str(found.__cause__)
+
+
+def test_frames_are_decoded_side_by_side_and_come_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = smooth("u1", 8, frames=6)
+    dataset = encoded(frames, uid.JPEGLSLossless)
+    decoder = get_decoder(uid.JPEGLSLossless)
+    (label,) = decoder.available_plugins
+    decode = decoder._available[label]
+    both = threading.Barrier(2, timeout=60)  # broken where one waits for the other
+
+    def waiting(source: bytes, runner: DecodeRunner) -> bytes | bytearray:
+        both.wait()
+        return decode(source, runner)
+
+    monkeypatch.setattr(decoder, "_available", {label: waiting})
+    monkeypatch.setattr("inference_gateway.dicom.stored.cores", lambda: 2)
+    assert np.array_equal(decoded(dataset), frames)
 
 
 def test_reading_may_stop_after_one_frame() -> None:

@@ -79,16 +79,16 @@ def stored_frames(frames: Iterable[Frame]) -> Iterator[Outcome]:
 
     Each image is opened once for the frames of it that follow each other.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = cores()
     with ExitStack() as stack:
         pool: ThreadPoolExecutor | None = None
         ahead: deque[Future[Outcome]] = deque()
         stack.callback(lambda: [future.cancel() for future in ahead])
         for job, beside in _jobs(frames):
-            if beside and cores > 1:
-                pool = pool or stack.enter_context(ThreadPoolExecutor(cores, "decode"))
+            if beside and threads > 1:
+                pool = pool or stack.enter_context(ThreadPoolExecutor(threads, "decode"))
                 ahead.append(pool.submit(job))
-                if len(ahead) > cores:
+                if len(ahead) > threads:
                     yield ahead.popleft().result()
                 continue
             while ahead:
@@ -96,6 +96,11 @@ def stored_frames(frames: Iterable[Frame]) -> Iterator[Outcome]:
             yield job()
         while ahead:
             yield ahead.popleft().result()
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _jobs(frames: Iterable[Frame]) -> Iterator[tuple[Job, bool]]:
