@@ -129,7 +129,8 @@ def test_frames_are_decoded_side_by_side_and_come_in_order(monkeypatch: pytest.M
 
     def waiting(source: bytes, runner: DecodeRunner) -> bytes | bytearray:
         both.wait()
-        return decode(source, runner)
+        found: bytes | bytearray = decode(source, runner)
+        return found
 
     monkeypatch.setattr(decoder, "_available", {label: waiting})
     monkeypatch.setattr("inference_gateway.dicom.stored.cores", lambda: 2)

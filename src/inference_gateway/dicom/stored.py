@@ -83,10 +83,11 @@ def stored_frames(frames: Iterable[Frame]) -> Iterator[Outcome]:
     with ExitStack() as stack:
         pool: ThreadPoolExecutor | None = None
         ahead: deque[Future[Outcome]] = deque()
-        stack.callback(lambda: [future.cancel() for future in ahead])
         for job, beside in _jobs(frames):
             if beside and threads > 1:
-                pool = pool or stack.enter_context(ThreadPoolExecutor(threads, "decode"))
+                if pool is None:
+                    pool = stack.enter_context(ThreadPoolExecutor(threads, "decode"))
+                    stack.callback(lambda: [future.cancel() for future in ahead])  # before it is waited for
                 ahead.append(pool.submit(job))
                 if len(ahead) > threads:
                     yield ahead.popleft().result()
