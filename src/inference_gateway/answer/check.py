@@ -145,7 +145,7 @@ def _not_finite(paths: Sequence[str]) -> str:
     """Return the warning of numbers that are none."""
     more = f" and {len(paths) - 1} more places" if len(paths) > 1 else ""
     return (
-        f"the JSON has NaN or Infinity at {paths[0]}{more}, which is no JSON to most readers: "
+        f"the JSON had NaN or Infinity at {paths[0]}{more}, and null was sent, since JSON has neither: "
         "write null or a number"
     )
 

@@ -25,7 +25,7 @@ _SHOWN_KEY = 40  # characters; longer keys are not shown in a path
 
 
 def json_text(value: dict[Any, Any]) -> tuple[str, Sequence[str]]:
-    """Return the JSON, and the paths of NaN and the infinities in it, which many readers refuse.
+    """Return the JSON, and the paths where null stands for NaN or an infinity (RFC 8259 §6 has neither).
 
     Raises `InvalidModelOutput` with path and type of what cannot be written.
     """
@@ -87,6 +87,7 @@ class _Walk:
         if isinstance(value, float):
             if not math.isfinite(value):
                 self.not_finite.append(path)
+                return None
             return value
         try:
             if isinstance(value, int):
