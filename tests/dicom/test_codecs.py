@@ -1,8 +1,10 @@
 """Every syntax that hospitals send is decoded to the values that were encoded; what cannot be says why."""
 
+import io
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from pydicom import Dataset, dcmread, uid
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 from pydicom.uid import UID
 
 from inference_gateway.dicom import codecs
@@ -76,6 +78,26 @@ def test_a_table_of_offsets_that_is_wrong_is_not_used() -> None:
     assert np.array_equal(decoded(dataset), frames)
 
 
+def test_stored_bits_of_encoded_pixels_end_at_the_high_bit() -> None:
+    values = smooth("i2", 12)
+    raised = (values.astype(np.int32) << 4).astype(np.int16) | np.int16(9)
+    assert np.array_equal(decoded(encoded(raised, uid.JPEGLSLossless, BitsStored=12, HighBit=15)), values)
+    low = values & np.int16(0x0FFF)  # without the sign above
+    assert np.array_equal(decoded(encoded(low, uid.JPEGLSLossless, BitsStored=12, HighBit=11)), values)
+
+
+@pytest.mark.filterwarnings("ignore")  # pydicom says what is wrong
+@pytest.mark.parametrize("syntax", [uid.JPEGLSLossless, uid.RLELossless])
+def test_a_number_of_frames_that_is_no_number_is_one(syntax: UID) -> None:
+    frames = smooth("u1", 8)
+    dataset = encoded(frames, syntax)
+    dataset.NumberOfFrames = 1
+    whole = as_file(dataset).getvalue()
+    file = io.BytesIO(whole.replace(b"IS\x02\x001 ", b"IS\x02\x001A"))
+    (stack,) = read_study([file]).series[0].stacks
+    assert np.array_equal(next(read_frames(stack.frames)).stored, frames[0])
+
+
 def test_a_frame_that_is_damaged_is_an_error_and_the_others_are_read() -> None:
     frames = smooth("u1", 8, frames=6)
     dataset = encoded(frames, uid.JPEGLSLossless)
@@ -95,6 +117,24 @@ def test_a_codestream_of_another_size_is_refused_before_room_is_made_for_it(synt
     (found,) = attempt_frames(stack.frames)
     assert isinstance(found, PixelDataError)
     assert "not of the size that its header says" in str(found.__cause__)
+
+
+def test_frames_are_decoded_side_by_side_and_come_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = smooth("u1", 8, frames=6)
+    dataset = encoded(frames, uid.JPEGLSLossless)
+    decoder = get_decoder(uid.JPEGLSLossless)
+    (label,) = decoder.available_plugins
+    decode = decoder._available[label]
+    both = threading.Barrier(2, timeout=60)  # broken where one waits for the other
+
+    def waiting(source: bytes, runner: DecodeRunner) -> bytes | bytearray:
+        both.wait()
+        found: bytes | bytearray = decode(source, runner)
+        return found
+
+    monkeypatch.setattr(decoder, "_available", {label: waiting})
+    monkeypatch.setattr("inference_gateway.dicom.stored.cores", lambda: 2)
+    assert np.array_equal(decoded(dataset), frames)
 
 
 def test_reading_may_stop_after_one_frame() -> None:

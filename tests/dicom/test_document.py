@@ -1,6 +1,7 @@
 """The tables of docs/dicom.md are what happens; `python -m tests.dicom.test_document` writes them anew."""
 
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from inference_gateway.dicom import codecs
 from inference_gateway.dicom.pixels import PixelDataError, Pixels, attempt_frames, display_values
 from inference_gateway.dicom.series import read_study
 from tests.dicom.encoded import LOSSLESS, LOSSY, encoded, smooth
-from tests.dicom.objects import as_file, color_image, image
+from tests.dicom.objects import as_file, color_image, image, plane
 from tests.dicom.test_codecs import undecodable_without_codecs
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "dicom.md"
@@ -174,6 +175,13 @@ def rendered() -> str:
 @pytest.mark.filterwarnings("ignore")  # pydicom warns of what is put together here against the standard
 def test_the_tables_of_the_document_are_true() -> None:
     assert rendered() == DOCUMENT.read_text(encoding="utf-8")
+
+
+def test_the_example_of_the_document_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.S)
+    inputs = [*(as_file(plane(2.5 * number)) for number in range(4)), io.BytesIO(b"no DICOM")]
+    exec(example, {"inputs": inputs})
+    assert capsys.readouterr().out == "(4, 2, 3) (2.5, 0.5, 0.25) 1 ()\n4 not a DICOM file\n"
 
 
 if __name__ == "__main__":

@@ -64,8 +64,9 @@ def test_a_dose_is_scaled_to_its_units() -> None:
 
 
 def test_a_dose_whose_grid_does_not_fit_has_no_places() -> None:
-    stack = stack_of(dose([0, 2.5, 5], GridFrameOffsetVector=[0, 2.5]))
-    assert stack.irregularities == ("3 of 3 frames have no position in space",)
+    for grid in ([0, 2.5], None):
+        stack = stack_of(dose([0, 2.5, 5], GridFrameOffsetVector=grid))
+        assert stack.irregularities == ("3 of 3 frames have no position in space",)
 
 
 def nuclear(spacing: float, **attributes: Any) -> Dataset:

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from pydicom import Dataset
 
-from tests.dicom.objects import image, plane
+from inference_gateway.dicom import stacks
+from inference_gateway.dicom.series import Frame, read_study
+from tests.dicom.objects import as_file, image, plane
 from tests.dicom.stacking import OBLIQUE, at, stack_of
 
 
@@ -32,3 +35,30 @@ def test_a_cine_has_no_spacing_between_planes() -> None:
     assert stack.spacing is None
     assert stack.irregularities == ("4 of 4 frames have no position in space",)
     assert stack.timepoints == 1
+
+
+def test_a_series_of_thousands_of_orientations_costs_no_more_than_its_frames(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turned = [number / 4000 for number in range(1, 4001)]
+    frames = np.zeros((len(turned), 1, 1), np.uint8)
+    dataset = image(frames, NumberOfFrames=len(turned), Modality="MR")
+    groups = []
+    for angle in turned:
+        orientation, group = Dataset(), Dataset()
+        cosines = [np.cos(angle), np.sin(angle), 0, 0, 0, 1]
+        orientation.ImageOrientationPatient = [f"{one:.10f}" for one in cosines]
+        group.PlaneOrientationSequence = [orientation]
+        groups.append(group)
+    dataset.PerFrameFunctionalGroupsSequence = groups
+    compared: list[object] = []
+    alike = stacks._alike
+
+    def counted(one: Frame, other: Frame) -> bool:
+        compared.append(one)
+        return alike(one, other)
+
+    monkeypatch.setattr(stacks, "_alike", counted)
+    (series,) = read_study([as_file(dataset)]).series
+    assert len(series.stacks) > 100
+    assert len(compared) < 4000 * 101
