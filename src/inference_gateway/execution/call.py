@@ -8,7 +8,7 @@ import queue
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from inference_gateway.errors import InvalidModelOutput, ModelFailed, RequestCancelled
+from inference_gateway.errors import InvalidModelOutput, ModelCrashed, ModelFailed, RequestCancelled
 from inference_gateway.execution.current_request import CurrentRequest, current_request
 from inference_gateway.execution.job import that_travels
 
@@ -35,7 +35,7 @@ def guarded(model: Callable[..., Any], *args: Any) -> Any:
     """
     try:
         return run_to_end(model, *args)
-    except InvalidModelOutput:
+    except (InvalidModelOutput, ModelCrashed):
         raise
     except BaseException as error:
         raise ModelFailed from error

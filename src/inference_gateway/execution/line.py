@@ -16,6 +16,7 @@ import queue
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
@@ -44,9 +45,14 @@ class Load(NamedTuple):
 
 
 class Line:
-    """The line of one model. `name`: for its threads. `threads`: how many turns may go on at once."""
+    """The line of one model, or of several that share it.
 
-    def __init__(self, name: str, threads: int) -> None:
+    `name`: for its threads. `threads`: how many turns may go on at once. `devices`: of each, where they have
+    any.
+    """
+
+    def __init__(self, name: str, threads: int, devices: Sequence[str] = ()) -> None:
+        self.devices = devices
         self._name = name
         self._most_threads = threads
         self._threads = 0

@@ -129,6 +129,8 @@ class Slot:
     def serve(self, place: int) -> None:
         """The turn, on the line's thread number `place`."""
         self.place = place
+        if self._line.devices:
+            self.request.device = self._line.devices[place]
         self._thread = threading.get_ident()
         started = time.monotonic()
         if self._timeout is not None:

@@ -25,4 +25,4 @@ class Slots:
         self.devices: list[str | None] = list(devices) or [None] * count
         if not self.devices:
             raise ValueError("slots are at least one")
-        self.line = Line(f"model {' '.join(devices)}".strip(), len(self.devices))
+        self.line = Line(f"model {' '.join(devices)}".strip(), len(self.devices), devices)

@@ -17,6 +17,7 @@ def keeper() -> Iterator[Keeper]:
     found = Keeper()
     yield found
     found.close()
+    found.join()
 
 
 @pytest.fixture

@@ -138,9 +138,13 @@ def test_an_async_callback(start: Start, call: Caller) -> None:
 def test_an_async_callback_is_cancelled(start: Start, call: Caller) -> None:
     process = start("asynchronous")
     request = CurrentRequest("id", "/", None, loop=call.loop)
-    threading.Timer(0.3, request.cancel).start()
-    with pytest.raises(ModelFailed):
-        call(process, {"seconds": 1000}, request=request)
+    for early in (True, False):  # before the call is there, and most likely in its midst
+        if early:
+            process.cancel(request.request_id)
+        else:
+            threading.Timer(0.3, process.cancel, [request.request_id]).start()
+        with pytest.raises(ModelFailed):
+            call(process, {"seconds": 1000}, request=request)
     assert json.loads(call(process, {}).json) == {"request": "the-id"}
 
 
@@ -151,7 +155,7 @@ def test_a_model_sees_that_nobody_waits(start: Start, call: Caller, tmp_path: Pa
 
     def leave() -> None:
         until(mark.exists)
-        request.cancel()
+        process.cancel(request.request_id)
 
     leaver = threading.Thread(target=leave)
     leaver.start()

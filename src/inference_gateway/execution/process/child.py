@@ -37,7 +37,7 @@ from inference_gateway.telemetry.context import working_for
 
 WORK, CONTROL = 3, 4  # the descriptors that the warden gives it
 STACKS = signal.SIGUSR1  # has it write the stacks of its threads to standard error
-_LOG_BYTES = 48 << 10  # of one record; the rest is cut off
+_LOG_CHARACTERS = 12_000  # of one record; the rest is cut off. In JSON they are 144 KB at the most
 
 
 def main() -> None:
@@ -61,7 +61,7 @@ class _Child:
         self._control = control
         self._setup = setup
         self._request: CurrentRequest | None = None
-        self._number = -1
+        self._cancelled = ""  # the id of the last request of which it was said
         self._held: _Held | None = None
         self._model: Any = None
         if setup["memory"]:  # more raises MemoryError, where the model asks the C library for it
@@ -122,7 +122,8 @@ class _Child:
         )
 
     def _in_context(self, request: CurrentRequest, function: Any, *args: Any) -> Any:
-        self._request = request
+        self._request = request  # before the look at `_cancelled`: the other thread goes the other way round
+        request.cancelled = request.cancelled or self._cancelled == request.request_id
         token = working_for.set(request)
         try:
             return function(*args)
@@ -143,7 +144,6 @@ class _Child:
         held = _Held(spool, Arena())
         request = self._new_request(head["request_id"], head["deadline"])
         request.allocate = held.arena.empty
-        self._number = head["number"]
         try:
             response = self._in_context(request, self._compute, head, inputs)
             held.response = response
@@ -158,8 +158,6 @@ class _Child:
             held.close()
             send(self._work, _told(error))
             return
-        finally:
-            self._number = -1
         try:
             send(self._work, packed.head, packed.payload, packed.descriptors)
         finally:
@@ -204,8 +202,9 @@ class _Child:
                 data = b""
             if not data:
                 os._exit(0)  # the gateway has gone; the warden comes for the rest
+            self._cancelled = json.loads(data)["cancel"]
             request = self._request
-            if json.loads(data)["cancel"] == self._number and request is not None:
+            if request is not None and request.request_id == self._cancelled:
                 request.cancelled = True
                 if request.task is not None:
                     request.loop.call_soon_threadsafe(request.cancel)
@@ -258,7 +257,7 @@ class _Forward(logging.Handler):
         text = record.getMessage()
         if record.exc_info:
             text += "\n" + logging.Formatter().formatException(record.exc_info)
-        line = {"name": record.name, "level": record.levelno, "message": text[:_LOG_BYTES]}
+        line = {"name": record.name, "level": record.levelno, "message": text[:_LOG_CHARACTERS]}
         with contextlib.suppress(OSError):
             self._control.send(json.dumps({"log": line}).encode())
 

@@ -21,7 +21,7 @@ from inference_gateway.execution.current_request import CurrentRequest, current_
 from inference_gateway.execution.process.child import STACKS
 from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send
 from inference_gateway.execution.process.keeper import Keeper
-from inference_gateway.execution.process.messages import StudyHandle, environment_of, unpack
+from inference_gateway.execution.process.messages import StudyHandle, device_inside, environment_of, unpack
 from inference_gateway.payload.element import IterableElement
 from inference_gateway.telemetry.context import working_for
 
@@ -52,7 +52,6 @@ class Recipe:
     spool_dir: Path
     device: str | None = None
     memory: int = 0
-    log_level: int = logging.INFO
     path: list[str] = field(default_factory=lambda: [os.getcwd(), *sys.path])
 
 
@@ -64,7 +63,7 @@ class ModelProcess:
         self._recipe = recipe
         self.pid: int | None = None
         self.calls = 0
-        self.spoilt = False  # it should not be called again
+        self.spoilt: str | None = None  # why it should not be called again
         self._end: Future[int | None] = Future()
         self._request: CurrentRequest | None = None
         self._is_held = False
@@ -73,6 +72,7 @@ class ModelProcess:
         """Start the process and set the model up in it; as long as that takes. Raises `SetupFailed`."""
         self._work, work = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.setblocking(False)
         recipe = self._recipe
         with work, control:
             environment = environment_of(recipe.device, os.environ)
@@ -81,6 +81,8 @@ class ModelProcess:
                     _CHILD, environment, (work.fileno(), control.fileno())
                 )
             except OSError as error:
+                self._work.close()
+                self._control.close()
                 raise SetupFailed("no process could be started for the model") from error
         self._keeper.watch(self._control, self._hear)
         try:
@@ -88,15 +90,16 @@ class ModelProcess:
                 {
                     "target": recipe.target,
                     "route": recipe.route,
-                    "device": recipe.device and recipe.device.replace(recipe.device.partition(":")[2], "0"),
+                    "device": device_inside(recipe.device),
                     "binary_types": dict(recipe.binary_types),
                     "spool_dir": str(recipe.spool_dir),
-                    "log_level": recipe.log_level,
+                    "log_level": logging.getLogger().getEffectiveLevel(),
                     "memory": recipe.memory,
                     "path": recipe.path,
                 }
             )
         except ModelCrashed as error:
+            self.end(0.0)
             raise SetupFailed(f"the model's process ended while it was set up: {error.reason}") from None
         if "error" in frame.head:
             self.end(0.0)
@@ -112,7 +115,6 @@ class ModelProcess:
         handle = StudyHandle.of(inputs, spool)
         head = handle.head | {
             "kind": "call",
-            "number": self.calls,
             "request_id": request.request_id,
             "deadline": request.deadline,
             "input_hash": input_hash,
@@ -131,13 +133,18 @@ class ModelProcess:
         finally:
             frame.close()
 
-    def release(self) -> None:
-        """Have the process let go of what it keeps of the call. On the model's thread."""
+    def release(self, seconds: float | None = None) -> None:
+        """Have the process let go of what it keeps of the call. On the model's thread.
+
+        A generator's own end that takes longer than `seconds` spoils the process.
+        """
         self._request = None
         if self._is_held:
             self._is_held = False
-            with suppress(ModelCrashed):
+            with suppress(ModelCrashed, OSError):
+                self._work.settimeout(seconds)
                 self._ask({"kind": "release"})
+                self._work.settimeout(None)
 
     def tear_down(self, seconds: float) -> None:
         """Have the model torn down, and end the process."""
@@ -145,10 +152,10 @@ class ModelProcess:
             send(self._work, {"kind": "teardown"})
         self.end(seconds)
 
-    def cancel(self) -> None:
-        """Tell the model that nobody waits for its result. From any thread."""
+    def cancel(self, request_id: str) -> None:
+        """Tell the model that nobody waits for the result of this request. From any thread; does not wait."""
         with suppress(OSError):
-            self._control.send(json.dumps({"cancel": self.calls}).encode(), socket.MSG_DONTWAIT)
+            self._control.send(json.dumps({"cancel": request_id}).encode())
 
     def end(self, grace: float) -> None:
         """End the process: wait `grace` seconds for it, then SIGTERM, then SIGKILL. From any thread."""
@@ -193,6 +200,7 @@ class ModelProcess:
             raise self._crash() from None
 
     def _crash(self) -> ModelCrashed:
+        self.spoilt = self.spoilt or "crash"
         try:
             return ModelCrashed(in_words(self._end.result(_TERM_SECONDS)))
         except TimeoutError:  # it has closed its socket, and lives
@@ -203,7 +211,7 @@ class ModelProcess:
         if kind == "invalid":
             raise InvalidModelOutput(frame.head["reason"])
         if kind == "device memory":
-            self.spoilt = True
+            self.spoilt = "device memory"
             raise Unavailable(
                 "the memory of the model's device is spent: try again later", retry_after=_RESTART_SECONDS
             ) from RemoteError(frame.head["traceback"])
@@ -213,13 +221,13 @@ class ModelProcess:
     def _coming(self, index: int, size: int | None) -> IterableElement:
         return IterableElement(self._blocks(index), size)
 
-    def _blocks(self, index: int) -> Iterator[bytes]:
+    def _blocks(self, index: int) -> Iterator[memoryview]:
         while True:
             frame = self._ask({"kind": "next", "element": index})
             self._raise(frame)
             if frame.head["end"]:
                 return
-            yield bytes(frame.payload)
+            yield frame.payload
 
     def _hear(self, message: dict[str, Any]) -> None:
         """A log line of the process: written here, with the request's id."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import queue
 import selectors
@@ -17,30 +18,35 @@ from pathlib import Path
 from typing import Any
 
 _WARDEN = Path(__file__).with_name("warden.py")
-_LARGEST = 64 << 10  # bytes of a message
+_LARGEST = 256 << 10  # bytes of a message
+
+logger = logging.getLogger("inference_gateway")
 
 
 class Keeper:
-    """One for a process, with one thread. `close` ends the warden and with it all that it started."""
+    """Has one thread. `close` ends the warden and with it all that it started."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sock, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._sock.setblocking(False)
         with other:
             self._warden = subprocess.Popen(  # noqa: S603 - our own file
                 [sys.executable, "-I", "-S", str(_WARDEN), str(other.fileno())],
                 pass_fds=(other.fileno(),),
                 stdin=subprocess.DEVNULL,
             )
-        self._starting: queue.SimpleQueue[Future[int]] = queue.SimpleQueue()
+        self._starting: queue.SimpleQueue[Future[tuple[int, Future[int | None]]]] = queue.SimpleQueue()
         self._ends: dict[int, Future[int | None]] = {}
         self._selector = selectors.DefaultSelector()
         self._wake, self._wake_write = os.pipe()
         self._selector.register(self._wake, selectors.EVENT_READ)
         self._selector.register(self._sock, selectors.EVENT_READ)
-        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._gone = False
-        threading.Thread(target=self._run, name="keeper", daemon=True).start()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._thread.start()
 
     @property
     def alive(self) -> bool:
@@ -55,18 +61,17 @@ class Keeper:
         The future gives None where nobody knows. Raises `OSError`.
         """
         message = {"start": list(argv), "cwd": os.getcwd(), "env": dict(environment)}
-        started: Future[int] = Future()
+        started: Future[tuple[int, Future[int | None]]] = Future()
         with self._lock:
             if self._gone:
                 raise ConnectionError("the warden has gone")
-            self._starting.put(started)
             socket.send_fds(self._sock, [json.dumps(message).encode()], descriptors)
-        pid = started.result()
-        return pid, self._ends[pid]
+            self._starting.put(started)  # the answer waits for the lock, too
+        return started.result()
 
     def signal(self, pid: int, number: int) -> None:
-        """Send a signal to a process and what it has started."""
-        with self._lock, suppress(OSError):
+        """Send a signal to a process and what it has started. Does not wait."""
+        with suppress(OSError):
             self._sock.send(json.dumps({"signal": number, "pid": pid}).encode())
 
     def watch(self, control: socket.socket, heard: Callable[[dict[str, Any]], None]) -> None:
@@ -88,42 +93,62 @@ class Keeper:
         self._do(close)
 
     def close(self) -> None:
-        """End everything."""
-        self._do(None)
-        self._warden.wait()
+        """End everything. Does not wait; `join` does."""
 
-    def _do(self, job: Callable[[], None] | None) -> None:
+        def end() -> None:
+            self._closing = True
+
+        self._do(end)
+
+    def join(self) -> None:
+        """Wait until everything has ended, after `close`."""
+        self._thread.join()
+
+    def _do(self, job: Callable[[], None]) -> None:
         self._jobs.put(job)
         with suppress(OSError):
             os.write(self._wake_write, b"x")
 
     def _run(self) -> None:
-        while True:
+        while not self._closing:
             for key, _ in self._selector.select():
                 if key.fileobj == self._wake:
                     os.read(self._wake, 1)
-                    job = self._jobs.get()
-                    if job is None:
-                        self._sock.close()
-                        return
-                    job()
+                    self._jobs.get()()
                 elif key.fileobj is self._sock:
                     self._hear_warden()
                 else:
                     self._hear(key)
+        with self._lock:
+            self._gone = True
+            self._sock.close()  # which ends the warden
+        self._warden.wait()
+        self._forget_all()
+        self._selector.close()
+        os.close(self._wake)
 
     def _hear(self, key: selectors.SelectorKey) -> None:
         control: Any = key.fileobj
-        with suppress(OSError):
+        try:
             data = control.recv(_LARGEST)
-            if data:
-                key.data(json.loads(data))
-                return
-        self._selector.unregister(control)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            with suppress(KeyError):
+                self._selector.unregister(control)
+            return
+        try:
+            key.data(json.loads(data))
+        except Exception:  # one bad line, or one bad handler of the log, must not end the keeper
+            logger.exception("a log line of a model's process was lost")
 
     def _hear_warden(self) -> None:
         try:
             data = self._sock.recv(_LARGEST)
+        except BlockingIOError:
+            return
         except OSError:
             data = b""
         if not data:
@@ -131,10 +156,10 @@ class Keeper:
             return
         message = json.loads(data)
         if "started" in message:
-            self._ends[message["started"]] = Future()
-            self._starting.get().set_result(message["started"])
+            end = self._ends[message["started"]] = Future()
+            self._next_start().set_result((message["started"], end))
         elif "failed" in message:
-            self._starting.get().set_exception(OSError(message["failed"]))
+            self._next_start().set_exception(OSError(message["failed"]))
         else:
             self._ends.pop(message["ended"]).set_result(message["status"])
 
@@ -143,6 +168,13 @@ class Keeper:
         with self._lock:
             self._gone = True
         self._selector.unregister(self._sock)
+        self._forget_all()
+
+    def _next_start(self) -> Future[tuple[int, Future[int | None]]]:
+        with self._lock:
+            return self._starting.get()
+
+    def _forget_all(self) -> None:
         while not self._starting.empty():
             self._starting.get().set_exception(ConnectionError("the warden has gone"))
         for end in self._ends.values():

@@ -192,8 +192,13 @@ def open_study(frame: Frame) -> tuple[Spool, list[Part]]:
 def environment_of(device: str | None, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a process on `device`, such as `cuda:1`: it sees that one, as number 0."""
     kind, _, number = (device or "").partition(":")
-    if kind != "cuda":
+    if kind != "cuda" or not number.isdigit():
         return dict(environment)
     visible = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
     own = visible[int(number)] if visible != [""] and int(number) < len(visible) else number
-    return {**environment, "CUDA_VISIBLE_DEVICES": own, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **environment, "CUDA_VISIBLE_DEVICES": own}
+
+
+def device_inside(device: str | None) -> str | None:
+    """Return the name of `device` in a process with that environment."""
+    return "cuda:0" if device is not None and device.startswith("cuda:") else device

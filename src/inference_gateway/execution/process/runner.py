@@ -7,9 +7,12 @@ import logging
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from inference_gateway.errors import ModelCrashed, SetupFailed
@@ -65,13 +68,14 @@ class ProcessRunner:
         self.line = line
         line.share()
         self.ends = ends
-        self.restarts: dict[str, int] = {}  # by reason
+        self.restarts: Counter[str] = Counter()  # by reason
         self.set_up_seconds = 0.0  # of the last process
         self._recipe = recipe
         self._devices = devices
         self._timeout = timeout
         self._queue_timeout = queue_timeout
         self._max_calls = max_calls
+        self._lock = threading.Lock()
         self._keeper: Keeper | None = None
         self._processes: list[ModelProcess | None] = [None] * len(devices)
         self._successors: dict[int, ModelProcess] = {}
@@ -97,39 +101,32 @@ class ProcessRunner:
 
     async def set_up(self) -> None:
         """Start all processes, at once, and set the model up in each. Raises `SetupFailed`."""
-        loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(len(self._devices), thread_name_prefix="start") as threads:
-            places = range(len(self._devices))
-            started = await asyncio.gather(
-                *(loop.run_in_executor(threads, self._start, place) for place in places),
-                return_exceptions=True,
-            )
-        for place, process in enumerate(started):
+        places = range(len(self._devices))
+        started = await _at_once([partial(self._start, place) for place in places])
+        if self._closed.is_set():  # it has been ended meanwhile: no failure
+            raise asyncio.CancelledError
+        for process in started:
             if isinstance(process, BaseException):
                 raise SetupFailed(f"model {self.name}: {process}") from process.__cause__
-            self._processes[place] = process
+        self._processes = started
 
     async def tear_down(self) -> None:
         """Tear the model down in each process, and end them."""
         self._closed.set()
-        loop = asyncio.get_running_loop()
-        processes = [process for process in self._processes if process is not None]
-        with ThreadPoolExecutor(len(self._devices), thread_name_prefix="end") as threads:
-            await asyncio.gather(
-                *(
-                    loop.run_in_executor(threads, process.tear_down, _TEAR_DOWN_SECONDS)
-                    for process in processes
-                )
-            )
-        self.line.close()
-        self.close()
+        try:
+            living = [process for process in self._processes if process is not None]
+            await _at_once([partial(process.tear_down, _TEAR_DOWN_SECONDS) for process in living])
+        finally:
+            self.close()
+        if self._keeper is not None:
+            await asyncio.to_thread(self._keeper.join)
 
     def close(self) -> None:
         """Kill what is left, and do not wait. The gateway ends."""
         self._closed.set()
+        self.line.close()
         if self._keeper is not None:
             self._keeper.close()
-            self._keeper = None
 
     def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> ProcessSlot:
         """Return a turn for one request. `on_start` is called on the turn's thread when it begins."""
@@ -149,17 +146,21 @@ class ProcessRunner:
             raise ModelCrashed("it could not be started again")
         return process
 
-    def call_ended(self, crash: ModelCrashed | None) -> None:
-        """Count crashes in a row."""
-        self._crashes = 0 if crash is None else self._crashes + 1
+    def call_succeeded(self) -> None:
+        """Forget the crashes in a row."""
+        self._crashes = 0
 
     def make_good(self, place: int) -> None:
         """See that the next turn meets a process that is set up. On the thread of the turn that ends."""
         process = self._processes[place]
-        if process is not None and not process.has_ended and not process.spoilt:
-            self._replace_worn_out(place, process)
-            return
         if process is not None:
+            if not process.has_ended and process.spoilt is None:
+                self._replace_worn_out(place, process)
+                return
+            reason = process.spoilt or "crash"
+            self._count_restart(reason)
+            if reason == "crash":
+                self._crashes += 1
             process.end(0.0)
         self._processes[place] = None
         pause = 0.5
@@ -173,16 +174,16 @@ class ProcessRunner:
                 self._closed.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def count_restart(self, reason: str) -> None:
-        """Count why a process ended, for the metrics."""
-        self.restarts[reason] = self.restarts.get(reason, 0) + 1
+    def _count_restart(self, reason: str) -> None:
+        with self._lock:
+            self.restarts[reason] += 1
 
     def _replace_worn_out(self, place: int, process: ModelProcess) -> None:
         if not self._max_calls or process.calls < self._max_calls:
             return
         successor = self._successors.pop(place, None)
         if successor is not None:
-            self.count_restart("max_calls")
+            self._count_restart("max_calls")
             self._processes[place] = successor
             threading.Thread(target=process.tear_down, args=(_TEAR_DOWN_SECONDS,), daemon=True).start()
         elif process.calls == self._max_calls:  # one attempt: the old one goes on until there is a new one
@@ -196,13 +197,33 @@ class ProcessRunner:
 
     def _start(self, place: int) -> ModelProcess:
         """Start a process. Blocks as long as the set-up takes. Raises `SetupFailed`."""
-        if self._keeper is None or not self._keeper.alive:
-            self._keeper = Keeper()
-        process = ModelProcess(self._keeper, replace(self._recipe, device=self._devices[place]))
+        with self._lock:
+            if self._closed.is_set():
+                raise SetupFailed("the gateway is shutting down")
+            if self._keeper is None or not self._keeper.alive:
+                self._keeper = Keeper()
+            keeper = self._keeper
+        process = ModelProcess(keeper, replace(self._recipe, device=self._devices[place]))
         begun = time.monotonic()
         process.start()
         self.set_up_seconds = time.monotonic() - begun
         return process
+
+
+async def _at_once(functions: list[Callable[[], Any]]) -> list[Any]:
+    """Run blocking functions, each on a thread of its own; return their results or exceptions.
+
+    Cancelled, it leaves them alone: they end when their process does.
+    """
+    if not functions:
+        return []
+    loop = asyncio.get_running_loop()
+    threads = ThreadPoolExecutor(len(functions), thread_name_prefix="model process")
+    try:
+        jobs = (loop.run_in_executor(threads, function) for function in functions)
+        return await asyncio.gather(*jobs, return_exceptions=True)
+    finally:
+        threads.shutdown(wait=False)
 
 
 class ProcessSlot(Slot):
@@ -211,7 +232,8 @@ class ProcessSlot(Slot):
     def __init__(self, line: Line, request: CurrentRequest, runner: ProcessRunner, **options: Any) -> None:
         super().__init__(line, request, **options)
         self._runner = runner
-        self._process: ModelProcess | None = None
+        self._lock = threading.Lock()
+        self._process: ModelProcess | None = None  # while the turn goes on
         self._timers: list[asyncio.TimerHandle] = []
 
     async def compute(self, study: Study) -> Any:
@@ -220,34 +242,32 @@ class ProcessSlot(Slot):
 
     def _compute(self, study: Study) -> InferenceResponse:
         """On the thread. Ends the turn, so that the model is free for the next, unless more is to come."""
-        runner = self._runner
         self.on_release(self._end_turn)
-        self._process = process = runner.process(self.place)
+        self._process = process = self._runner.process(self.place)
         self.request.on_cancel = self._cancelled
         more_to_come = False
         try:
+            self.request.raise_if_cancelled()  # before `on_cancel` was there
             with study.spool:
                 response = process.call(study.json_input, study.inputs, study.input_hash, study.spool)
             more_to_come = response.needs_model
-        except ModelCrashed as crash:
-            runner.call_ended(crash)
-            runner.count_restart("timeout" if self.request.cancelled else "crash")
-            raise
         finally:
             if not more_to_come:
                 self.release()
-        runner.call_ended(None)
+        self._runner.call_succeeded()
         return response
 
     def _end_turn(self) -> None:
         """On the thread: the process lets go of the request, or is replaced."""
-        if self._process is not None:
-            self._process.release()
-            self._process = None
+        process = self._process
+        if process is not None:
+            process.release(self._runner.ends.grace)
+            with self._lock:  # from here on no timer ends it
+                self._process = None
         self.request.on_cancel = None
-        with_loop = self.request.loop
-        if self._timers and not with_loop.is_closed():
-            with_loop.call_soon_threadsafe(self._disarm)
+        if self._timers:
+            with suppress(RuntimeError):  # the loop is closed
+                self.request.loop.call_soon_threadsafe(self._disarm)
         self._runner.make_good(self.place)
 
     def _cancelled(self) -> None:
@@ -255,22 +275,33 @@ class ProcessSlot(Slot):
         process, ends = self._process, self._runner.ends
         if process is None:
             return
-        process.cancel()
-        left = 0.0 if ends.kill_abandoned else self.request.remaining()
+        process.cancel(self.request.request_id)
+        left = self.request.remaining()
+        why = "deadline"
+        if ends.kill_abandoned and left != 0.0:
+            left, why = 0.0, "abandoned"
         if left is not None:
             loop = self.request.loop
             self._timers = [
-                loop.call_later(left + ends.grace, self._terminate, process),
-                loop.call_later(left + ends.grace + _TERM_SECONDS, process.kill),
+                loop.call_later(left + ends.grace, self._end_process, why, signal.SIGTERM),
+                loop.call_later(left + ends.grace + _TERM_SECONDS, self._end_process, why, signal.SIGKILL),
             ]
 
-    def _terminate(self, process: ModelProcess) -> None:
-        logger.warning(
-            "model %s did not come back: its process is ended; the stacks of its threads are above",
-            self._runner.name,
-        )
-        process.tell_stacks()
-        process.kill(signal.SIGTERM)
+    def _end_process(self, why: str, number: int) -> None:
+        with self._lock:
+            process = self._process
+            if process is None:
+                return
+            if process.spoilt is None:
+                logger.warning(
+                    "model %s did not come back (%s): its process is ended; the stacks of its threads are on "
+                    "standard error",
+                    self._runner.name,
+                    why,
+                )
+                process.spoilt = why
+                process.tell_stacks()
+            process.kill(number)
 
     def _disarm(self) -> None:
         for timer in self._timers:

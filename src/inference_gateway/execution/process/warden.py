@@ -4,7 +4,7 @@ It imports next to nothing, so that it costs a few MiB. Its one thread lasts as 
 parent-death signal (prctl(2), PR_SET_PDEATHSIG) belongs to the thread that started a process. It is the
 reaper of what model processes start in their turn (PR_SET_CHILD_SUBREAPER): each model process is a session,
 and what has left the session is known by a token in its environment. Where the gateway goes, however it does,
-the socket to it says so, and everything is killed.
+the socket to it says so, or the kernel (pidfd_open(2)) where a fork keeps the socket, and all are killed.
 
 Messages, JSON in one datagram each. To it: `{"start": [argv], "cwd": ..., "env": {...}}` with the descriptors
 that the process inherits as 3, 4, ...; `{"signal": number, "pid": pid}` for a whole session. From it:
@@ -43,12 +43,16 @@ def main(descriptor: int) -> None:
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     poll.register(wake, select.POLLIN)
+    gateway = os.getppid()
+    with contextlib.suppress(OSError):  # a kernel before 5.3: the socket alone says it
+        gateway = os.pidfd_open(gateway)
+        poll.register(gateway, select.POLLIN)
     while True:
         ready = {found for found, _ in poll.poll()}
         if wake in ready:
             os.read(wake, 4096)
             _reap(sock, tokens)
-        if descriptor in ready and not _obey(sock, tokens, libc):
+        if gateway in ready or (descriptor in ready and not _obey(sock, tokens, libc)):
             break
     for pid in tokens:
         _signal(pid, signal.SIGKILL)
