@@ -313,3 +313,45 @@ def test_wrong_arguments(arguments: tuple[str, ...]) -> None:
     result = CliRunner().invoke(main, list(arguments))
     assert result.exit_code == 2
     assert "Usage:" in result.output
+
+
+# Models in processes of their own
+
+
+def test_only_the_models_process_imports_the_target(run: Run, folder: Path) -> None:
+    (folder / "where.py").write_text(
+        "import os\nprint(f'imported by {os.getpid()}', flush=True, file=__import__('sys').stderr)\n"
+        "def model(json_input, inputs, input_hash):\n    return {'pid': os.getpid()}\n"
+    )
+    process = run("where:model", "--isolation", "process")
+    found = process.wait_line(r"imported by (\d+)")
+    assert int(found[1]) != process.popen.pid
+    process.wait_line("the models are set up")
+    process.popen.terminate()
+    assert process.wait() == 0
+    assert process.log.count("imported by") == 1
+
+
+def test_devices_are_processes(run: Run) -> None:
+    process = run("my_model:model", "--isolation", "process", "--devices", "cuda:0, cuda:1")
+    process.wait_line("the models are set up")
+    children = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert "inference_gateway.execution.process.child" in children
+    process.popen.terminate()
+    assert process.wait() == 0
+
+
+@pytest.mark.parametrize("options", [("--isolation", "process"), ()])
+def test_an_application_has_no_process_of_its_own(options: tuple[str, ...], folder: Path) -> None:
+    """By the option and by the variable."""
+    environment = {**os.environ, "GATEWAY_ISOLATION": "process", "GATEWAY_SPOOL_DIR": str(folder)}
+    done = subprocess.run(
+        [sys.executable, "-m", "inference_gateway.cli", "serve", "my_model:app", "--port", "0", *options],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 3
+    assert "is an application, not a model" in done.stderr

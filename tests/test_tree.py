@@ -23,6 +23,9 @@ UNTESTED = {
     "demo/models/answer": "the shape of an answer: the test of each model holds it",
     "execution/job": "one step of a slot: its test makes every kind of call",
     "execution/line": "who waits: the tests of slots and of the thread runner make every kind of line",
+    "execution/process/child": "the other side of the host, whose test runs it",
+    "execution/process/keeper": "starts and ends processes: the tests of the host and the warden do both",
+    "execution/process/messages": "what host and child tell each other: the test of the host tells it all",
     "execution/runner": "a protocol: the test of what fulfils it holds it",
     "extensions": "two names: the tests of the hardened server use what they stand for",
     "intake/pace": "the time limits of an upload: the tests of the ingest run into each",
@@ -42,6 +45,7 @@ OWN = {
     "multipart/test_oracle": "the decoder beside another parser",
     "dicom/test_document": "the tables of docs/dicom.md",
     "dicom/test_foreign": "other projects' files beside another program",
+    "execution/test_isolation": "callbacks beside each other on threads and in processes",
     "demo/models/test_models": "the table in the package's __init__",
 }
 """Test modules without a module of their own, and why."""

@@ -92,6 +92,20 @@ main.add_command(
     help="Processes, each with its own copy of the model and its own limits.",
 )
 @click.option("--worker", nargs=3, type=int, hidden=True)
+@click.option(
+    "--isolation",
+    envvar="GATEWAY_ISOLATION",
+    show_envvar=True,
+    type=click.Choice(["thread", "process"]),
+    help="Where a bare callback or class runs: on threads of the gateway (the default), or in processes of "
+    "its own, which are ended at the deadline. Only they import TARGET then.",
+)
+@click.option(
+    "--devices",
+    envvar="GATEWAY_DEVICES",
+    show_envvar=True,
+    help="Such as cuda:0,cuda:1: one call at a time on each; a model process sees only its own.",
+)
 @click.option("--route", default="/", show_default=True, help="Route of a bare callback or class.")
 @click.option(
     "--log-level",
@@ -126,6 +140,8 @@ def serve(
     port: int,
     workers: int,
     worker: tuple[int, int, int] | None,
+    isolation: str | None,
+    devices: str | None,
     route: str,
     log_level: str,
     **tls: str | None,
@@ -166,7 +182,11 @@ def serve(
         sys.exit(code)
     if worker is not None:  # until the server listens for it: its parent says when to end
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    app = _application(target, route, settings)
+    places = [device.strip() for device in (devices or "").split(",") if device.strip()]
+    if isolation == "process":
+        app = _in_processes(target, route, settings, places)
+    else:
+        app = _application(target, route, settings, places)
     server = make_server(app, host=host, port=port, **options)
     sockets = None
     if worker is not None:
@@ -239,11 +259,26 @@ def _settings() -> Settings:
         ) from None
 
 
-def _application(target: str, route: str, settings: Settings) -> Any:
+def _in_processes(target: str, route: str, settings: Settings, devices: list[str]) -> Any:
+    """The gateway of a model that this process does not import."""
+    from inference_gateway.app.gateway import Gateway
+    from inference_gateway.execution.slots import Slots
+    from inference_gateway.serving.target import named
+
+    module, name = named(target)
+    model: Any = _demo_model(name) if module == "demo" else target
+    gateway = Gateway(settings=settings)
+    slots = Slots(devices=devices) if devices else None
+    gateway.add_inference_route(route, model, name=target, isolation="process", slots=slots)
+    return gateway
+
+
+def _application(target: str, route: str, settings: Settings, devices: list[str]) -> Any:
     from starlette.applications import Starlette
 
     from inference_gateway.app.gateway import Gateway
     from inference_gateway.errors import UnusableModel
+    from inference_gateway.execution.slots import Slots
     from inference_gateway.serving.target import resolve
 
     module, _, name = target.partition(":")
@@ -254,8 +289,9 @@ def _application(target: str, route: str, settings: Settings) -> Any:
     if no_model or not callable(found):
         raise click.UsageError(f"{target} is a {type(found).__name__}: name a callback, a class or a Gateway")
     gateway = Gateway(settings=settings)
+    slots = Slots(devices=devices) if devices else None
     try:
-        gateway.add_inference_route(route, found, name=target)
+        gateway.add_inference_route(route, found, name=target, isolation="thread", slots=slots)
     except UnusableModel as error:
         raise click.UsageError(str(error)) from None
     return gateway

@@ -76,3 +76,14 @@ class TestMetrics:
 
     def test_content_type(self) -> None:
         assert Metrics.content_type.startswith("text/plain; version=")
+
+
+def test_replaced_processes_are_counted_by_reason() -> None:
+    metrics, counts = counting("/a"), {"crash": 0, "deadline": 2}
+    metrics.restarts("/a", lambda: counts)
+    metrics.gauge("model_process_memory_bytes", lambda: 7, "/a")
+    counts["crash"] += 1
+    found = samples(metrics)
+    assert found["gateway_model_restarts_total reason=crash route=/a"] == 1
+    assert found["gateway_model_restarts_total reason=deadline route=/a"] == 2
+    assert found["gateway_model_process_memory_bytes route=/a"] == 7

@@ -118,9 +118,11 @@ class Gateway(Starlette):
         taken = self._endpoints.get(route)
         if taken is not None:
             raise ValueError(f"Route {route} already maps to model {taken.runner.name}")
+        if slots is not None and concurrency is not None:
+            raise ValueError("give either slots, which say how many calls run at once, or concurrency")
         in_process = (isolation or self.settings.isolation) == "process"
         name = name or _name_of(model)
-        slots = slots or Slots(concurrency or self.settings.model_concurrency)
+        slots = slots or Slots(concurrency or self.settings.model_concurrency, name=name)
         limit = self.settings.model_timeout if timeout is None else timeout or None
         runner = (
             self._process_runner(route, model, name, slots, limit, max_calls)
@@ -136,6 +138,10 @@ class Gateway(Starlette):
         self.metrics.gauge("queued", lambda: endpoint.queue.count, route)
         self.metrics.gauge("slots_taken", lambda: runner.readiness.taken, route)
         self.metrics.gauge("orphaned", lambda: runner.readiness.orphaned, route)
+        if isinstance(runner, ProcessRunner):
+            self.metrics.restarts(route, lambda: runner.restarts)
+            self.metrics.gauge("model_process_memory_bytes", lambda: runner.memory, route)
+            self.metrics.gauge("model_setup_seconds", lambda: runner.set_up_seconds, route)
 
     def _thread_runner(
         self, route: str, model: Any, name: str, slots: Slots, timeout: float | None

@@ -12,7 +12,7 @@ class Slots:
 
     `count`: how many, where no devices are given. `devices`: a slot for each of their names, such as
     `["cuda:0", "cuda:1"]`; a model in a process of its own sees this one device only. Routes that are given
-    the same slots stand in one line: two models on one device never run at once.
+    the same slots stand in one line: two models on one device never run at once. `name`: of the threads.
 
     ```python
     gpu = Slots(devices=["cuda:0"])
@@ -21,8 +21,8 @@ class Slots:
     ```
     """
 
-    def __init__(self, count: int = 1, *, devices: Sequence[str] = ()) -> None:
+    def __init__(self, count: int = 1, *, devices: Sequence[str] = (), name: str = "") -> None:
         self.devices: list[str | None] = list(devices) or [None] * count
         if not self.devices:
             raise ValueError("slots are at least one")
-        self.line = Line(f"model {' '.join(devices)}".strip(), len(self.devices), devices)
+        self.line = Line(f"model {name or ' '.join(devices)}".strip(), len(self.devices), devices)

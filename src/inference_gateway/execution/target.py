@@ -6,16 +6,26 @@ import importlib
 import inspect
 from typing import Any
 
+from starlette.applications import Starlette
+
+from inference_gateway.errors import UnusableModel
+
 
 def load(target: str) -> Any:
     """Import what `target` names and return the model: a class is made an instance.
 
-    Raises what the import raises, `AttributeError` where the module has no such object.
+    Raises what the import raises, `AttributeError` where the module has no such object, and `UnusableModel`
+    for an application, which has routes of its own.
     """
     module_name, _, attribute = target.partition(":")
     found: Any = importlib.import_module(module_name)
     for name in attribute.split("."):
         found = getattr(found, name)
+    if isinstance(found, Starlette):
+        raise UnusableModel(
+            f"{target} is an application, not a model: its routes choose where their models run, by "
+            "add_inference_route(..., isolation=...); serve it with --isolation thread"
+        )
     return found() if inspect.isclass(found) else found
 
 

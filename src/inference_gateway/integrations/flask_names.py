@@ -57,7 +57,7 @@ class Gateway(gateway.Gateway):
             )
         self._error_handlers.insert(0, (kind, handler))
 
-    def add_inference_route(self, route: str, model: Callable[..., Any], **options: Any) -> None:
+    def add_inference_route(self, route: str, model: Callable[..., Any] | str, **options: Any) -> None:
         """As `inference_gateway.Gateway`; error handlers are for functions and methods, not `async` ones."""
         if inspect.isroutine(model) and not inspect.iscoroutinefunction(model):
             check_signature(model, model.__qualname__, "json_input", "inputs", "input_hash")

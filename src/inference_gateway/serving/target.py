@@ -13,12 +13,8 @@ from typing import Any
 import click
 
 
-def resolve(target: str) -> Any:
-    """Return the object that `module:object` names.
-
-    Raises `click.UsageError` where there is none, and another `click.ClickException` where the module cannot
-    be imported; its author then finds the traceback on standard error.
-    """
+def named(target: str) -> tuple[str, str]:
+    """Return module and object of `module:object`. Raises `click.UsageError` for what has not this form."""
     module_name, _, attribute = target.partition(":")
     if os.sep in module_name or Path(module_name).is_file():
         raise click.UsageError(_module_of_file(module_name, attribute))
@@ -26,6 +22,16 @@ def resolve(target: str) -> Any:
         raise click.UsageError(
             f"{target!r} does not name an object: write module:object, such as my_model:model"
         )
+    return module_name, attribute
+
+
+def resolve(target: str) -> Any:
+    """Return the object that `module:object` names.
+
+    Raises `click.UsageError` where there is none, and another `click.ClickException` where the module cannot
+    be imported; its author then finds the traceback on standard error.
+    """
+    module_name, attribute = named(target)
     folder = Path.cwd()
     sys.path.insert(0, str(folder))
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 
 from prometheus_client import CONTENT_TYPE_LATEST, Metric, generate_latest
@@ -21,6 +21,8 @@ _GAUGES = {
     "queued": "Requests admitted but not yet in a model slot",
     "slots_taken": "Model slots in use, orphaned ones too",
     "orphaned": "Model calls whose caller is gone or whose time is up",
+    "model_process_memory_bytes": "Resident bytes of a model's processes",
+    "model_setup_seconds": "Time that the last model process took to be set up",
 }
 
 
@@ -36,6 +38,7 @@ class Metrics:
         self.worker = 0  # its number, where several processes answer on one port
         self._routes: dict[str, _RouteCounts] = {}
         self._gauges: list[tuple[str, str | None, Callable[[], float]]] = []
+        self._restarts: dict[str, Callable[[], Mapping[str, int]]] = {}
 
     def gauge(self, name: str, value: Callable[[], float], route: str | None = None) -> None:
         """Lets gauge `name` tell `value()` whenever it is scraped."""
@@ -44,6 +47,10 @@ class Metrics:
     def add_route(self, route: str) -> None:
         """Counts the requests of `route`, from 0 on."""
         self._routes[route] = _RouteCounts()
+
+    def restarts(self, route: str, counts: Callable[[], Mapping[str, int]]) -> None:
+        """Lets `counts()` tell how many model processes of `route` were replaced, by reason."""
+        self._restarts[route] = counts
 
     def phase_ended(self, record: Record, phase: str, begun: float, ended: float, /) -> None:
         """Counts the seconds of a phase."""
@@ -88,6 +95,17 @@ class Metrics:
         return requests, seconds, received
 
     def _told(self) -> Iterator[Metric]:
+        if self._restarts:
+            family = CounterMetricFamily(
+                "gateway_model_restarts", "Model processes that were replaced", labels=["route", "reason"]
+            )
+            for route, counts in self._restarts.items():
+                for reason, count in counts().items():
+                    family.add_metric([route, reason], count)
+            yield family
+        yield from self._gauge_families()
+
+    def _gauge_families(self) -> Iterator[Metric]:
         for name, text in _GAUGES.items():
             told = [(route, value()) for gauge, route, value in self._gauges if gauge == name]
             by_route = any(route is not None for route, _ in told)

@@ -92,7 +92,7 @@ def test_inputs_cross_and_come_back(memory: int, size: int, start: Start, call: 
 
 def test_what_the_model_is_called_with(start: Start, call: Caller) -> None:
     process = start("sizes")
-    asked = {"a": [1, 2.5, None, "ü\ud800"], "nan": float("inf")}
+    asked = {"a": [1, 2.5, None, "ü\ud800"]}
     found = json.loads(call(process, asked, b"abc", b"").json)
     assert found == {"json": asked, "sizes": [3, 0], "hash": "hash", "pid": process.pid}
     assert process.pid != os.getpid()

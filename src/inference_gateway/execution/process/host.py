@@ -67,6 +67,7 @@ class ModelProcess:
         self._end: Future[int | None] = Future()
         self._request: CurrentRequest | None = None
         self._is_held = False
+        self._statm = -1  # of its memory, in /proc
 
     def start(self) -> None:
         """Start the process and set the model up in it; as long as that takes. Raises `SetupFailed`."""
@@ -84,6 +85,8 @@ class ModelProcess:
                 self._work.close()
                 self._control.close()
                 raise SetupFailed("no process could be started for the model") from error
+        with suppress(OSError):  # it has ended already
+            self._statm = os.open(f"/proc/{self.pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
         self._keeper.watch(self._control, self._hear)
         try:
             frame = self._ask(
@@ -168,6 +171,9 @@ class ModelProcess:
             self._keeper.signal(self.pid, number)
         self._keeper.unwatch(self._control)
         self._work.close()
+        statm, self._statm = self._statm, -1
+        if statm >= 0:
+            os.close(statm)
 
     def tell_stacks(self) -> None:
         """Have the process write to standard error what its threads are doing. From any thread."""
@@ -185,10 +191,9 @@ class ModelProcess:
         return self._end.done()
 
     def memory(self) -> int:
-        """Resident bytes of the process, 0 where it is gone."""
+        """Resident bytes of the process, 0 where it is gone. Does not wait: the kernel tells it (proc(5))."""
         with suppress(OSError, IndexError):
-            pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-            return pages * os.sysconf("SC_PAGE_SIZE")
+            return int(os.pread(self._statm, 100, 0).split()[1]) * os.sysconf("SC_PAGE_SIZE")
         return 0
 
     def _ask(self, head: dict[str, Any], payload: Any = (), descriptors: Any = ()) -> Frame:

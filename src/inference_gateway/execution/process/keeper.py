@@ -39,7 +39,9 @@ class Keeper:
         self._starting: queue.SimpleQueue[Future[tuple[int, Future[int | None]]]] = queue.SimpleQueue()
         self._ends: dict[int, Future[int | None]] = {}
         self._selector = selectors.DefaultSelector()
-        self._wake, self._wake_write = os.pipe()
+        self._wake, self._wake_write = socket.socketpair()
+        for end in (self._wake, self._wake_write):
+            end.setblocking(False)
         self._selector.register(self._wake, selectors.EVENT_READ)
         self._selector.register(self._sock, selectors.EVENT_READ)
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -83,10 +85,10 @@ class Keeper:
         self._do(register)
 
     def unwatch(self, control: socket.socket) -> None:
-        """Close `control`, and hear no more of it."""
+        """Close `control`, and hear no more of it. Once more does nothing."""
 
         def close() -> None:
-            with suppress(KeyError):
+            with suppress(KeyError, ValueError):
                 self._selector.unregister(control)
             control.close()
 
@@ -107,14 +109,15 @@ class Keeper:
     def _do(self, job: Callable[[], None]) -> None:
         self._jobs.put(job)
         with suppress(OSError):
-            os.write(self._wake_write, b"x")
+            self._wake_write.send(b"x")  # where there is no room, it wakes anyway
 
     def _run(self) -> None:
         while not self._closing:
             for key, _ in self._selector.select():
-                if key.fileobj == self._wake:
-                    os.read(self._wake, 1)
-                    self._jobs.get()()
+                if key.fileobj is self._wake:
+                    self._wake.recv(_LARGEST)
+                    while not self._jobs.empty():
+                        self._jobs.get()()
                 elif key.fileobj is self._sock:
                     self._hear_warden()
                 else:
@@ -125,7 +128,8 @@ class Keeper:
         self._warden.wait()
         self._forget_all()
         self._selector.close()
-        os.close(self._wake)
+        self._wake.close()
+        self._wake_write.close()
 
     def _hear(self, key: selectors.SelectorKey) -> None:
         control: Any = key.fileobj
@@ -136,7 +140,7 @@ class Keeper:
         except OSError:
             data = b""
         if not data:
-            with suppress(KeyError):
+            with suppress(KeyError, ValueError):
                 self._selector.unregister(control)
             return
         try:

@@ -7,7 +7,6 @@ import logging
 import signal
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,6 +24,9 @@ from inference_gateway.execution.runner import Study
 from inference_gateway.execution.slot import Slot
 
 logger = logging.getLogger("inference_gateway")
+
+REASONS = ("crash", "deadline", "abandoned", "device memory", "max_calls")
+"""Why a process is replaced."""
 
 _CRASHES = 5  # in a row, after which something is wrong that no new process mends
 _LONGEST_PAUSE = 30.0  # seconds between two attempts to start a process
@@ -68,7 +70,7 @@ class ProcessRunner:
         self.line = line
         line.share()
         self.ends = ends
-        self.restarts: Counter[str] = Counter()  # by reason
+        self.restarts: dict[str, int] = dict.fromkeys(REASONS, 0)
         self.set_up_seconds = 0.0  # of the last process
         self._recipe = recipe
         self._devices = devices

@@ -1,0 +1,250 @@
+"""Callbacks on threads and in processes: whatever a callback may do, both do it alike."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pytest
+
+from inference_gateway import Gateway, Settings
+from tests.execution import callbacks
+from tests.harness.log import LogCapture
+from tests.harness.raw import Address, Answer, Connection, exchange, head, request
+from tests.harness.server import left_in, serving
+from tests.harness.wire import check_problem, check_reply, decoded, digest, message, part
+
+Isolation = Literal["thread", "process"]
+
+TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
+LIMIT = 60.0
+SHORT = 1.0
+ENTRY = {"parts": [{"binary_type": "dicom"}]}
+
+
+class Place(NamedTuple):
+    """A gateway with all callbacks, and where they run."""
+
+    isolation: Isolation
+    address: Address
+    folder: Path
+
+    def send(self, asked: Any, *inputs: bytes, path: bytes = b"/") -> Answer:
+        answer = exchange(self.address, post(asked, *inputs, path=path), limit=LIMIT)
+        assert answer is not None
+        return answer
+
+    def json(self, asked: Any, *inputs: bytes, path: bytes = b"/") -> Any:
+        answer = self.send(asked, *inputs, path=path)
+        assert answer.status == 200, answer.body[:300]
+        return json.loads(decoded(answer)[0][2])
+
+
+def post(asked: Any, *inputs: bytes, path: bytes = b"/") -> bytes:
+    return request(TYPE, root(asked, *inputs), target=path)
+
+
+def root(asked: Any, *inputs: bytes) -> bytes:
+    return message(
+        part(json.dumps(asked).encode()), *(part(each, b"Content-Type: application/dicom") for each in inputs)
+    )
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """Wait for what another thread or process does, and nobody tells."""
+    end = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        threading.Event().wait(0.01)
+
+
+def is_ready(address: Address) -> bool:
+    with Connection(address) as connection:
+        connection.send(head((), method=b"GET", target=b"/healthcheck"))
+        answer = connection.read_answer()
+    return answer is not None and answer.status == 200
+
+
+def gateway(isolation: Isolation, folder: Path) -> Gateway:
+    settings = Settings(
+        spool_dir=folder, isolation=isolation, model_timeout=LIMIT, spool_memory_bytes=100_000
+    )
+    app = Gateway(settings=settings)
+    model: Any = callbacks.Asked if isolation == "thread" else "tests.execution.callbacks:Asked"
+    app.add_inference_route("/", model)
+    app.add_inference_route("/short", callbacks.Asked, timeout=SHORT)
+    app.add_inference_route("/async", callbacks.asynchronous)
+    app.add_inference_route("/short-async", callbacks.asynchronous, timeout=SHORT)
+    return app
+
+
+@pytest.fixture(scope="module", params=["thread", "process"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("spool")
+    with serving(gateway(request.param, folder)) as running:
+        until(lambda: is_ready(running.address))
+        yield Place(request.param, running.address, folder)
+    assert left_in(folder) == []
+
+
+def test_it_runs_where_it_should(place: Place) -> None:
+    assert (place.json({"do": "told"})["pid"] == os.getpid()) == (place.isolation == "thread")
+
+
+def test_what_a_callback_is_called_with(place: Place) -> None:
+    asked = {"do": "told", "more": [1, 2.5, None, "ü\ud800", {"a": []}]}
+    found = place.json(asked, b"abc", b"")
+    assert found["json"] == asked
+    assert found["sizes"] == [3, 0]
+    assert found["types"] == ["application/dicom"] * 2
+    assert found["hash"] == digest(json.dumps(asked).encode(), b"abc", b"")
+    assert found["steps"] == ["setup", "warm_up"]
+
+
+def test_the_current_request(place: Place, log: LogCapture) -> None:
+    answer = place.send({"do": "told"})
+    found = json.loads(decoded(answer)[0][2])
+    assert found["request"] == [answer.header("x-request-id"), "/", False, None]
+    assert 0 < found["remaining"] <= LIMIT
+
+
+def test_a_model_without_a_time_limit(place: Place, tmp_path: Path) -> None:
+    app = Gateway(settings=Settings(spool_dir=tmp_path, isolation=place.isolation))
+    app.add_inference_route("/", callbacks.Asked, timeout=0)
+    with serving(app) as running:
+        until(lambda: is_ready(running.address))
+        assert Place(place.isolation, running.address, tmp_path).json({"do": "told"})["remaining"] is None
+
+
+def test_a_models_log_lines_are_of_its_request(place: Place, log: LogCapture) -> None:
+    """The handlers of the gateway see whose line it is."""
+    seen: list[Any] = []
+    from inference_gateway.telemetry.context import working_for
+
+    class Handler(LogCapture):
+        def emit(self, record: Any) -> None:
+            if record.name == "my_model":
+                seen.append((record.getMessage(), working_for.get().request_id))  # type: ignore[attr-defined]
+
+    with Handler():
+        answer = place.send({"do": "told"})
+        until(lambda: seen)
+    assert seen == [("a line of the model", answer.header("x-request-id"))]
+
+
+@pytest.mark.parametrize("size", [0, 11, 50_000, 3 << 20])
+def test_inputs_are_read(size: int, place: Place) -> None:
+    given = [os.urandom(size), b"x"]
+    expected = [("application/dicom", body) for body in given for _ in range(4)]
+    answer = place.send({"do": "read"}, *given)
+    check_reply(
+        answer,
+        {"parts": ENTRY["parts"] * 8},
+        expected,
+        digest(json.dumps({"do": "read"}).encode(), *given),
+    )
+
+
+@pytest.mark.parametrize("size", [0, 12, 300_000])
+@pytest.mark.parametrize("kind", callbacks.KINDS)
+def test_elements_of_every_kind(kind: str, size: int, place: Place, tmp_path: Path) -> None:
+    asked = {"do": "element", "kind": kind, "size": size, "folder": str(tmp_path)}
+    body = callbacks.payload(size)
+    answer = place.send(asked)
+    check_reply(answer, ENTRY, [("application/dicom", body)], digest(json.dumps(asked).encode()))
+
+
+@pytest.mark.parametrize(
+    "what", ["ValueError", "StopIteration", "SystemExit", "KeyboardInterrupt", "Unavailable"]
+)
+def test_what_a_callback_raises(what: str, place: Place, log: LogCapture) -> None:
+    pid = place.json({"do": "told"})["pid"]
+    problem = check_problem(place.send({"do": "raises", "what": what}), 500)
+    assert problem["type"] == "about:blank"
+    assert "as asked for" not in problem["detail"]
+    assert "the model failed" in log.text
+    assert f"{what}: as asked for" in log.text
+    assert 'callbacks.py", line' in log.text
+    assert place.json({"do": "told"})["pid"] == pid
+
+
+def test_a_result_that_does_not_fit(place: Place, log: LogCapture) -> None:
+    check_problem(place.send({"do": "wrong"}), 500)
+    assert "0 elements for 1 entries" in log.text
+
+
+def test_a_generator_ends_in_its_request(place: Place, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    answer = place.send({"do": "stream", "mark": str(mark)})
+    assert answer.whole
+    assert decoded(answer)[1][2] == bytes(2000)
+    until(lambda: mark.exists() and mark.read_text() == answer.header("x-request-id"))
+
+
+def test_a_generator_that_fails_cuts_the_answer(place: Place, tmp_path: Path, log: LogCapture) -> None:
+    mark = tmp_path / "mark"
+    answer = place.send({"do": "stream", "mark": str(mark), "fails": True})
+    assert not answer.whole
+    until(mark.exists)
+    assert "ValueError: as asked for" in log.text
+
+
+def test_a_generator_at_its_deadline_cuts_the_answer(place: Place, tmp_path: Path, log: LogCapture) -> None:
+    mark = tmp_path / "mark"
+    answer = place.send({"do": "stream", "mark": str(mark), "hangs": True}, path=b"/short")
+    assert not answer.whole
+    until(mark.exists)
+    assert "within its time limit" in log.text
+    assert place.json({"do": "told"}, path=b"/short")["sizes"] == []
+
+
+def test_a_generator_whose_client_leaves_is_ended(place: Place, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    with Connection(place.address) as connection:
+        connection.send(post({"do": "stream", "mark": str(mark), "endless": True}))
+        connection.read(10_000)
+    until(mark.exists)
+    place.json({"do": "told"})
+
+
+@pytest.mark.parametrize(("path", "do"), [(b"/", "waits"), (b"/async", "")])
+def test_a_callback_whose_client_leaves_is_told(path: bytes, do: str, place: Place, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    with Connection(place.address, limit=LIMIT) as connection:
+        connection.send(post({"do": do, "mark": str(mark)}, path=path))
+        until(mark.exists)
+    until(mark.with_suffix(".seen").exists)
+
+
+@pytest.mark.parametrize(("path", "do"), [(b"/short", "waits"), (b"/short-async", "")])
+def test_a_callback_at_its_deadline_is_told(
+    path: bytes, do: str, place: Place, tmp_path: Path, log: LogCapture
+) -> None:
+    mark = tmp_path / "mark"
+    check_problem(place.send({"do": do, "mark": str(mark)}, path=path), 504)
+    until(mark.with_suffix(".seen").exists)
+    assert "within its time limit" in log.text
+    assert "did not come back" not in log.text
+
+
+def test_an_async_callback(place: Place) -> None:
+    answer = place.send({}, b"abc", path=b"/async")
+    assert json.loads(decoded(answer)[0][2]) == {"request": answer.header("x-request-id"), "read": [3]}
+
+
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+def test_a_models_life(
+    isolation: Isolation, spool_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKS", str(tmp_path))
+    app = Gateway(settings=Settings(spool_dir=spool_dir, isolation=isolation))
+    app.add_inference_route("/", callbacks.Asked)
+    with serving(app) as running:
+        until(lambda: is_ready(running.address))
+        assert not (tmp_path / "teardown").exists()
+    pids = {(tmp_path / step).read_text() for step in ("setup", "warm_up", "teardown")}
+    assert len(pids) == 1
+    assert (pids == {str(os.getpid())}) == (isolation == "thread")
