@@ -1,5 +1,6 @@
 """The command line: what it says, what it serves, and what it refuses."""
 
+import os
 import re
 import signal
 import subprocess
@@ -332,13 +333,16 @@ def test_only_the_models_process_imports_the_target(run: Run, folder: Path) -> N
     assert process.log.count("imported by") == 1
 
 
-def test_devices_are_processes(run: Run) -> None:
-    process = run("my_model:model", "--isolation", "process", "--devices", "cuda:0, cuda:1")
+def test_each_device_has_a_process(run: Run, folder: Path) -> None:
+    (folder / "where.py").write_text(
+        "import os, sys\nprint('sees', os.environ['CUDA_VISIBLE_DEVICES'], flush=True, file=sys.stderr)\n"
+        "def model(json_input, inputs, input_hash):\n    return {}\n"
+    )
+    process = run("where:model", "--isolation", "process", "--devices", "cuda:0, cuda:1")
     process.wait_line("the models are set up")
-    children = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert "inference_gateway.execution.process.child" in children
     process.popen.terminate()
     assert process.wait() == 0
+    assert sorted(re.findall(r"sees (\S+)", process.log)) == ["0", "1"]
 
 
 @pytest.mark.parametrize("options", [("--isolation", "process"), ()])

@@ -140,11 +140,22 @@ def _file(body: bytes, json_input: Any) -> Path:
     return path
 
 
+_kept: list[Any] = []
+
+
+def _opened(file: Any) -> Any:
+    """A file that stays the model's: it closes it with its next one."""
+    while _kept:
+        _kept.pop().close()
+    _kept.append(file)
+    return file
+
+
 def _zipped(body: bytes, json_input: Any) -> Any:
     path = Path(json_input["folder"]) / "element.gz"
     with gzip.open(path, "wb") as file:
         file.write(body)
-    return gzip.open(path, "rb")
+    return _opened(gzip.open(path, "rb"))
 
 
 class _Reader:
@@ -179,7 +190,7 @@ KINDS: dict[str, Any] = {
     "empty()": _shared,
     "slice of empty()": lambda body, asked: _shared(b"x" + body, asked)[1:],
     "path": _file,
-    "file": lambda body, asked: _file(body, asked).open("rb"),
+    "file": lambda body, asked: _opened(_file(body, asked).open("rb")),
     "zipped file": _zipped,
     "BytesIO": lambda body, _: io.BytesIO(body),
     "reader": lambda body, _: _Reader(body),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import queue
 import threading
 import time
@@ -96,8 +97,11 @@ class Slot:
             self.request.cancel()
 
     def on_release(self, function: Callable[[], None]) -> None:
-        """Has `function` called on the thread at the end of the turn, however it ends. From within a call."""
-        self._on_release = function
+        """Has `function` called on the thread at the end of the turn, however it ends. From within a call.
+
+        It sees the same `current_request()`.
+        """
+        self._on_release = functools.partial(contextvars.copy_context().run, function)
 
     def _arm(self, future: asyncio.Future[Any]) -> None:
         """Sets the timer to when it must be looked whether the turn has begun, or the call ended."""

@@ -258,7 +258,7 @@ def test_nothing_is_left(start: Start, call: Caller, spool_dir: Path) -> None:
     for _ in range(20):
         call(process, {"size": 1 << 20, "shared": True}, bytes(100), memory=0)
     assert set(os.listdir("/proc/self/fd")) == before
-    assert len(os.listdir(f"/proc/{process.pid}/fd")) == theirs
+    until(lambda: len(os.listdir(f"/proc/{process.pid}/fd")) <= theirs)  # it lets go after its answer
 
 
 @pytest.mark.parametrize(

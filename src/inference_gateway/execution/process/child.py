@@ -189,7 +189,7 @@ class _Child:
 
     def _release(self) -> None:
         if self._held is not None:
-            self._held.close()
+            self._in_context(self._held.request, self._held.close)
             self._held = None
 
     # From the other side
