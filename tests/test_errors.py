@@ -12,6 +12,7 @@ from inference_gateway.answer.problem import Problem
 from inference_gateway.errors import (
     GatewayError,
     InvalidModelOutput,
+    ModelCrashed,
     ModelError,
     Overloaded,
     ProblemAnswer,
@@ -31,6 +32,7 @@ STATUSES = {
     "ModelError": 500,
     "ModelFailed": 500,
     "InvalidModelOutput": 500,
+    "ModelCrashed": 500,
     "Unavailable": 503,
     "ModelTimeout": 504,
     "InsufficientStorage": 507,
@@ -44,7 +46,7 @@ def below(cls: type[GatewayError]) -> list[type[GatewayError]]:
 
 
 def made(cls: type[RequestError]) -> RequestError:
-    return cls("element 0 is a str") if cls is InvalidModelOutput else cls()
+    return cls("element 0 is a str") if cls in (InvalidModelOutput, ModelCrashed) else cls()
 
 
 refusals = pytest.mark.parametrize("cls", below(RequestError))
@@ -100,8 +102,8 @@ def test_every_refusal_becomes_a_problem(cls: type[RequestError]) -> None:
     assert problem.status == cls.status
     document = json.loads(problem._body)
     assert document == {
-        "type": "about:blank",
-        "title": HTTPStatus(cls.status).phrase,
+        "type": "urn:inference-gateway:model-crashed" if cls is ModelCrashed else "about:blank",
+        "title": "Model crashed" if cls is ModelCrashed else HTTPStatus(cls.status).phrase,
         "status": cls.status,
         "detail": error.detail,
         "request_id": "id-1",

@@ -40,10 +40,14 @@ DEFAULTS: dict[str, Any] = {
     "worker_timeout": 900,
     "api_keys": None,
     "api_keys_file": None,
+    "isolation": "thread",
+    "cancel_grace": 5,
+    "kill_abandoned": False,
+    "model_memory_bytes": 0,
     "metrics": True,
     "log_format": "text",
 }
-TIMES = [name for name in DEFAULTS if name.endswith(("_timeout", "_after"))]
+TIMES = [name for name in DEFAULTS if name.endswith(("_timeout", "_after", "_grace"))]
 SIZES = [name for name in DEFAULTS if name.endswith("_bytes")] + ["min_upload_rate"]
 COUNTS = [
     "max_parts",
@@ -53,8 +57,8 @@ COUNTS = [
     "max_queue",
     "max_uploads",
 ]
-SWITCHES = {"refuse_after_body"}
-MAY_BE_ZERO = ["min_upload_rate", "spool_memory_bytes", "spool_quota_bytes"]
+SWITCHES = {"refuse_after_body", "kill_abandoned"}
+MAY_BE_ZERO = ["model_memory_bytes", "min_upload_rate", "spool_memory_bytes", "spool_quota_bytes"]
 
 
 @pytest.fixture(autouse=True)
@@ -69,9 +73,16 @@ def test_names_and_defaults() -> None:
 
 
 def test_the_lists_above_cover_every_field() -> None:
-    assert {*TIMES, *SIZES, *COUNTS, "api_keys", "api_keys_file", "metrics", "log_format"} | SWITCHES == set(
-        DEFAULTS
-    )
+    assert {
+        *TIMES,
+        *SIZES,
+        *COUNTS,
+        "api_keys",
+        "api_keys_file",
+        "metrics",
+        "log_format",
+        "isolation",
+    } | SWITCHES == set(DEFAULTS)
 
 
 def test_every_field_says_what_it_is_for() -> None:
@@ -98,6 +109,8 @@ def test_each_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch, name
         "api_keys_file": ("/run/keys", Path("/run/keys")),
         "metrics": ("false", False),
         "refuse_after_body": ("true", True),
+        "kill_abandoned": ("true", True),
+        "isolation": ("process", "process"),
         "log_format": ("json", "json"),
         "spool_dir": ("/var/spool", Path("/var/spool")),
     }.get(name, ("7", 7))
