@@ -21,7 +21,7 @@ SIZES = {
     **{f"{size}KB": size * KB for size in (1, 4, 16, 64, 128, 256, 512)},
     **{f"{size}MB": size * MB for size in (1, 2, 4, 8, 16, 64)},
 }
-CONNECTIONS = (1, 4, 16)
+CONNECTIONS = ("1", "4", "16")
 QUICK = ("JSON", "128KB", "2MB")
 SERVERS = ("ours-serve", "ours", "hash", "old", "fastapi", "aiohttp", "aiohttp-tuned")
 QUICK_SERVERS = ("ours-serve", "ours", "hash", "old")
@@ -52,8 +52,9 @@ def point(size: str, connections: int) -> Workload:
     )
 
 
-def points(sizes: Sequence[str], connections: Sequence[int]) -> list[Workload]:
-    return [point(size, count) for size in sizes for count in connections]
+def points(sizes: Sequence[str], connections: Sequence[str]) -> list[Workload]:
+    """Each size with each number of connections, and the probes beside half a MB."""
+    return [*(point(size, int(count)) for size in sizes for count in connections), PROBES]
 
 
 def run(results: Results, asked: Sequence[Workload], chosen: Sequence[Server], logs: Path) -> None:

@@ -25,7 +25,8 @@ class Workload:
     """`parts` inputs of `part_bytes` each, `connections` at once; or, as `answer` says, bytes the other way.
 
     kind `rate`: bytes per second of one request on each connection. `requests`: requests per second for
-    `seconds`; `curve`: the same, as a point of the curve. `ping`: the latency of probes for `seconds`, while the request is repeated on `connections`.
+    `seconds`; `curve`: the same, as a point of the curve. `ping`: the latency of probes for `seconds`, while
+    the request is repeated on `connections`.
     """
 
     name: str

@@ -143,8 +143,8 @@ class Settings(BaseSettings):
     )
     spool_memory_bytes: Bytes = Field(
         default=8 << 20,
-        description="bytes of a body that stay in memory before the spool becomes a file, which costs more time "
-        "than the hash. A request that waits for its model keeps them",
+        description="bytes of a body that stay in memory before the spool becomes a file, which costs more "
+        "time than the hash. A request that waits for its model keeps them",
     )
     spool_quota_bytes: Bytes = Field(
         default=0,

@@ -36,7 +36,7 @@ class Word(enum.StrEnum):
 
 def text_of(value: dict[Any, Any]) -> str:
     text, not_finite = json_text(value)
-    assert not_finite == []
+    assert not not_finite
     return text
 
 

@@ -461,10 +461,10 @@ def test_a_refusal_that_is_cut(call: Call) -> None:
 def test_an_overloaded_gateway(call: Call, start: Start) -> None:
     begun, go = threading.Event(), threading.Event()
 
-    def held(json_input: Any, inputs: Sequence[Any], input_hash: str) -> int:
+    def held(json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
         begun.set()
         assert go.wait(LIMIT)
-        return 1
+        return {}
 
     running = start(held, queue_timeout=0.1)
     asking = threading.Thread(target=lambda: call(running.address).close())
@@ -617,10 +617,10 @@ async def test_cancelling_closes_the_connection_while_the_model_runs(start: Star
     """The gateway sees it: it is done with the request while the model is still held."""
     begun, go = threading.Event(), threading.Event()
 
-    def held(json_input: Any, inputs: Sequence[Any], input_hash: str) -> int:
+    def held(json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
         begun.set()
         assert go.wait(LIMIT)
-        return 1
+        return {}
 
     running = start(held)
     try:

@@ -67,11 +67,10 @@ def test_text_lines_name_the_request(start: Start) -> None:
     process = start()
     first, second = identifier(ask(process, b"/")), identifier(ask(process, b"/async"))
     process.wait_line(f'"{second}".* - status 200')
-    names = f'"request_id": "{first}", "route": "/"}} - '
-    assert f"INFO the.model: {{{names}50% of it" in process.log
-    assert f'INFO the.model: {{"organ": "liver", {names}found' in process.log
-    assert f"INFO the.model: {{{names}a block" in process.log
-    assert f'INFO the.model: {{"request_id": "{second}", "route": "/async"}} - in a coroutine' in process.log
+    assert f"INFO the.model [{first} /]: 50% of it" in process.log
+    assert f'INFO the.model [{first} /]: {{"organ": "liver"}} - found' in process.log
+    assert f"INFO the.model [{first} /]: a block" in process.log
+    assert f"INFO the.model [{second} /async]: in a coroutine" in process.log
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])

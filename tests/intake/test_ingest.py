@@ -57,7 +57,7 @@ def body_of(size: int) -> bytes:
 
 
 class Upload:
-    """An `Ingest` of its own, fed with pieces and nothing in between. `declared`: the Content-Length, or 0."""
+    """An `Ingest` of its own, fed with pieces and nothing in between. `declared`: Content-Length, or 0."""
 
     def __init__(self, spool_dir: Path, workers: Workers, declared: int = 0, **settings: Any) -> None:
         options = Settings(spool_dir=spool_dir, **settings)
@@ -133,8 +133,9 @@ def pieces_of(body: bytes, size: int = MESSAGE) -> list[bytes]:
 
 
 def model_of(spool_dir: Path, **settings: Any) -> tuple[Gateway, RecordingModel]:
+    """Its bodies go to a file from 1 MiB on."""
     model = RecordingModel()
-    app = Gateway(settings=Settings(spool_dir=spool_dir, **settings))
+    app = Gateway(settings=Settings(spool_dir=spool_dir, **{"spool_memory_bytes": MESSAGE, **settings}))
     app.add_inference_route("/", model)
     return app, model
 
@@ -321,9 +322,12 @@ async def test_an_upload_that_has_ended_waits_for_no_collector(spool_dir: Path, 
         gc.enable()
 
 
-async def test_two_windows_are_in_flight_when_the_worker_is_behind(spool_dir: Path, workers: Workers) -> None:
+@pytest.mark.parametrize("is_declared", [True, False], ids=["length", "chunked"])
+async def test_two_windows_are_in_flight_when_the_worker_is_behind(
+    is_declared: bool, spool_dir: Path, workers: Workers
+) -> None:
     body = body_of(10 * WINDOW)
-    upload = Upload(spool_dir, workers, len(body))
+    upload = Upload(spool_dir, workers, len(body) if is_declared else 0, spool_memory_bytes=MESSAGE)
     with held_up(workers):
         running = asyncio.create_task(upload.run(pieces_of(body)))
         await turns()
@@ -684,7 +688,8 @@ def test_the_budget_is_shared_and_comes_back(spool_dir: Path, serve: Serve) -> N
         assert go.wait(LIMIT)
         return {"parts": []}
 
-    app = Gateway(settings=Settings(spool_dir=spool_dir, spool_quota_bytes=3 * MESSAGE))
+    limits = Settings(spool_dir=spool_dir, spool_quota_bytes=3 * MESSAGE, spool_memory_bytes=MESSAGE)
+    app = Gateway(settings=limits)
     app.add_inference_route("/", model)
     running = serve(app)
     sent = request(TYPE, body_of(2 * MESSAGE))

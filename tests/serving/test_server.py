@@ -198,7 +198,7 @@ def check_metric(address: Address, line: bytes) -> None:
 @pytest.mark.parametrize("model", ["held", "HeldWithTeardown"])
 def test_a_hung_model_is_cut_when_the_drain_is_over(model: str, run: Run, tmp_path: Path) -> None:
     """Once: the drain's time is for all of it, the model's teardown too."""
-    process = run(f"my_model:{model}", drain_timeout=2)
+    process = run(f"my_model:{model}", drain_timeout=5)
     with Connection(process.address, limit=LIMIT) as connection:
         connection.send(POST)
         (tmp_path / "begun").read_text()
@@ -209,7 +209,7 @@ def test_a_hung_model_is_cut_when_the_drain_is_over(model: str, run: Run, tmp_pa
         assert answer is not None
         assert int(answer.header("retry-after") or "") >= 1
         assert process.wait() == 0
-        assert 1.8 < time.monotonic() - begun < 3.7
+        assert 4.8 < time.monotonic() - begun < 9.7
 
 
 def test_an_answer_on_its_way_is_cut_when_the_drain_is_over(run: Run, tmp_path: Path) -> None:
@@ -329,7 +329,7 @@ def test_the_log_as_json(run: Run) -> None:
     assert process.wait() == 0
     lines = [json.loads(line) for line in process.lines]
     ours = [line for line in lines if line["logger"] == "inference_gateway"]
-    assert any(str(answer.header("x-request-id")) in line["message"] for line in ours)
+    assert any(line.get("request_id") == answer.header("x-request-id") for line in ours)
 
 
 PASSWORD = "of-the-locked-key"

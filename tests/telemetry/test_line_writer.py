@@ -108,7 +108,12 @@ def test_the_queue_has_an_end(
     """Who logs more than can be written waits, as with any other handler."""
     monkeypatch.setattr(line_writer, "_MOST", 10)
     stream.go.clear()
-    flood = threading.Thread(target=lambda: [logger.info("x") for _ in range(1000)])
+
+    def log() -> None:
+        for _ in range(1000):
+            logger.info("x")
+
+    flood = threading.Thread(target=log)
     flood.start()
     flood.join(0.3)
     assert flood.is_alive()

@@ -102,9 +102,14 @@ class TestLogging:
                 assert line == line | has | {"message": text}
             assert "request_id" not in lines[3]
         else:
-            heads = [f"{json.dumps(each)} - " if each else "" for each in tags]
-            shown = [line.partition(" the.model: ")[2] for line in lines]
-            assert shown == [head + text for head, text in zip(heads, texts, strict=True)]
+            own_tags = '{"organ": "liver 100%", "request_id": "its own"} - '
+            shown = [line.partition(" ")[2].partition(" ")[2] for line in lines]
+            assert shown == [
+                "INFO the.model [id-1 /a]: 50% done",
+                "INFO the.model [id-1 /a]: 100%",
+                f"INFO the.model [id-1 /a]: {own_tags}found",
+                "INFO the.model: outside",
+            ]
 
     @pytest.mark.parametrize("log_format", ["text", "json"])
     def test_nothing_of_pydicom_is_shown(

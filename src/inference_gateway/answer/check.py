@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,7 +36,7 @@ class InferenceResponse(NamedTuple):
 
     json: bytes
     elements: list[tuple[str, Element]]
-    warnings: list[str]
+    warnings: Sequence[str]
 
     @property
     def needs_model(self) -> bool:
@@ -63,7 +63,7 @@ def prepare(result: Any, binary_types: Mapping[str, str], spool_dir: Path) -> In
     `binary_type` → media type. Raises `InvalidModelOutput` where the result does not fit the wire contract,
     and what a lazy `elements` or an iterable element raises.
     """
-    json_value, elements = _split(result)
+    json_value, elements = (result, None) if isinstance(result, dict) else _split(result)
     parts = json_value.get("parts", [])
     if not isinstance(parts, list | tuple):
         raise InvalidModelOutput(f"'parts' is a {type_name(parts)}, not a list")
@@ -72,7 +72,7 @@ def prepare(result: Any, binary_types: Mapping[str, str], spool_dir: Path) -> In
     if len(found) != len(media_types):
         raise InvalidModelOutput(_miscounted(elements, found, len(media_types)))
     text, not_finite = json_text(json_value)
-    warnings = [_not_finite(not_finite)] if not_finite else []
+    warnings = (_not_finite(not_finite),) if not_finite else ()
     response = InferenceResponse(text.encode("ascii"), [], warnings)
     try:
         for index, value in enumerate(found):
@@ -141,7 +141,7 @@ def _miscounted(elements: Any, found: list[Any], count: int) -> str:
     return f"{said}: they came as a {type_name(elements)}"
 
 
-def _not_finite(paths: list[str]) -> str:
+def _not_finite(paths: Sequence[str]) -> str:
     """Return the warning of numbers that are none."""
     more = f" and {len(paths) - 1} more places" if len(paths) > 1 else ""
     return (

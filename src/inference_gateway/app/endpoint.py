@@ -32,8 +32,8 @@ from inference_gateway.telemetry.record import Observer, Record, new_request_id
 
 _DISK_SECONDS = 10.0  # for the disk: to say how much room it has, to take the last bytes, to free them
 _DISK_HANGS = "the gateway's disk does not answer: try again later"
-# With this word uvicorn cancels what goes on when its drain is over. Whoever else cancels, such as a
-# middleware with a time limit, does not, and is told that it has happened.
+# With these words uvicorn cancels what goes on when its drain is over. The gateway may not have been told of
+# that drain: under uvicorn as it is the lifespan ends later.
 _DRAIN_IS_OVER = "Task cancelled, timeout graceful shutdown exceeded"
 
 
@@ -61,14 +61,14 @@ class InferenceEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, whatever happens.
 
-        Raises `CancelledError` where somebody cancels it but the server at the end of its drain, and
-        `ResponseCut` where the answer has begun and the server has no abort.
+        Raises `CancelledError` where somebody cancels it, such as a middleware with a time limit, except at
+        the end of a drain, and `ResponseCut` where the answer has begun and the server has no abort.
         """
         journey = _Journey(self.runner, self.queue, self._shared, scope, receive, send)
         try:
             await journey.run()
         except asyncio.CancelledError as cancelled:
-            if cancelled.args != (_DRAIN_IS_OVER,):
+            if not self._shared.readiness.draining and cancelled.args != (_DRAIN_IS_OVER,):
                 journey.abandon()
                 raise
             await journey.end_by_drain()
@@ -171,6 +171,8 @@ class _Journey:
         """Waits for the turn, calls the model and checks its result."""
         try:
             response: InferenceResponse = await slot.compute(request)
+            for warning in response.warnings:
+                self.record.log.warning("%s", warning)
             return response
         finally:
             if slot.started is not None:

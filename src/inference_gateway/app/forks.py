@@ -25,7 +25,7 @@ from inference_gateway.payload.spool import files_of_others
 _serving = 0  # the process whose children are meant; not their children's
 _installed = False
 _descriptors: set[int] = set()
-_held = threading.local()  # `before`: which signals the forking thread held back before
+_held = threading.local()  # of the forking thread: `parent`, and `before`: which signals it held back before
 _DEFAULT_HANDLERS: dict[signal.Signals, Any] = {
     signal.SIGTERM: signal.SIG_DFL,
     signal.SIGINT: signal.default_int_handler,
@@ -43,6 +43,7 @@ def keep_from_children(*descriptors: int) -> None:
 
 
 def _hold_signals() -> None:
+    _held.parent = os.getpid()
     _held.before = signal.pthread_sigmask(signal.SIG_BLOCK, _DEFAULT_HANDLERS)
 
 
@@ -52,7 +53,7 @@ def _release_signals() -> None:
 
 def _in_child() -> None:
     try:
-        if os.getppid() == _serving:
+        if _held.parent == _serving:
             _let_go()
             _restore_handlers()
     finally:

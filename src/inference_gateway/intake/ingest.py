@@ -1,7 +1,10 @@
 """The body of a request: from the event loop to an `InferenceRequest`.
 
-A body is received into windows that fit it. What rests in memory anyway is received where it will rest, and
-no byte of it is copied.
+A body is received into windows that fit it. One that stays in memory is received where it will stay: no byte
+of it is copied. A small one is decoded, kept and hashed by the event loop, window by window. With a larger
+one threads follow; where they are behind, the loop stops receiving, and the client feels it through TCP.
+Where the body goes to a file, one thread decodes and writes a window and another hashes it, and two windows
+are in memory, whatever the size of the body.
 """
 
 from __future__ import annotations
@@ -23,7 +26,8 @@ from inference_gateway.settings import Settings
 
 INLINE = 1 << 20  # bytes: a body up to this size is decoded and hashed on the event loop
 _FIRST = 64 << 10  # bytes: the first window of a body of unknown length
-_IN_FLIGHT = {WINDOW: 2, BLOCK: 8}  # pieces of one upload, by their size; the one that is being filled too
+# Bytes of one upload that have been received and that the threads are not done with, by its windows' size.
+_IN_FLIGHT = {WINDOW: 2 * WINDOW, BLOCK: 8 * BLOCK}
 
 
 class _Stage:
@@ -70,7 +74,7 @@ class Ingest:
         self._window = bytearray()
         self._filled = 0
         self._decoding, self._hashing = _Stage(workers.executor), _Stage(workers.executor)
-        self._in_flight = 0  # windows that the threads have
+        self._in_flight = 0  # bytes that the threads have
         self._error: Exception | None = None  # the first that they met: what comes behind it is passed over
         self._waiter: asyncio.Future[None] | None = None
         self.received = 0
@@ -129,16 +133,16 @@ class Ingest:
 
     async def _next_window(self, pace: Pace) -> None:
         """Gives the window away, and takes one for what comes next, when the threads let it."""
+        self._take()
         most = BLOCK if self._in_memory else WINDOW
-        if self._filled:
-            self._take()
-            if self._in_flight >= _IN_FLIGHT[most]:
-                pace.pause()
-                await self._until_in_flight(_IN_FLIGHT[most] - 1)
-                pace.resume()
         # What is still to come; as much again as has come, where that is not known.
         to_come = self._declared - self.received if self._declared else self.received
-        self._window = self._workers.take(min(most, to_come if to_come > 0 else _FIRST))
+        size = min(most, to_come if to_come > 0 else _FIRST)
+        if self._in_flight > _IN_FLIGHT[most] - size:
+            pace.pause()
+            await self._until_in_flight(_IN_FLIGHT[most] - size)
+            pace.resume()
+        self._window = self._workers.take(size)
 
     @property
     def _in_memory(self) -> bool:
@@ -155,11 +159,11 @@ class Ingest:
             self._assembler.feed(window)
             return
         self._inline = 0
-        self._in_flight += 1
+        self._in_flight += len(window)
         self._decoding.put(partial(self._feed if self._in_memory else self._decode, window))
 
     async def _until_in_flight(self, most: int) -> None:
-        """Waits until the threads have no more than `most` windows. Raises what they met."""
+        """Waits until the threads have no more than `most` bytes. Raises what they met."""
         while self._in_flight > most:
             self._waiter = self._loop.create_future()
             await self._waiter
@@ -203,13 +207,14 @@ class Ingest:
 
     def _tell(self, window: bytearray, kept: bool) -> None:
         """The threads are done with a window: it may be used again, unless the spool keeps it."""
+        size = len(window)
         if not kept:
             self._workers.give_back(window)
         with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._done)
+            self._loop.call_soon_threadsafe(self._done, size)
 
-    def _done(self) -> None:
-        self._in_flight -= 1
+    def _done(self, size: int) -> None:
+        self._in_flight -= size
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 

@@ -24,7 +24,7 @@ from inference_gateway.intake.uvicorn_inside import cycle_of, fresh_parser
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-_DIRECT_FROM = 256 << 10  # bytes; a shorter body comes through the parser
+_DIRECT_FROM = 64 << 10  # bytes; a shorter body comes through the parser, unless it is there already
 
 
 def body_of(receive: Receive, length: int) -> Body:
@@ -32,9 +32,10 @@ def body_of(receive: Receive, length: int) -> Body:
     cycle = cycle_of(receive)
     if cycle is None:
         return AsgiBody(receive)
+    if len(cycle.body) == length > 0 and not cycle.disconnected:
+        return _whole(cycle)
     if length < _DIRECT_FROM:
-        is_whole = len(cycle.body) == length > 0 and not cycle.disconnected
-        return _whole(cycle) if is_whole else AsgiBody(receive)
+        return AsgiBody(receive)
     http: Any = cycle.transport.get_protocol()
     at_it = getattr(http, "cycle", None) is cycle
     encrypted = cycle.transport.get_extra_info("sslcontext") is not None
@@ -123,7 +124,7 @@ class DirectBody(asyncio.BufferedProtocol):
         http = self._http
         self._switched = False
         http.parser = fresh_parser(http)
-        self._cycle.more_body = False
+        http.on_message_complete()
         http.transport.set_protocol(http)
         http.flow.resume_reading()
 

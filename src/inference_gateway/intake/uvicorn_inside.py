@@ -35,7 +35,8 @@ _OF_BODIES: _Names = {
         "waiting_for_100_continue",
     ),
     (HTTP, "HttpToolsProtocol"): (
-        *("connection_lost", "cycle", "flow", "parser", "pause_writing", "resume_writing", "transport"),
+        *("connection_lost", "cycle", "flow", "on_message_complete", "parser", "pause_writing"),
+        *("resume_writing", "transport"),
     ),
     (FLOW, "FlowControl"): ("pause_reading", "resume_reading"),
 }
@@ -46,7 +47,7 @@ _OF_SERVE: _Names = {
     (HTTP, "HttpToolsProtocol"): (
         *("_unset_keepalive_if_required", "connection_lost", "connection_made", "cycle", "data_received"),
         *("flow", "headers", "loop", "on_body", "on_header", "on_headers_complete", "on_message_begin"),
-        *("on_message_complete", "on_url", "parser", "scope", "send_400_response", "timeout_keep_alive"),
+        *("on_message_complete", "on_url", "parser", "scope", "timeout_keep_alive"),
         *("timeout_keep_alive_handler", "timeout_keep_alive_task", "transport", "url"),
     ),
     (FLOW, "FlowControl"): ("resume_reading",),

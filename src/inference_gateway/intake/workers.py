@@ -48,7 +48,7 @@ class Workers:
             pool.give_back(memory)
 
     def _trim(self) -> None:
-        """Has the C library give freed memory back to the system: it is busy for that long, so on a thread."""
+        """Has the C library give freed memory back to the system: on a thread, since it takes its time."""
         if _malloc_trim is not None:
             with suppress(RuntimeError):  # the threads have ended
                 self.executor.submit(_malloc_trim, 0)

@@ -208,7 +208,7 @@ class Spool:
             self.keep(bytearray(data))
 
     def keep(self, data: bytearray) -> bool:
-        """As `append`, without a copy. Returns whether the spool keeps `data` itself: then it is the spool's."""
+        """As `append`, without a copy. Returns whether the spool keeps `data` itself, as its own."""
         if not self._fits(data):
             self._append_to_file(data)
             return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 
 # RFC 9110 §7.2, RFC 3986 §3.2.2: reg-name or IPv4 address, or a literal in brackets; a port.
@@ -29,15 +30,16 @@ def broken_rule(version: str, headers: Sequence[tuple[bytes, bytes]]) -> str | N
         return "the request has more than one Host header"
     if not hosts and version == "1.1":  # RFC 9112 §3.2
         return "the request has no Host header"
-    if hosts and not _is_host(hosts[0].strip(b" \t")):
+    if hosts and not _is_host(hosts[0]):
         return "the Host header is malformed"
     if version == "1.0" and any(name == b"transfer-encoding" for name, _ in headers):  # RFC 9112 §6.1
         return "a request in HTTP/1.0 cannot have a Transfer-Encoding"
     return None
 
 
+@lru_cache(16)  # a server is known by few names
 def _is_host(value: bytes) -> bool:
-    match = _HOST.fullmatch(value)
+    match = _HOST.fullmatch(value.strip(b" \t"))
     if match is None or match[1] is None:
         return match is not None
     try:

@@ -1,7 +1,8 @@
 """A log handler whose lines are written by a thread of their own, in order, some at a time.
 
 A logging call only puts its record into a queue. What may still change (arguments, a model's own tags, a
-traceback) is made text at once; a plain sentence, or the line of a request that has ended, when it is written.
+traceback) is made text at once; a plain sentence, or the line of a request that has ended, is made text when
+it is written.
 """
 
 from __future__ import annotations

@@ -35,10 +35,6 @@ class TaggedMessage:
         self.has_args = has_args
         self.fields = fields or {}
 
-    def with_tags(self, tags: Mapping[str, Any]) -> TaggedMessage:
-        """The same message under these tags and its own, which win."""
-        return TaggedMessage({**tags, **self.tags}, self.text, has_args=self.has_args, fields=self.fields)
-
     def __str__(self) -> str:
         tags = _to_json(self.tags)
         if self.has_args:
