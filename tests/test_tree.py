@@ -26,7 +26,6 @@ UNTESTED = {
     "execution/runner": "a protocol: the test of what fulfils it holds it",
     "extensions": "two names: the tests of the hardened server use what they stand for",
     "intake/pace": "the time limits of an upload: the tests of the ingest run into each",
-    "intake/workers": "threads: the tests of the ingest hold them up",
     "payload/contract": "constants of the wire: the tests of both sides compare what is sent",
     "telemetry/context": "one variable: the tests of log lines and of the current request read it",
     "serving/exit_codes": "numbers: the tests of server and supervisor compare them",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
@@ -139,10 +139,13 @@ class _Journey:
             await self._reserve(spool, declared)
         assembler = RequestAssembler(request_type, spool, settings)
         ingest = Ingest(assembler, settings, self._shared.workers, declared)
-        # The client's time is the ingest's business; what it waits for beyond that is the disk.
         limit = settings.upload_timeout
+        patience: AbstractAsyncContextManager[object] = nullcontext()
+        if not ingest.needs_no_thread:
+            # The client's time is the ingest's business; what it waits for beyond that is the disk.
+            patience = asyncio.timeout(limit and limit + _DISK_SECONDS)
         try:
-            async with asyncio.timeout(limit and limit + _DISK_SECONDS):
+            async with patience:
                 request = await ingest.run(self._body)
         except TimeoutError:
             raise Unavailable(_DISK_HANGS) from None
