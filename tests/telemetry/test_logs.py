@@ -16,6 +16,14 @@ from inference_gateway.telemetry.logs import configure_logging
 from inference_gateway.telemetry.tagged_logger import TaggedLogger, TaggedMessage
 
 
+class Measured(TaggedMessage):
+    """A message with a field."""
+
+    @property
+    def fields(self) -> dict[str, float]:
+        return {"seconds": 0.5}
+
+
 @pytest.fixture
 def _log_of_its_own() -> Iterator[None]:
     """Puts back what `configure_logging` changes in the process."""
@@ -63,8 +71,7 @@ class TestLogging:
         tagged = TaggedLogger(logging.getLogger("inference_gateway.test"))
         tagged.add_tags({"study": 7, "level": "a tag's", "odd": {1}})
         tagged.warning("%d%% of it", 50)
-        message = TaggedMessage({"a": 1}, "done", fields={"seconds": 0.5})
-        tagged.logger.info(message)
+        tagged.logger.info(Measured({"a": 1}, "done"))
         first, second = map(json.loads, capsys.readouterr().err.splitlines())
         assert first == first | {"study": 7, "odd": "{1}", "level": "WARNING", "message": "50% of it"}
         assert second == second | {"a": 1, "seconds": 0.5, "message": "done"}

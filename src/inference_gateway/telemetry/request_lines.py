@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from inference_gateway.telemetry.logs import logger
 from inference_gateway.telemetry.record import Record
@@ -17,16 +19,28 @@ class RequestLines:
 
     def request_ended(self, record: Record, /) -> None:
         """Writes the line; in JSON each number of it is a field of its own."""
-        if not logger.isEnabledFor(logging.INFO):
-            return
-        fields = {
+        if logger.isEnabledFor(logging.INFO):
+            phases = ", ".join(f"{phase} {seconds:.3f}" for phase, seconds in record.phases.items())
+            logger.info(_RequestLine(record), record.status, record.received, record.seconds, phases)
+
+
+class _RequestLine(TaggedMessage):
+    """The message. Its fields are put together only where a line has them."""
+
+    __slots__ = ("_record",)
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(record.tags, "status %d, %d bytes received, %.3f s (%s)", has_args=True)
+        self._record = record
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """Status, sizes, and seconds of the whole and of each phase."""
+        record = self._record
+        return {
             "status": record.status,
             "received_bytes": record.received,
             "sent_bytes": record.sent,
             "seconds": round(record.seconds, 6),
             **{f"{phase}_seconds": round(seconds, 6) for phase, seconds in record.phases.items()},
         }
-        phases = ", ".join(f"{phase} {seconds:.3f}" for phase, seconds in record.phases.items())
-        text = "status %d, %d bytes received, %.3f s (%s)"
-        message = TaggedMessage(dict(record.tags), text, has_args=True, fields=fields)
-        logger.info(message, record.status, record.received, record.seconds, phases)

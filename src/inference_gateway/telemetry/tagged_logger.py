@@ -13,24 +13,21 @@ _to_json = json.JSONEncoder(sort_keys=True, default=str).encode
 class TaggedMessage:
     """A log line's message, rendered when a handler asks for it: `{"a": 1, "b": 2} - text`, keys sorted.
 
-    `tags`: shown in front of the text. `fields`: what a JSON line has beyond the tags. `text`: what `%`
-    arguments of the log record, where `has_args`, are put into; a percent sign in a tag is no conversion.
+    `tags`: shown in front of the text. `text`: what `%` arguments of the log record, where `has_args`, are
+    put into; a percent sign in a tag is no conversion.
     """
 
-    __slots__ = ("fields", "has_args", "tags", "text")
+    __slots__ = ("has_args", "tags", "text")
 
-    def __init__(
-        self,
-        tags: Mapping[str, Any],
-        text: object,
-        *,
-        has_args: bool = False,
-        fields: Mapping[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, tags: Mapping[str, Any], text: object, *, has_args: bool = False) -> None:
         self.tags = tags
         self.text = text
         self.has_args = has_args
-        self.fields = fields or {}
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """What a JSON line has beyond the tags."""
+        return {}
 
     def __str__(self) -> str:
         tags = _to_json(self.tags)
