@@ -117,3 +117,10 @@ def test_values_beyond_a_palette_get_its_last_colour() -> None:
         dataset.add_new(f"{name}PaletteColorLookupTableDescriptor", "US", [2, 0, 8])
         dataset.add_new(f"{name}PaletteColorLookupTableData", "OW", bytes([1, 2]))
     assert display_values(pixels(dataset)).tolist() == [[[1] * 3, [2] * 3]]
+
+
+def test_luma_and_chroma_of_sixteen_bits_are_centred_on_their_middle() -> None:
+    stored = np.full((1, 2, 3), 0x8000, np.uint16)
+    stored[0, :, 0] = [0, 0xFFFF]
+    shown = display_values(pixels(color_image(stored, PhotometricInterpretation="YBR_FULL")))
+    assert shown.tolist() == [[[0] * 3, [255] * 3]]

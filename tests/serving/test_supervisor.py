@@ -339,7 +339,7 @@ def test_workers_that_die_before_they_are_ready_are_given_up(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("target", "code", "says"),
-    [("my_model:none", 2, "no 'none'"), ("broken:model", 1, "LookupError: broken")],
+    [("my_model:none", 2, "no 'none'"), ("broken:model", 2, "LookupError: broken")],
 )
 def test_what_is_wrong_is_said_once(target: str, code: int, says: str, run: Run) -> None:
     process = run(target, "--workers", "4")

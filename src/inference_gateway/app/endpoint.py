@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
@@ -26,7 +26,8 @@ from inference_gateway.intake.header import RequestType, read_header
 from inference_gateway.intake.ingest import Ingest
 from inference_gateway.intake.uvicorn_body import body_of
 from inference_gateway.intake.workers import Workers
-from inference_gateway.payload.spool import Spool, SpoolBudget
+from inference_gateway.payload.spool import Spool
+from inference_gateway.payload.spool_budget import SpoolBudget
 from inference_gateway.settings import Settings
 from inference_gateway.telemetry.record import Observer, Record, new_request_id
 
@@ -139,10 +140,13 @@ class _Journey:
             await self._reserve(spool, declared)
         assembler = RequestAssembler(request_type, spool, settings)
         ingest = Ingest(assembler, settings, self._shared.workers, declared)
-        # The client's time is the ingest's business; what it waits for beyond that is the disk.
         limit = settings.upload_timeout
+        patience: AbstractAsyncContextManager[object] = nullcontext()
+        if not ingest.needs_no_thread:
+            # The client's time is the ingest's business; what it waits for beyond that is the disk.
+            patience = asyncio.timeout(limit and limit + _DISK_SECONDS)
         try:
-            async with asyncio.timeout(limit and limit + _DISK_SECONDS):
+            async with patience:
                 request = await ingest.run(self._body)
         except TimeoutError:
             raise Unavailable(_DISK_HANGS) from None

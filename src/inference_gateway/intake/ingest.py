@@ -73,11 +73,16 @@ class Ingest:
         self._loop = asyncio.get_running_loop()
         self._window = bytearray()
         self._filled = 0
-        self._decoding, self._hashing = _Stage(workers.executor), _Stage(workers.executor)
+        self._stages: tuple[_Stage, _Stage] | None = None  # once threads are needed: decoding, hashing
         self._in_flight = 0  # bytes that the threads have
         self._error: Exception | None = None  # the first that they met: what comes behind it is passed over
         self._waiter: asyncio.Future[None] | None = None
         self.received = 0
+
+    @property
+    def needs_no_thread(self) -> bool:
+        """Whether the event loop will do all of it, and nothing waits for a disk."""
+        return 0 < self._declared <= self._inline
 
     async def run(self, body: Body) -> InferenceRequest:
         """Receives to the end of the body.
@@ -160,7 +165,13 @@ class Ingest:
             return
         self._inline = 0
         self._in_flight += len(window)
-        self._decoding.put(partial(self._feed if self._in_memory else self._decode, window))
+        if self._stages is None:
+            self._stages = _Stage(self._workers.executor), _Stage(self._workers.executor)
+        decoding, hashing = self._stages
+        if self._in_memory:
+            decoding.put(partial(self._feed, window))
+        else:
+            decoding.put(partial(self._decode, window, hashing))
 
     async def _until_in_flight(self, most: int) -> None:
         """Waits until the threads have no more than `most` bytes. Raises what they met."""
@@ -185,7 +196,7 @@ class Ingest:
             self._error = error
         self._tell(window, kept)
 
-    def _decode(self, window: bytearray) -> None:
+    def _decode(self, window: bytearray, hashing: _Stage) -> None:
         """On a thread: decodes the window and stores it."""
         runs: list[memoryview] = []
         kept = False
@@ -196,7 +207,7 @@ class Ingest:
                     kept = self._assembler.store(window)
         except Exception as error:
             self._error = error
-        self._hashing.put(partial(self._hash, window, kept, runs))
+        hashing.put(partial(self._hash, window, kept, runs))
 
     def _hash(self, window: bytearray, kept: bool, runs: list[memoryview]) -> None:
         """On another: hashes it."""
