@@ -95,7 +95,7 @@ def test_it_runs_where_it_should(place: Place) -> None:
 
 
 def test_what_a_callback_is_called_with(place: Place) -> None:
-    asked = {"do": "told", "more": [1, 2.5, None, "ü\ud800", {"a": []}]}
+    asked: dict[str, Any] = {"do": "told", "more": [1, 2.5, None, "ü\ud800", {"a": []}]}
     found = place.json(asked, b"abc", b"")
     assert found["json"] == asked
     assert found["sizes"] == [3, 0]
@@ -127,7 +127,7 @@ def test_a_models_log_lines_are_of_its_request(place: Place, log: LogCapture) ->
     class Handler(LogCapture):
         def emit(self, record: Any) -> None:
             if record.name == "my_model":
-                seen.append((record.getMessage(), working_for.get().request_id))  # type: ignore[attr-defined]
+                seen.append((record.getMessage(), working_for.get().request_id))
 
     with Handler():
         answer = place.send({"do": "told"})

@@ -108,6 +108,8 @@ class Metrics:
     def _gauge_families(self) -> Iterator[Metric]:
         for name, text in _GAUGES.items():
             told = [(route, value()) for gauge, route, value in self._gauges if gauge == name]
+            if not told:
+                continue
             by_route = any(route is not None for route, _ in told)
             family = GaugeMetricFamily(f"gateway_{name}", text, labels=["route"] if by_route else [])
             for route, value in told:

@@ -132,11 +132,28 @@ class DiesInSetup(FailsInSetup):
         os._exit(9)
 
 
-def hangs(json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any]:
-    """Hangs in a way that no flag ends, where the JSON says so."""
-    while json_input["hang"]:
+def hangs(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
+    """Hangs so that no flag ends it: in the call, between blocks, at a generator's end; or is stopped."""
+    where = json_input.get("where")
+    if where == "stopped":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    while where == "call":
         time.sleep(0.01)
-    return {"pid": os.getpid()}
+    if where is None:
+        return {"pid": os.getpid()}
+
+    def blocks() -> Iterator[bytes]:
+        try:
+            yield bytes(1000)
+            while where == "block":
+                time.sleep(0.01)
+            while True:
+                yield bytes(1 << 20)
+        finally:
+            while where == "end":
+                time.sleep(0.01)
+
+    return {"parts": [{"binary_type": "dicom"}]}, [blocks()]
 
 
 def waits_or_tells(json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def test_arrays_lie_where_they_are_found(monkeypatch: pytest.MonkeyPatch) -> Non
     arrays = [arena.empty(size) for size in (10, 70_000, 4096, 200_000, 1)]
     for number, array in enumerate(arrays):
         array[:] = number + 1
-    written, size = arena.write(iter([b"abc", memoryview(b"def")]))
+    written, size = arena.write([b"abc", memoryview(b"def")])
     last = arena.empty(3)
     last[:] = 9
     for number, array in enumerate(arrays):

@@ -22,7 +22,7 @@ def pair() -> Iterator[Pair]:
 @pytest.mark.parametrize("size", [0, 1, 65_500, 65_536, 5_000_000])
 @pytest.mark.parametrize("head", [{}, {"a": "ü" * 100_000}], ids=["small head", "large head"])
 def test_a_frame_comes_as_it_went(size: int, head: dict[str, str], pair: Pair) -> None:
-    payload = [os.urandom(size // 2), memoryview(os.urandom(size - size // 2))]
+    payload: list[bytes | memoryview] = [os.urandom(size // 2), memoryview(os.urandom(size - size // 2))]
     sender = threading.Thread(target=send, args=(pair[0], head, payload))
     sender.start()
     frame = receive(pair[1])

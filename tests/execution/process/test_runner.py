@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -85,19 +86,75 @@ def test_before_the_processes_are_there_requests_are_refused(app: Gateway, serve
     assert result(post(address, {}))["pid"] != os.getpid()
 
 
+@pytest.mark.parametrize("where", ["call", "stopped", "block"])
 def test_at_the_deadline_the_call_has_ended_and_the_slot_is_free(
-    app: Gateway, serve: Serve, log: LogCapture
+    where: str, app: Gateway, serve: Serve, log: LogCapture
 ) -> None:
     app.add_inference_route("/", model("hangs"), timeout=0.5)
     address = serve(app).address
     ready(address)
-    first = result(post(address, {"hang": False}))["pid"]
-    answer = post(address, {"hang": True})
-    check_problem(answer, 504)
-    second = result(post(address, {"hang": False}))["pid"]
+    first = result(post(address, {}))["pid"]
+    answer = post(address, {"where": where})
+    if where == "block":
+        assert not answer.whole
+    else:
+        check_problem(answer, 504)
+    second = result(post(address, {}))["pid"]
     assert second != first
     assert not Path(f"/proc/{first}").exists()
-    assert "did not come back" in log.text
+    assert "did not come back (deadline)" in log.text
+    assert restarts(address) == {"deadline": 1}
+
+
+def test_a_generator_that_does_not_end_costs_its_process(app: Gateway, serve: Serve) -> None:
+    app.add_inference_route("/", model("hangs"))
+    address = serve(app).address
+    ready(address)
+    first = result(post(address, {}))["pid"]
+    with Connection(address) as connection:
+        connection.send(request(TYPE, message(part(b'{"where": "end"}'))))
+        connection.read(10_000)
+    assert result(post(address, {}))["pid"] != first
+
+
+def test_an_abandoned_call_is_ended_where_asked_for(app: Gateway, serve: Serve) -> None:
+    app = Gateway(settings=app.settings.model_copy(update={"kill_abandoned": True}))
+    app.add_inference_route("/", model("hangs"))
+    running = serve(app)
+    ready(running.address)
+    first = result(post(running.address, {}))["pid"]
+    with Connection(running.address) as connection:
+        connection.send(request(TYPE, message(part(b'{"where": "call"}'))))
+        end = time.monotonic() + LIMIT
+        while not metric(running.address, 'gateway_slots_taken{route="/"}'):
+            assert time.monotonic() < end
+    assert result(post(running.address, {}))["pid"] != first
+    assert restarts(running.address) == {"abandoned": 1}
+
+
+def test_metrics_of_processes(app: Gateway, serve: Serve) -> None:
+    app.add_inference_route("/", model("sizes"))
+    address = serve(app).address
+    ready(address)
+    assert metric(address, 'gateway_model_process_memory_bytes{route="/"}') > 10 << 20
+    assert metric(address, 'gateway_model_setup_seconds{route="/"}') > 0
+    assert restarts(address) == {}
+
+
+def scraped(address: Address) -> dict[str, float]:
+    lines = wait_for(address, b"/metrics", 200).body.decode().splitlines()
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line[0] != "#"}
+
+
+def metric(address: Address, name: str) -> float:
+    return scraped(address)[name]
+
+
+def restarts(address: Address) -> dict[str, float]:
+    """How often a process was replaced, by the reasons for which one was."""
+    pattern = re.compile(r'gateway_model_restarts_total\{reason="(.+)",route="/"\}')
+    found = {pattern.fullmatch(name): value for name, value in scraped(address).items()}
+    return {match[1]: value for match, value in found.items() if match and value}
 
 
 def test_a_model_that_sees_its_cancellation_keeps_its_process(

@@ -257,7 +257,13 @@ class _Forward(logging.Handler):
         text = record.getMessage()
         if record.exc_info:
             text += "\n" + logging.Formatter().formatException(record.exc_info)
-        line = {"name": record.name, "level": record.levelno, "message": text[:_LOG_CHARACTERS]}
+        request = working_for.get(None)
+        line = {
+            "name": record.name,
+            "level": record.levelno,
+            "message": text[:_LOG_CHARACTERS],
+            "request_id": None if request is None else request.request_id,
+        }
         with contextlib.suppress(OSError):
             self._control.send(json.dumps({"log": line}).encode())
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from inference_gateway.errors import InvalidModelOutput, ModelCrashed, ModelFailed, SetupFailed, Unavailable
 from inference_gateway.execution.check import InferenceResponse
-from inference_gateway.execution.current_request import CurrentRequest, current_request
+from inference_gateway.execution.current_request import current_request
 from inference_gateway.execution.process.child import STACKS
 from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send
 from inference_gateway.execution.process.keeper import Keeper
@@ -55,6 +55,14 @@ class Recipe:
     path: list[str] = field(default_factory=lambda: [os.getcwd(), *sys.path])
 
 
+@dataclass
+class _Origin:
+    """Whose log line it is."""
+
+    request_id: str
+    route: str
+
+
 class ModelProcess:
     """One process with one model. `start` it, `call` it, `end` it; it may end by itself at any time."""
 
@@ -65,7 +73,6 @@ class ModelProcess:
         self.calls = 0
         self.spoilt: str | None = None  # why it should not be called again
         self._end: Future[int | None] = Future()
-        self._request: CurrentRequest | None = None
         self._is_held = False
         self._statm = -1  # of its memory, in /proc
 
@@ -123,7 +130,6 @@ class ModelProcess:
             "input_hash": input_hash,
             "json": json.dumps(json_input),
         }
-        self._request = request
         try:
             frame = self._ask(head, handle.payload, handle.descriptors)
         finally:
@@ -141,7 +147,6 @@ class ModelProcess:
 
         A generator's own end that takes longer than `seconds` spoils the process.
         """
-        self._request = None
         if self._is_held:
             self._is_held = False
             with suppress(ModelCrashed, OSError):
@@ -241,11 +246,10 @@ class ModelProcess:
         if not logger.isEnabledFor(line["level"]):
             return
         record = logger.makeRecord(line["name"], line["level"], "(model)", 0, line["message"], (), None)
-        request = self._request
-        if request is None:
+        if line["request_id"] is None:
             logger.handle(record)
             return
-        token = working_for.set(request)
+        token = working_for.set(_Origin(line["request_id"], self._recipe.route))
         try:
             logger.handle(record)
         finally:

@@ -88,8 +88,11 @@ class Packed:
         return self._write(iter((view,)))
 
     def _write(self, blocks: Iterator[bytes | memoryview]) -> tuple[Any, ...]:
+        offset, size = self._arena.write(blocks)
+        if not size:  # there may be no memory to map
+            return "inline", 0
         self._arena_used = True
-        return "arena", *self._arena.write(blocks)
+        return "arena", offset, size
 
     def _file(self, element: FileElement) -> tuple[Any, ...]:
         """A real file crosses by its descriptor, what only looks like one by its bytes."""
