@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -84,8 +85,10 @@ def gateway(isolation: Isolation, folder: Path) -> Gateway:
 @pytest.fixture(scope="module", params=["thread", "process"])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("spool")
-    with serving(gateway(request.param, folder)) as running:
-        until(lambda: is_ready(running.address))
+    with ExitStack() as stack:
+        with LogCapture():  # a process forwards what was wanted when it started
+            running = stack.enter_context(serving(gateway(request.param, folder)))
+            until(lambda: is_ready(running.address))
         yield Place(request.param, running.address, folder)
     assert left_in(folder) == []
 
