@@ -271,7 +271,7 @@ async def test_a_turn_that_was_given_up_keeps_nothing_alive_behind_a_hung_model(
         pass
 
     model = runner(queue_timeout=0.05)
-    hung = asyncio.create_task(turn(model.slot("hung"), held))
+    hung = asyncio.create_task(turn(Slot(model.line, CurrentRequest("hung", "/")), held))
     await begun(held.begun)
     given = Input()
     seen = weakref.ref(given)
