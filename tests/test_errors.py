@@ -13,6 +13,7 @@ from inference_gateway.errors import (
     GatewayError,
     InvalidModelOutput,
     ModelError,
+    ModelTimeout,
     Overloaded,
     ProblemAnswer,
     RequestError,
@@ -110,7 +111,9 @@ def test_every_refusal_becomes_a_problem(cls: type[RequestError]) -> None:
     assert (dict(problem._headers).get(b"www-authenticate") == b"Bearer") == (cls.status == 401)
 
 
-@pytest.mark.parametrize("cls", [cls for cls in below(RequestError) if not issubclass(cls, ModelError)])
+@pytest.mark.parametrize(
+    "cls", [cls for cls in below(RequestError) if not issubclass(cls, (ModelError, ModelTimeout))]
+)
 def test_a_sentence_of_its_own_goes_before_that_of_the_class(cls: type[RequestError]) -> None:
     error = cls("what happened: what to do")
     assert error.detail == str(error) == "what happened: what to do"
