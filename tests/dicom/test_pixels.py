@@ -24,7 +24,8 @@ from inference_gateway.dicom.pixels import (
     modality_values,
     read_frames,
 )
-from inference_gateway.dicom.series import Source, read_study
+from inference_gateway.dicom.series import read_study
+from inference_gateway.dicom.sources import Source
 from tests.dicom.objects import as_file, color_image, image, plane
 
 

@@ -43,8 +43,8 @@ def phases() -> Phases:
 def test_what_was_read_is_said(study: Path, tmp_path: Path) -> None:
     with reading([study], tmp_path / "out", phases()) as read:
         assert str(read) == (
-            "3 images in 2 series, 1 other DICOM objects, 1 copies or damaged DICOM files, "
-            "1 of them PNG or JPEG, 1 files that are not DICOM, ignored"
+            "3 images in 2 series, 1 other DICOM objects, 1 of them PNG or JPEG, "
+            "1 files that are not DICOM, ignored, 1 left out: an image with this SOP Instance UID came before"
         )
         made = read.found.paths[-1]
         assert made.exists()

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
-from pydicom.pixels.utils import iter_pixels
 
 from inference_gateway.dicom import attributes
+from inference_gateway.dicom.decoding import decoded
 from inference_gateway.dicom.series import Frame
+from inference_gateway.dicom.sources import opened
 
 Float = NDArray[np.float32]
 Byte = NDArray[np.uint8]
@@ -158,16 +159,15 @@ def is_hounsfield(header: Dataset) -> bool:
 def _stored_values(header: Dataset, frames: Sequence[Frame]) -> Iterator[NDArray[Any]]:
     """Yield the pixels of frames of one image."""
     instance = frames[0].instance
-    deflated = header.file_meta.TransferSyntaxUID.is_deflated  # iter_pixels does not inflate
-    source: Any = instance.read() if deflated else instance.source
     try:
-        for stored in iter_pixels(source, indices=[frame.number - 1 for frame in frames]):
-            if attributes.text(header, "PhotometricInterpretation") == "PALETTE COLOR":
-                yield _eight_bits(apply_color_lut(stored, header)[..., :3], _palette_bits(header))
-            elif stored.ndim == 3:
-                yield _eight_bits(stored[..., :3], attributes.integer(header, "BitsStored") or 8)
-            else:
-                yield stored
+        with opened(instance.source, instance.limits) as file:
+            for stored in decoded(file, header, [frame.number - 1 for frame in frames]):
+                if attributes.text(header, "PhotometricInterpretation") == "PALETTE COLOR":
+                    yield _eight_bits(apply_color_lut(stored, header)[..., :3], _palette_bits(header))
+                elif stored.ndim == 3:
+                    yield _eight_bits(stored[..., :3], attributes.integer(header, "BitsStored") or 8)
+                else:
+                    yield stored
     except Exception as error:  # decoders raise whatever they trip over
         raise PixelDataError("pixel data cannot be decoded") from error
 

@@ -7,35 +7,35 @@ header or its pixels are wanted. Costs one pass over the headers, and about half
 
 from __future__ import annotations
 
-import io
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from os import PathLike
-from struct import unpack
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, overload
 
-import pydicom
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from inference_gateway.dicom import attributes
+from inference_gateway.dicom.fragments import Fragments
+from inference_gateway.dicom.limits import Counts, LimitError, Limits, check_pixel_data, counts_of
+from inference_gateway.dicom.sources import (
+    BinaryFile,
+    Source,
+    opened,
+    pixel_bytes,
+    read_dataset,
+    transfer_syntax,
+)
 
 Vector = tuple[float, float, float]
 
 T = TypeVar("T")
 _Shared = dict[Any, Any]
-
-_PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-
-# Those of the same three, in the group 7FE0: float, double float and plain.
-_PIXEL_ELEMENTS = (0x0008, 0x0009, 0x0010)
 
 # What is read of a header: identity, how big the image is, and where it lies.
 _WANTED = (
@@ -50,20 +50,6 @@ _WANTED = (
 _COSINE_TOLERANCE = 1e-3
 _SPACING_TOLERANCE = 1e-3
 
-# An encapsulated frame takes at least one item header (PS3.5 A.4).
-_ITEM_HEADER_BYTES = 8
-
-
-class BinaryFile(Protocol):
-    """What is asked of a source that is not a path: an input of a request and `io.BytesIO` have it."""
-
-    def read(self, size: int = -1, /) -> bytes: ...
-    def seek(self, offset: int, whence: int = 0, /) -> int: ...
-    def tell(self) -> int: ...
-
-
-Source = str | PathLike[str] | BinaryFile
-
 
 class Place(NamedTuple):
     """Where a frame lies: see `Frame`."""
@@ -71,6 +57,28 @@ class Place(NamedTuple):
     position: Vector | None
     orientation: tuple[float, ...] | None
     pixel_spacing: tuple[float, ...] | None
+
+
+class Places(Sequence[Place]):
+    """The places of `count` frames: those that frames have of their own come first, the others share one."""
+
+    __slots__ = ("_count", "_own", "_shared")
+
+    def __init__(self, own: tuple[Place, ...], shared: Place, count: int) -> None:
+        self._own, self._shared, self._count = own, shared, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, at: int) -> Place: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Place]: ...
+    def __getitem__(self, at: int | slice) -> Place | list[Place]:
+        if isinstance(at, slice):
+            return [self[one] for one in range(self._count)[at]]
+        one = range(self._count)[at]
+        return self._own[one] if one < len(self._own) else self._shared
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -90,7 +98,8 @@ class Instance:
     study_instance_uid: str = field(repr=False)
     series_instance_uid: str = field(repr=False)
     instance_number: int | None = field(repr=False)
-    places: tuple[Place, ...] = field(repr=False)
+    places: Sequence[Place] = field(repr=False)
+    limits: Limits = field(default=Limits(), repr=False)
 
     @property
     def number_of_frames(self) -> int:
@@ -98,13 +107,13 @@ class Instance:
 
     def read(self) -> Dataset:
         """Return the whole dataset, pixel data included, read afresh from the source."""
-        with _opened(self.source) as file:
-            return pydicom.dcmread(file)
+        with opened(self.source, self.limits) as file:
+            return read_dataset(file, header_only=False)
 
     def read_header(self) -> Dataset:
         """Return the whole dataset but for what comes from the pixel data on, read afresh from the source."""
-        with _opened(self.source) as file:
-            return pydicom.dcmread(file, stop_before_pixels=True)
+        with opened(self.source, self.limits) as file:
+            return read_dataset(file, header_only=True)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -233,21 +242,24 @@ class _Unusable(Exception):
         self.is_object = is_object
 
 
-def read_study(sources: Iterable[Source], *, without_decoder: bool = False) -> Study:
+def read_study(
+    sources: Iterable[Source], *, without_decoder: bool = False, limits: Limits | None = None
+) -> Study:
     """Read DICOM images and sort them into series and stacks.
 
     `sources` are paths or binary files, which must stay readable as long as pixels are wanted. An image
     without SeriesInstanceUID is a series by itself; an image that came before (by SOPInstanceUID) is skipped.
-    `without_decoder` keeps images that cannot be decoded here, for somebody else who can. Raises
-    `OSError` where a path cannot be read.
+    `without_decoder` keeps images that cannot be decoded here, for somebody else who can.
+    `limits` say what one image may take. Raises `OSError` where a path cannot be read.
     """
+    limits = limits or Limits()
     groups: dict[tuple[str, str], list[Instance]] = {}
     skipped: list[Skipped] = []
     seen: set[str] = set()
     shared: _Shared = {}
     for index, source in enumerate(sources):
         try:
-            instance = _instance(index, source, without_decoder, shared)
+            instance = _instance(index, source, without_decoder, shared, limits)
             if instance.sop_instance_uid in seen:
                 raise _Unusable("an image with this SOP Instance UID came before")
         except _Unusable as reason:
@@ -259,33 +271,21 @@ def read_study(sources: Iterable[Source], *, without_decoder: bool = False) -> S
     return Study(tuple(map(_series, groups.values())), tuple(skipped))
 
 
-@contextmanager
-def _opened(source: Source) -> Iterator[BinaryFile]:
-    """Open a path, or take a binary file from its start."""
-    if isinstance(source, str | PathLike):
-        with open(source, "rb") as file:
-            yield file
-    else:
-        source.seek(0)
-        yield source
-
-
-def _instance(index: int, source: Source, without_decoder: bool, shared: _Shared) -> Instance:
-    with _opened(source) as file:
+def _instance(index: int, source: Source, without_decoder: bool, shared: _Shared, limits: Limits) -> Instance:
+    with opened(source, limits) as file:
         try:
-            header = pydicom.dcmread(cast(Any, file), stop_before_pixels=True, specific_tags=list(_WANTED))
-            available = _pixel_bytes(file, header)
+            header = read_dataset(file, header_only=True, tags=_WANTED)
+            counts = _checked_counts(file, header, without_decoder, limits)
+        except _Unusable:
+            raise
         except InvalidDicomError:
             raise _Unusable("not a DICOM file") from None
-        except OSError:
-            raise
-        except Exception:  # on damaged files pydicom's parser raises whatever it trips over
+        except LimitError as error:
+            raise _Unusable(str(error), error.is_object) from None
+        except Exception as error:  # on damaged files pydicom's parser raises whatever it trips over
+            if isinstance(error, OSError) and error.errno is not None:  # it cannot be read at all
+                raise
             raise _Unusable("a damaged DICOM file") from None
-    rows, columns = attributes.integer(header, "Rows") or 0, attributes.integer(header, "Columns") or 0
-    if available is None or rows <= 0 or columns <= 0:
-        raise _Unusable("no pixels", is_object=True)
-    frames = attributes.integer(header, "NumberOfFrames") or 1
-    _check_pixel_data(header, available, rows * columns, frames, without_decoder)
 
     def text(keyword: str) -> str:
         return _same(attributes.text(header, keyword), shared)
@@ -293,72 +293,42 @@ def _instance(index: int, source: Source, without_decoder: bool, shared: _Shared
     return Instance(
         index,
         source,
-        rows,
-        columns,
+        counts.rows,
+        counts.columns,
         modality=text("Modality"),
         sop_instance_uid=attributes.text(header, "SOPInstanceUID"),
         study_instance_uid=text("StudyInstanceUID"),
         series_instance_uid=text("SeriesInstanceUID"),
         instance_number=attributes.integer(header, "InstanceNumber"),
-        places=tuple(_place_of(header, number, shared) for number in range(1, frames + 1)),
+        places=_places_of(header, counts.frames, shared),
+        limits=limits,
     )
 
 
-def _pixel_bytes(file: BinaryFile, header: Dataset) -> int | None:
-    """Return how many bytes of pixel data there are, None where there is no pixel data.
+def _checked_counts(file: BinaryFile, header: Dataset, without_decoder: bool, limits: Limits) -> Counts:
+    """Return what a header says of its size, once the pixel data is known to hold it and to be decodable.
 
-    `file` stands where the header ended. Pixel data of unknown length reaches to the end of the file at most.
+    `file` stands where the header ended. Nothing is made for frames before this check has passed.
     """
-    syntax = _transfer_syntax(header)
-    if syntax is not None and syntax.is_deflated:
-        file.seek(0)
-        dataset = pydicom.dcmread(cast(Any, file))
-        keyword = next((one for one in _PIXEL_KEYWORDS if one in dataset), None)
-        return None if keyword is None else len(dataset[keyword].value or b"")
-    start = file.tell()
-    head = file.read(12)
-    if len(head) < 8:
-        return None
-    order = "<" if syntax is None or syntax.is_little_endian else ">"
-    if syntax is not None and syntax.is_implicit_VR:
-        (group, element, length), taken = unpack(f"{order}HHL", head[:8]), 8
-    else:
-        (group, element, _, length), taken = unpack(f"{order}HH4sL", head.ljust(12, b"\0")), 12
-    if group != 0x7FE0 or element not in _PIXEL_ELEMENTS:
-        return None
-    return min(int(length), file.seek(0, io.SEEK_END) - start - taken)
-
-
-def _transfer_syntax(header: Dataset) -> UID | None:
-    """Return the transfer syntax if it is one that pydicom knows, else None."""
-    found: UID | None = header.file_meta.get("TransferSyntaxUID")
-    return found if found is not None and found.is_transfer_syntax else None
-
-
-def _check_pixel_data(
-    header: Dataset, available: int, pixels: int, frames: int, without_decoder: bool
-) -> None:
-    """Refuse what cannot be decoded here, and a frame count that the pixel data cannot hold.
-
-    `available` bytes of pixel data are there; `pixels` are those of one frame. Nothing is allocated for
-    frames before this check has passed.
-    """
-    transfer_syntax = _transfer_syntax(header)
-    try:
-        decodable = transfer_syntax is not None and get_decoder(transfer_syntax).is_available
-    except NotImplementedError:
-        decodable = False
+    syntax = transfer_syntax(header)
+    available = pixel_bytes(file, syntax)
+    counts = counts_of(header)
+    if available is None or not counts.rows or not counts.columns:
+        raise _Unusable("no pixels", is_object=True)
+    decodable = _is_decodable(syntax)
     if not decodable and not without_decoder:
         raise _Unusable("no decoder for its transfer syntax", is_object=True)
-    if transfer_syntax is None or transfer_syntax.is_encapsulated:
-        needed = frames * _ITEM_HEADER_BYTES
-    else:
-        subsampled = attributes.text(header, "PhotometricInterpretation") == "YBR_FULL_422"
-        samples = 2 if subsampled else attributes.integer(header, "SamplesPerPixel") or 1
-        bits = pixels * samples * (attributes.integer(header, "BitsAllocated") or 8)
-        needed = (frames * bits + 7) // 8
-    if frames < 1 or available < needed:
-        raise _Unusable("less pixel data than its header says")
+    check_pixel_data(header, counts, available, syntax, limits)
+    if decodable and syntax and syntax.is_encapsulated and counts.frames > 1:
+        Fragments(file, available, counts.frames).check()
+    return counts
+
+
+def _is_decodable(syntax: UID | None) -> bool:
+    try:
+        return syntax is not None and get_decoder(syntax).is_available
+    except NotImplementedError:
+        return False
 
 
 def _series(instances: list[Instance]) -> Series:
@@ -369,6 +339,13 @@ def _series(instances: list[Instance]) -> Series:
 def frames_of(instance: Instance) -> Iterator[Frame]:
     """Yield the frames of an image in the order in which they are stored."""
     return (Frame(instance, number) for number in range(1, instance.number_of_frames + 1))
+
+
+def _places_of(header: Dataset, frames: int, shared: _Shared) -> Places:
+    """Return the places of frames: a frame of its own is made for those that the header tells apart."""
+    told = min(frames, len(attributes.items(header, "PerFrameFunctionalGroupsSequence")))
+    own = tuple(_place_of(header, number, shared) for number in range(1, told + 1))
+    return Places(own, _place_of(header, told + 1, shared), frames)
 
 
 def _place_of(header: Dataset, number: int, shared: _Shared) -> Place:

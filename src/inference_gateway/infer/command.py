@@ -17,9 +17,11 @@ from typing import Any, ClassVar, NoReturn
 import click
 import httpx
 
+from inference_gateway.dicom.limits import Limits
 from inference_gateway.errors import BrokenAnswer, ClientError, GatewayUnreachable, ProblemAnswer
 from inference_gateway.infer.drawings import plain
 from inference_gateway.infer.gather import GatherError
+from inference_gateway.infer.pictures import MOST_PIXELS
 from inference_gateway.infer.progress import Phases
 from inference_gateway.infer.run import Order, Outcome, OutputError, Reading, reading, send
 
@@ -130,6 +132,20 @@ class ManyValues(click.Command):
 @click.option(
     "--timeout", default=660.0, show_default=True, help="Seconds that the model may take.", metavar="SECONDS"
 )
+@click.option(
+    "--max-frame-pixels",
+    default=Limits().frame_pixels,
+    show_default=True,
+    type=click.IntRange(1, MOST_PIXELS),
+    help="Pixels of one image: what has more is not opened.",
+)
+@click.option(
+    "--max-inflated-bytes",
+    default=Limits().inflated_bytes,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Bytes that one deflated DICOM file may come to.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead, for scripts.")
 def infer(
@@ -147,6 +163,8 @@ def infer(
     request_study_path: str,
     include_label_plots: bool,
     timeout: float,
+    max_frame_pixels: int,
+    max_inflated_bytes: int,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -192,6 +210,7 @@ def infer(
         study_size=send_study_size,
         study_path=request_study_path,
         labels_everywhere=include_label_plots,
+        limits=Limits(max_frame_pixels, max_inflated_bytes),
     )
     say = _Voice(quiet, as_json)
     phases = Phases(show=not (quiet or as_json))
@@ -200,7 +219,7 @@ def infer(
         _terminable(),
         _without_warnings(),
         phases.shown(),
-        reading(places, output, phases) as read,
+        reading(places, output, phases, order.limits) as read,
     ):
         say.reading(read)
         outcome = send(read, order, phases)

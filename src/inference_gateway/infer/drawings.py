@@ -11,7 +11,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from inference_gateway.dicom.overlay import Box, Heatmap, Line, Mask
 from inference_gateway.dicom.series import Frame, Series, Stack, Study
@@ -21,11 +24,15 @@ from inference_gateway.infer.request import by_timepoint
 
 Json = dict[str, Any]
 Maker = Callable[[Any], Mask | Heatmap]
+Shape = TypeVar("Shape", Box, Line)
 
 # What of an entry of `parts` decides how a mask looks.
 _LOOKS = ("binary_type", "label", "probability_threshold", "palette", "label_map")
 
 _MOST_NOTES = 20
+
+# Boxes, and lines, on one image: more of them hide it, and are drawn one by one.
+_MOST_SHAPES = 1000
 _MOST_LABELS = 12
 
 
@@ -89,6 +96,7 @@ class Drawings:
         ]
         self.notes: list[str] = []
         self._by_image = {(one.frame.instance.sop_instance_uid, one.frame.number): one for one in self.all()}
+        self._palettes: dict[str, NDArray[np.uint8]] = {}
         self._makers: dict[str, Maker] = {}
         self._turns: dict[tuple[str, tuple[int, ...]], int] = {}
 
@@ -124,35 +132,63 @@ class Drawings:
         """
         looks = json.dumps([part.get(key) for key in _LOOKS])
         if looks not in self._makers:
-            self._makers[looks] = _maker_of(part, palettes)
+            self._makers[looks] = _maker_of(part, lambda: self._palette(part, palettes))
         return self._makers[looks]
+
+    def _palette(self, part: Json, palettes: Any) -> NDArray[np.uint8]:
+        """Return the palette of a part, made once for all that name it. Raises `ValueError`."""
+        name = str(part.get("palette"))
+        if name not in self._palettes:
+            self._palettes[name] = palette_of(part, palettes)
+        return self._palettes[name]
 
     def add_boxes(self, boxes: Any) -> None:
         """Put boxes, entries of `bounding_boxes_2d`, on the images that they name."""
-        for number, box in enumerate(_list(boxes), start=1):
-            what = f"bounding box {number}"
-            corners = _point(box.get("top_left"), 2), _point(box.get("bottom_right"), 2)
-            drawing = self._drawing(what, box)
-            if corners[0] is None or corners[1] is None:
-                self.note(what, "top_left and bottom_right are not two numbers each")
-            elif drawing is not None and self._near(what, drawing.frame, corners[0], corners[1]):
-                drawing.boxes += (Box(_xy(corners[0]), _xy(corners[1]), plain(box.get("label", ""))),)
+        for drawing, found in self._on_images(boxes, "bounding box", self._box):
+            drawing.boxes += tuple(found)
 
     def add_lines(self, lines: Any) -> None:
         """Put lines, entries of `linear_measurements_2d`, on the images that they name, with lengths."""
-        for number, line in enumerate(_list(lines), start=1):
-            what = f"linear measurement {number}"
-            drawing = self._drawing(what, line)
+        for drawing, found in self._on_images(lines, "linear measurement", self._line):
+            drawing.lines += tuple(found)
+
+    def _on_images(
+        self, entries: Any, name: str, make: Callable[[Json, Frame], Shape]
+    ) -> Iterable[tuple[Drawing, list[Shape]]]:
+        """Return what `make` makes of entries, by the images that they name; it raises `ValueError`."""
+        by_image: dict[int, tuple[Drawing, list[Shape]]] = {}
+        left_over = 0
+        for number, entry in enumerate(_list(entries), start=1):
+            what = f"{name} {number}"
+            drawing = self._image(_reference(entry))
             if drawing is None:
+                self.note(what, "no image of the study has its SOPInstanceUID and frame_number")
                 continue
-            ends = [_in_pixels(line.get(end), line.get("coordinates_type"), drawing.frame) for end in _ENDS]
-            if ends[0] is None or ends[1] is None:
-                self.note(what, "start and end are no points of its coordinates_type")
+            _, on_it = by_image.setdefault(id(drawing), (drawing, []))
+            if len(on_it) == _MOST_SHAPES:
+                left_over += 1
                 continue
-            if not self._near(what, drawing.frame, ends[0], ends[1]):
-                continue
-            label = f"{plain(line.get('label', ''))} {_length(ends[0], ends[1], drawing.frame)}".strip()
-            drawing.lines += (Line(ends[0], ends[1], label),)
+            try:
+                on_it.append(make(entry, drawing.frame))
+            except ValueError as error:
+                self.note(what, str(error))
+        if left_over:
+            self.note(f"{name}, {left_over:,} times,", f"its image has {_MOST_SHAPES:,} already")
+        return by_image.values()
+
+    def _box(self, box: Json, frame: Frame) -> Box:
+        top_left, bottom_right = _point(box.get("top_left"), 2), _point(box.get("bottom_right"), 2)
+        if top_left is None or bottom_right is None:
+            raise ValueError("top_left and bottom_right are not two numbers each")
+        _check_near(frame, top_left, bottom_right)
+        return Box(_xy(top_left), _xy(bottom_right), plain(box.get("label", "")))
+
+    def _line(self, line: Json, frame: Frame) -> Line:
+        start, end = (_in_pixels(line.get(one), line.get("coordinates_type"), frame) for one in _ENDS)
+        if start is None or end is None:
+            raise ValueError("start and end are no points of its coordinates_type")
+        _check_near(frame, start, end)
+        return Line(start, end, f"{plain(line.get('label', ''))} {_length(start, end, frame)}".strip())
 
     def add_labels(self, series_labels: Any, study_labels: Any, *, everywhere: bool = False) -> None:
         """Write `series_ml_json` and `study_ml_json` on the plane in the middle of each stack, or on all."""
@@ -184,20 +220,6 @@ class Drawings:
         turn = self._turns[key] = self._turns.get(key, -1) + 1
         return candidates[turn % len(candidates)]
 
-    def _drawing(self, what: str, reference: Json) -> Drawing | None:
-        found = self._image(_reference(reference))
-        if found is None:
-            self.note(what, "no image of the study has its SOPInstanceUID and frame_number")
-        return found
-
-    def _near(self, what: str, frame: Frame, *points: tuple[float, ...]) -> bool:
-        """Return whether points are within an image's size of the image: drawing far away takes for ever."""
-        rows, columns = _size(frame)
-        near = all(-columns <= x <= 2 * columns and -rows <= y <= 2 * rows for x, y in points)
-        if not near:
-            self.note(what, "it lies outside of its image")
-        return near
-
     def _image(self, reference: Mapping[str, Any]) -> Drawing | None:
         number = reference.get("frame_number")
         # Old models count from 0 or say nothing: both mean the first.
@@ -227,11 +249,11 @@ def _groups(number: int, series: Series) -> Iterable[Group]:
         yield Group(title, series.series_instance_uid, stack, drawings)
 
 
-def _maker_of(part: Json, palettes: Any) -> Maker:
+def _maker_of(part: Json, palette: Callable[[], NDArray[np.uint8]]) -> Maker:
     """Return what makes a layer of the values of a plane. Raises `ValueError` where the part is wrong."""
     label, kind = plain(part.get("label", "")), part.get("binary_type")
     if kind == "heatmap":
-        return partial(Heatmap, palette=palette_of(part, palettes), label=label)
+        return partial(Heatmap, palette=palette(), label=label)
     threshold = part.get("probability_threshold")
     if threshold is not None and not (isinstance(threshold, int | float) and 0 <= threshold <= 1):
         raise ValueError("its probability_threshold is no number from 0 to 1")
@@ -291,6 +313,13 @@ def _point(value: Any, count: int) -> tuple[float, ...] | None:
     if not all(isinstance(one, int | float) and abs(one) < 1e9 for one in numbers):  # NaN compares false
         return None
     return tuple(float(one) for one in numbers)
+
+
+def _check_near(frame: Frame, *points: tuple[float, ...]) -> None:
+    """Raise `ValueError` where a point is not near its image: drawing far away takes for ever."""
+    rows, columns = _size(frame)
+    if not all(-columns <= x <= 2 * columns and -rows <= y <= 2 * rows for x, y in points):
+        raise ValueError("it lies outside of its image")
 
 
 def _xy(point: tuple[float, ...]) -> tuple[float, float]:

@@ -11,21 +11,20 @@ import itertools
 import os
 import shutil
 import uuid
-import warnings
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
-import numpy as np
 import pydicom
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from inference_gateway.dicom import attributes
 from inference_gateway.dicom.capture import make_capture
+from inference_gateway.dicom.limits import LimitError, Limits
+from inference_gateway.infer.pictures import PictureError, read_picture
 
 Kind = Literal["dicom", "archive", "picture"]
 
@@ -43,7 +42,8 @@ class Found:
 
     `pictures`: PNG and JPEG files that became DICOM, `archives`: those looked into, `directories`: DICOMDIRs,
     which only list files, `other`: neither DICOM nor picture, `damaged`: archives or pictures that cannot be
-    read, `missing`: files that a DICOMDIR lists and that are not there.
+    read, `refused`: pictures that are too large, by reason, `missing`: files that a DICOMDIR lists and that
+    are not there.
     """
 
     paths: list[Path] = field(default_factory=list)
@@ -52,6 +52,7 @@ class Found:
     directories: int = 0
     other: int = 0
     damaged: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
     missing: int = 0
 
 
@@ -60,20 +61,23 @@ def gather(
     workspace: Path,
     exclude: Path | None = None,
     seen: Callable[[], None] = lambda: None,
+    limits: Limits | None = None,
 ) -> Found:
     """Find DICOM files in folders, .zip archives, DICOMDIRs and among files.
 
     `workspace` is an empty folder that must stay as long as the files are wanted; nothing is taken from below
-    `exclude`. `seen` is called for each file looked at. The same file is taken once. Raises `GatherError`
-    where there is no room to unpack, or a DICOMDIR cannot be read, `OSError` where a file cannot.
+    `exclude`. `seen` is called for each file looked at. The same file is taken once. `limits` say how large
+    a picture may be. Raises `GatherError` where there is no room to unpack, or a DICOMDIR cannot be read,
+    `OSError` where a file cannot.
     """
-    return _Gathering(workspace, seen).gather(places, exclude)
+    return _Gathering(workspace, seen, limits or Limits()).gather(places, exclude)
 
 
 class _Gathering:
-    def __init__(self, workspace: Path, seen: Callable[[], None]) -> None:
+    def __init__(self, workspace: Path, seen: Callable[[], None], limits: Limits) -> None:
         self._workspace = workspace
         self._seen = seen
+        self._limits = limits
         self._found = Found()
         self._series = ""  # of the pictures
         self._numbers = itertools.count(len(os.listdir(workspace)))
@@ -138,9 +142,12 @@ class _Gathering:
 
     def _take_picture(self, path: Path) -> None:
         try:
-            picture = read_picture(path)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Warning):
-            self._found.damaged += 1  # Pillow's readers raise all of these on what they cannot read
+            picture = read_picture(path, self._limits)
+        except PictureError:
+            self._found.damaged += 1
+            return
+        except LimitError as error:
+            self._found.refused[str(error)] += 1
             return
         instance = _uid(hashlib.sha256(picture.tobytes() + str(picture.shape).encode()).hexdigest())
         self._series = self._series or instance
@@ -155,22 +162,6 @@ class _Gathering:
 
     def _new_path(self) -> Path:
         return self._workspace / f"{next(self._numbers):06}.dcm"
-
-
-def read_picture(path: Path) -> NDArray[Any]:
-    """Return a PNG or JPEG file as uint8 of (rows, columns, 3), or of (rows, columns) where it has no colour.
-
-    Grey of 16 bits is uint16. Turned as its EXIF says; transparency is left out. Raises what Pillow raises.
-    """
-    with warnings.catch_warnings(), Image.open(path, formats=("PNG", "JPEG")) as opened:
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        picture = ImageOps.exif_transpose(opened)
-        if picture.mode.startswith("I"):
-            deep: NDArray[Any] = np.clip(np.asarray(picture), 0, 65535).astype(np.uint16)
-            return deep
-        colored: NDArray[Any] = np.asarray(picture.convert("RGB"))
-    grey = (colored == colored[..., :1]).all()
-    return np.ascontiguousarray(colored[..., 0]) if grey else colored
 
 
 def _files(places: Iterable[Path], exclude: Path | None, found: Found) -> Iterator[Path]:

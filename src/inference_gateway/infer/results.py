@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
+from inference_gateway.dicom.limits import Limits
 from inference_gateway.dicom.overlay import contact_sheet, draw_overlay, zoom_to
 from inference_gateway.dicom.pixels import PixelDataError, Pixels, display_values, read_frames
 from inference_gateway.dicom.series import Frame, Study, read_study
@@ -57,6 +58,7 @@ def write_results(
     facts: Facts,
     *,
     labels_everywhere: bool = False,
+    limits: Limits | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Written:
     """Write all files of an answer into a folder.
@@ -73,7 +75,7 @@ def write_results(
     drawings.add_labels(
         answer.get("series_ml_json"), answer.get("study_ml_json"), everywhere=labels_everywhere
     )
-    groups = [*_groups_of_objects(folder / name for name in objects), *drawings.groups]
+    groups = [*_groups_of_objects((folder / name for name in objects), limits), *drawings.groups]
     total = sum(len(group.drawings) for group in groups)
     pictures: list[str] = []
     with Report(folder / "report.html", groups) as report:
@@ -122,10 +124,10 @@ def _write_elements(
     return masks, objects
 
 
-def _groups_of_objects(objects: Iterable[Path]) -> Iterator[Group]:
+def _groups_of_objects(objects: Iterable[Path], limits: Limits | None) -> Iterator[Group]:
     """Yield the frames of DICOM objects that came back, with nothing to be drawn over them."""
     for path in objects:
-        for series in read_study([path]).series:
+        for series in read_study([path], limits=limits).series:
             for stack in series.stacks:
                 frames = sorted(stack.frames, key=lambda frame: frame.number)
                 drawings = [Drawing(frame, f"{path.stem}-frame-{frame.number}") for frame in frames]

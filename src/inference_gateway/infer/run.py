@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any
 import httpx
 
 from inference_gateway.client import InferenceClient, RetryPolicy
+from inference_gateway.dicom.limits import Limits
 from inference_gateway.dicom.series import Study, read_study
 from inference_gateway.errors import BrokenAnswer
 from inference_gateway.infer.drawings import plain
@@ -34,7 +36,8 @@ class Order:
     """What is to be sent where, and where the result goes.
 
     `timeout`: seconds that the answer may take to begin. `inference_command`, `options`, `study_size` and
-    `study_path` go into the request's JSON; with `study_path` no image is sent.
+    `study_path` go into the request's JSON; with `study_path` no image is sent. `limits` say what one image
+    may take, of those that come back too.
     """
 
     output: Path
@@ -47,6 +50,7 @@ class Order:
     study_size: bool = False
     study_path: str = ""
     labels_everywhere: bool = False
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True)
@@ -61,15 +65,19 @@ class Reading:
         images, series = len(self.study.instances), len(self.study.series)
         others = [
             (sum(skipped.is_object for skipped in self.study.skipped), "other DICOM objects"),
-            (sum(not skipped.is_object for skipped in self.study.skipped), "copies or damaged DICOM files"),
             (self.found.pictures, "of them PNG or JPEG"),
             (self.found.other, "files that are not DICOM, ignored"),
             (self.found.damaged, "archives or pictures that cannot be read"),
             (self.found.missing, "files that a DICOMDIR lists but that are not there"),
         ]
-        return ", ".join(
-            [f"{images} images in {series} series", *(f"{count} {what}" for count, what in others if count)]
-        )
+        counted = "".join(f", {count} {what}" for count, what in others if count)
+        return f"{images} images in {series} series{counted}{self.left_out()}"
+
+    def left_out(self) -> str:
+        """Say how many files are left out and why: what is sent and not drawn is among them."""
+        skipped = (one.reason for one in self.study.skipped if one.reason != "no pixels")
+        reasons = self.found.refused + Counter(skipped)
+        return "".join(f", {count} left out: {reason}" for reason, count in reasons.items())
 
 
 @dataclass(frozen=True)
@@ -102,20 +110,26 @@ class Outcome:
 
 
 @contextmanager
-def reading(places: Sequence[Path], output: Path, phases: Phases) -> Iterator[Reading]:
+def reading(
+    places: Sequence[Path], output: Path, phases: Phases, limits: Limits | None = None
+) -> Iterator[Reading]:
     """Read the study in folders, archives, DICOMDIRs and files; what lies in `output` is none of it.
 
     Raises `GatherError` where there is no DICOM object.
     """
     with TemporaryDirectory(prefix="inference-gateway-infer-") as workspace:
         phases.begin("find", "files")
-        found = gather(places, Path(workspace), output, phases.advance)
+        found = gather(places, Path(workspace), output, phases.advance, limits)
         phases.begin("read", "files", len(found.paths))
-        study = read_study(_counted(found.paths, phases), without_decoder=True)
+        study = read_study(_counted(found.paths, phases), without_decoder=True, limits=limits)
         phases.end()
+        read = Reading(found, study)
         if places and not objects_in_order(study, found.paths):
-            raise GatherError("there is no DICOM object in it: name a folder, archive or DICOMDIR with some")
-        yield Reading(found, study)
+            raise GatherError(
+                f"there is no DICOM object in it{read.left_out()}: "
+                "name a folder, archive or DICOMDIR with some"
+            )
+        yield read
 
 
 def send(reading: Reading, order: Order, phases: Phases) -> Outcome:
@@ -164,6 +178,7 @@ def send(reading: Reading, order: Order, phases: Phases) -> Outcome:
                 staged,
                 Facts(rows, seconds),
                 labels_everywhere=order.labels_everywhere,
+                limits=order.limits,
                 progress=phases.update,
             )
         except RecursionError:
