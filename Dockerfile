@@ -1,6 +1,6 @@
 # The runtime with nothing to serve yet. An image with a model in it:
 #
-#   FROM inference-gateway
+#   FROM dicom-inference-gateway
 #   COPY my_model.py .
 #   CMD ["my_model:model"]
 #

@@ -9,6 +9,7 @@ import re
 from contextlib import suppress
 
 from inference_gateway.errors import InvalidContentType, MalformedMultipart
+from inference_gateway.intake.header import RequestType
 from inference_gateway.multipart import (
     Headers,
     check_boundary,
@@ -16,7 +17,6 @@ from inference_gateway.multipart import (
     parse_header_line,
     parse_media_type,
 )
-from inference_gateway.request import RequestType
 
 
 def check(data: bytes) -> None:

@@ -1,6 +1,7 @@
 """The command line: what it says, what it serves, and what it refuses."""
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,8 +15,8 @@ from inference_gateway import Settings
 from inference_gateway.cli import main
 from tests.harness.process import Process, serve_command
 from tests.harness.raw import Answer, exchange, head, request
+from tests.harness.serving import Run, check_ok
 from tests.harness.wire import check_problem, check_reply, digest, message, part
-from tests.test_server import Run, check_ok
 
 POST = request(((b"Content-Type", b"multipart/related; boundary=bnd"),), message(part(b"[1, 2]")))
 MODULE = """
@@ -50,6 +51,16 @@ class Asgi:
         await asgi(scope, receive, send)
 
 asgi_instance = Asgi()
+
+def two_arguments(json_input, inputs):
+    return {}
+
+class Needs:
+    def __init__(self, weights):
+        pass
+
+    def __call__(self, json_input, inputs, input_hash):
+        return {}
 number = 7
 """
 
@@ -58,7 +69,6 @@ number = 7
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "my_model.py").write_text(MODULE)
     (tmp_path / "broken.py").write_text("def model(:\n")
-    (tmp_path / "needs.py").write_text("import no_such_dependency\n")
     return tmp_path
 
 
@@ -206,15 +216,11 @@ def test_settings_hold_for_what_is_served(run: Run) -> None:
 @pytest.mark.parametrize(
     ("target", "says"),
     [
-        ("my_model", "module:object"),
-        ("my_model:", "module:object"),
-        (":model", "module:object"),
         ("no_such_module:model", "no module 'no_such_module'"),
-        ("my_model.sub:model", "my_model.sub"),
-        ("my_model:none", "no 'none'"),
-        ("my_model:Namespace.none", "none"),
         ("my_model:number", "int"),
         ("my_model:Namespace", "my_model:Namespace"),
+        ("my_model:two_arguments", "two_arguments(json_input, inputs) cannot be called as"),
+        ("my_model:Needs", "Needs(weights) cannot be called as"),
         ("demo:none-such", "segmentation-3d"),
         ("demo:", "module:object"),
     ],
@@ -226,13 +232,67 @@ def test_a_wrong_target_gets_a_sentence(target: str, says: str, folder: Path) ->
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_module_that_does_not_import_shows_where(workers: str, folder: Path) -> None:
+    done = command(folder, "serve", "broken:model", "--workers", workers, "--port", "0")
+    assert done.returncode == 2
+    assert 'broken.py", line 1' in done.stderr
+    assert "Error: broken cannot be imported (SyntaxError)" in done.stderr
+
+
+@pytest.mark.parametrize("swallow", ["pass", "raise ImportError('cannot load') from None"])
+@pytest.mark.parametrize("where", ["import", "constructor"])
+def test_ctrl_c_before_the_server_listens_ends_by_that_signal(
+    where: str, swallow: str, run: Run, folder: Path
+) -> None:
+    """Whatever a library makes of KeyboardInterrupt."""
+    body = f"""
+        import sys, threading
+        print("is importing", file=sys.stderr, flush=True)
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            {swallow}
+    """
+    lines = [line.removeprefix(" " * 8) for line in body.splitlines()]
+    if where == "constructor":
+        lines = ["class model:", "    def __init__(self):", *(f"        {line}" for line in lines)]
+    (folder / "slow.py").write_text("\n".join(lines))
+    process = run("slow:model")
+    process.wait_line("is importing")
+    process.popen.send_signal(signal.SIGINT)
+    assert process.wait() == -signal.SIGINT
+    assert process.lines == ["is importing"]
+
+
+def test_one_line_says_that_the_models_are_set_up(run: Run) -> None:
+    process = run("my_model:model", "--route", "/infer")
+    process.wait_line("the models are set up: POST to /infer$")
+    process.popen.terminate()
+    process.wait()
+    assert process.log.count("set up") == 1
+
+
+def test_python_runs_the_package(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "inference_gateway", "serve", "no_such_module:model"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.returncode == 2
+    assert "Usage: python -m inference_gateway serve" in done.stderr
+    assert "no module 'no_such_module'" in done.stderr
+
+
 def test_a_demo_without_its_extra_says_what_to_install(folder: Path) -> None:
     missing = "raise ModuleNotFoundError(\"No module named 'pydicom'\", name='pydicom')\n"
     (folder / "pydicom.py").write_text(missing)
     done = command(folder, "serve", "demo:segmentation-3d")
     assert done.returncode == 2
     assert "pydicom" in done.stderr
-    assert "pip install 'inference-gateway[demo]'" in done.stderr
+    assert "pip install 'dicom-inference-gateway[demo]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -243,15 +303,6 @@ def test_an_unknown_demo_lists_all_of_them(folder: Path) -> None:
     assert done.returncode == 2
     for name in MODELS:
         assert name in done.stderr
-
-
-@pytest.mark.parametrize(("target", "says"), [("broken:model", "SyntaxError"), ("needs:model", "no_such_")])
-def test_a_module_that_does_not_import_shows_where(target: str, says: str, folder: Path) -> None:
-    """Its author needs the traceback."""
-    done = command(folder, "serve", target)
-    assert done.returncode not in (0, 3)
-    assert says in done.stderr
-    assert f"{target.partition(':')[0]}.py" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("serve",), ("serve", "a:b", "--port", "x"), ("nonsense",)])

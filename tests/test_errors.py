@@ -8,6 +8,7 @@ from http import HTTPStatus
 import pytest
 
 from inference_gateway import errors
+from inference_gateway.answer.problem import Problem
 from inference_gateway.errors import (
     GatewayError,
     InvalidModelOutput,
@@ -17,7 +18,6 @@ from inference_gateway.errors import (
     RequestError,
     Unavailable,
 )
-from inference_gateway.problem import Problem
 
 STATUSES = {
     "BadRequest": 400,

@@ -56,10 +56,22 @@ def test_the_command_loads_the_server_only_to_serve() -> None:
     assert loaded_by("import inference_gateway.cli") & (HEAVY | SERVER) == set()
 
 
-@pytest.mark.parametrize("module", ["client", "infer.command"])
-def test_who_calls_a_gateway_loads_no_server(module: str) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import inference_gateway.check",
+        "import inference_gateway.cli, inference_gateway.check.command",
+        "import inference_gateway.client",
+        "import inference_gateway.cli, inference_gateway.infer.command",
+    ],
+)
+def test_who_calls_a_gateway_loads_no_server(statement: str) -> None:
     """It would be a quarter of the test tool's memory."""
-    assert loaded_by(f"import inference_gateway.cli, inference_gateway.{module}") & SERVER == set()
+    assert loaded_by(statement) & {*SERVER, "httptools", "uvloop"} == set()
+
+
+def test_the_check_needs_no_http_client() -> None:
+    assert loaded_by("import inference_gateway.check.command") & HEAVY == set()
 
 
 def test_public_names() -> None:

@@ -2,8 +2,10 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,21 @@ SOURCE = ROOT / "src" / "inference_gateway"
 TESTS = ROOT / "tests"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+DISTRIBUTION = "dicom-inference-gateway"
 
 UNTESTED = {
+    "__main__": "calls cli, whose test runs it",
     "demo/__main__": "arguments for demo.run, which has the test",
     "demo/models/answer": "the shape of an answer: the test of each model holds it",
+    "execution/job": "one step of a slot: its test makes every kind of call",
+    "extensions": "two names: the tests of the hardened server use what they stand for",
+    "intake/pace": "the time limits of an upload: the tests of the ingest run into each",
+    "intake/workers": "threads: the tests of the ingest hold them up",
+    "payload/contract": "constants of the wire: the tests of both sides compare what is sent",
+    "telemetry/context": "one variable: the tests of log lines and of the current request read it",
+    "serving/exit_codes": "numbers: the tests of server and supervisor compare them",
+    "tagged_logger": "another import path",
+    "flask_names": "another import path",
 }
 """Modules without a test module of their own, and why."""
 
@@ -32,10 +45,7 @@ OWN = {
 BESIDE = ("faults/", "harness/", "odd_inputs/", "interop/", "moving/")
 """Tests that cut across the modules."""
 
-STATIONS = (
-    *("cli", "server", "gateway", "endpoint", "admission", "ingest", "request", "multipart", "execution"),
-    "response",
-)
+STATIONS = ("cli", "serving", "app", "intake", "multipart", "payload", "execution", "answer", "telemetry")
 """Where a request passes, in the order of its journey; what serves several of them may stand between."""
 
 
@@ -68,13 +78,13 @@ def test_each_test_module_has_its_module() -> None:
 
 
 def told() -> list[str]:
-    """The modules and packages that the document presents, in its order: `**`name.py`**`."""
+    """The rooms and the modules beside them that the document presents, in its order: `**`name.py`**`."""
     names = re.findall(r"\*\*`([a-z_]+)(?:\.py|/)`\*\*", ARCHITECTURE.read_text())
     assert names
     return names
 
 
-def test_the_architecture_names_every_module_once() -> None:
+def test_the_architecture_names_every_room_once() -> None:
     there = {
         path.stem for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
     }
@@ -85,10 +95,61 @@ def test_the_architecture_follows_a_request() -> None:
     assert [name for name in told() if name in STATIONS] == list(STATIONS)
 
 
-def test_the_architecture_names_every_module_of_the_wire_format() -> None:
+@pytest.mark.parametrize("room", STATIONS[1:])
+def test_the_architecture_names_every_module_of_the_journey(room: str) -> None:
     text = ARCHITECTURE.read_text()
-    for path in (SOURCE / "multipart").glob("*.py"):
-        assert path.name == "__init__.py" or f"`{path.name}`" in text
+    for path in (SOURCE / room).glob("*.py"):
+        assert path.name == "__init__.py" or f"`{path.name}`" in text, path.name
+
+
+def test_a_module_is_a_room_of_one_screenful_or_a_few() -> None:
+    long = {module for module in modules() if len((SOURCE / f"{module}.py").read_text().splitlines()) > 350}
+    assert long == {"dicom/series"}
+
+
+# The name: on the public index `inference-gateway` is somebody else's package
+
+TEXTS = {".py", ".md", ".toml", ".txt", ".yml", ".yaml", ""}
+
+
+def written() -> list[Path]:
+    """Every text of the project that may tell somebody what to install."""
+    folders = ("src", "tests", "docs", "deploy", "benchmarks", "fuzz", "soak", ".github")
+    inside = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file())
+    paths = [*ROOT.glob("*"), *inside]
+    return [path for path in paths if path.suffix in TEXTS and path.is_file() and path != Path(__file__)]
+
+
+def test_nothing_installs_the_package_of_another_project() -> None:
+    wrong = re.compile(r"\b(?:pip install|pip download|uv add) (?:-\S+ )*['\"]?inference[-_]gateway\b")
+    assert wrong.search("pip install --upgrade 'inference-gateway[dicom]'")
+    assert not wrong.search("pip install 'dicom-inference-gateway[dicom]'")
+    texts = {path: path.read_text(errors="replace") for path in written()}
+    assert ROOT / "README.md" in texts
+    assert [str(path) for path, text in texts.items() if wrong.search(text)] == []
+
+
+def test_the_metadata_name_this_distribution() -> None:
+    """The extras that name the distribution again, too."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["name"] == DISTRIBUTION
+    required = [each for extra in project["optional-dependencies"].values() for each in extra]
+    assert {each.partition("[")[0] for each in required if "inference-gateway" in each} == {DISTRIBUTION}
+    assert metadata.version(DISTRIBUTION) == project["version"]
+
+
+def test_everybody_says_the_same_versions_of_python() -> None:
+    """`requires-python`, the classifiers, README and the Makefile."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    found = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", project["requires-python"])
+    assert found
+    first, last = int(found[1]), int(found[2]) - 1
+    classifiers = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    assert classifiers == [f"3.{minor}" for minor in range(first, last + 1)]
+    assert f"Python 3.{first} to 3.{last}" in (ROOT / "README.md").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    assert f"(3, {first}) <= sys.version_info < (3, {last + 1})" in makefile
+    assert f"Python 3.{first} to 3.{last} is needed" in makefile
 
 
 # Links, mentions and code

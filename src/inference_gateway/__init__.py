@@ -18,22 +18,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from inference_gateway.execution import CurrentRequest, current_request
-    from inference_gateway.gateway import Gateway
-    from inference_gateway.request import Part
+    from inference_gateway.app.gateway import Gateway
+    from inference_gateway.execution.current_request import CurrentRequest, current_request
+    from inference_gateway.payload.part import Part
     from inference_gateway.settings import Settings
-    from inference_gateway.tagged_logger import TaggedLogger
+    from inference_gateway.telemetry.tagged_logger import TaggedLogger
 
 __all__ = ["CurrentRequest", "Gateway", "Part", "Settings", "TaggedLogger", "current_request"]
 
 # Loaded when they are first asked for: `inference_gateway.multipart` alone needs no framework.
 _HOMES = {
-    "CurrentRequest": "execution",
-    "Gateway": "gateway",
-    "Part": "request",
+    "CurrentRequest": "execution.current_request",
+    "Gateway": "app.gateway",
+    "Part": "payload.part",
     "Settings": "settings",
-    "TaggedLogger": "tagged_logger",
-    "current_request": "execution",
+    "TaggedLogger": "telemetry.tagged_logger",
+    "current_request": "execution.current_request",
 }
 
 

@@ -23,7 +23,7 @@ _PASSWORD_VARIABLE = "GATEWAY_SSL_KEYFILE_PASSWORD"  # noqa: S105 - the name of 
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="inference-gateway")
+@click.version_option(package_name="dicom-inference-gateway")
 def main() -> None:
     """Put a medical-imaging model behind HTTP.
 
@@ -50,7 +50,7 @@ class _Later(click.Command):
             command: click.Command = getattr(importlib.import_module(self._module), str(self.name))
         except ModuleNotFoundError as error:
             raise click.UsageError(
-                f"{self.name} needs {error.name}: pip install 'inference-gateway[{self._extra}]'"
+                f"{self.name} needs {error.name}: pip install 'dicom-inference-gateway[{self._extra}]'"
             ) from None
         return command.make_context(info_name, args, parent, **extra)
 
@@ -138,12 +138,17 @@ def serve(
     demo:NAME          an embedded model (extra "demo"), such as demo:segmentation-3d
 
     Limits are set by environment variables: see `inference-gateway settings`. Exit code 0 after a signal, 2
-    where TARGET or a setting is wrong, 3 where the service could not start.
+    where TARGET or a setting is wrong, 3 where the service could not start. Ctrl-C while TARGET is being
+    imported ends it by that signal.
     """
-    from inference_gateway.gateway import Gateway
-    from inference_gateway.server import make_server
-    from inference_gateway.supervisor import supervise
-    from inference_gateway.telemetry import configure_logging
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Until the server listens for it: importing a model may take long, and swallow KeyboardInterrupt.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    from inference_gateway.app.gateway import Gateway
+    from inference_gateway.serving.server import make_server
+    from inference_gateway.serving.supervisor import supervise
+    from inference_gateway.telemetry.logs import configure_logging
 
     settings = _settings()
     options = _tls_options(tls)
@@ -237,16 +242,22 @@ def _settings() -> Settings:
 def _application(target: str, route: str, settings: Settings) -> Any:
     from starlette.applications import Starlette
 
-    from inference_gateway.gateway import Gateway
+    from inference_gateway.app.gateway import Gateway
+    from inference_gateway.errors import UnusableModel
+    from inference_gateway.serving.target import resolve
 
-    found = _resolve(target)
+    module, _, name = target.partition(":")
+    found = _demo_model(name) if module == "demo" and name else resolve(target)
     if isinstance(found, Starlette) or _is_asgi(found):
         return found
     no_model = inspect.isclass(found) and not any("__call__" in base.__dict__ for base in found.__mro__)
     if no_model or not callable(found):
         raise click.UsageError(f"{target} is a {type(found).__name__}: name a callback, a class or a Gateway")
     gateway = Gateway(settings=settings)
-    gateway.add_inference_route(route, found, name=target)
+    try:
+        gateway.add_inference_route(route, found, name=target)
+    except UnusableModel as error:
+        raise click.UsageError(str(error)) from None
     return gateway
 
 
@@ -259,38 +270,17 @@ def _is_asgi(found: Any) -> bool:
     return names == ["scope", "receive", "send"]
 
 
-def _resolve(target: str) -> Any:
-    module_name, _, attribute = target.partition(":")
-    if not module_name or not attribute:
-        raise click.UsageError(
-            f"{target!r} does not name an object: write module:object, such as my_model:model"
-        )
-    if module_name == "demo":
-        try:
-            from inference_gateway.demo.models import get_model
-        except ImportError as error:
-            raise click.UsageError(
-                f"the demo models need {error.name}: pip install 'inference-gateway[demo]'"
-            ) from None
-        try:
-            return get_model(attribute)
-        except LookupError as error:
-            raise click.UsageError(str(error.args[0])) from None
-    sys.path.insert(0, os.getcwd())
+def _demo_model(name: str) -> Any:
     try:
-        found: Any = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name != module_name.partition(".")[0] and error.name != module_name:
-            raise
+        from inference_gateway.demo.models import get_model
+    except ImportError as error:
         raise click.UsageError(
-            f"there is no module {module_name!r} here or on PYTHONPATH: run this in the folder that has it"
+            f"the demo models need {error.name}: pip install 'dicom-inference-gateway[demo]'"
         ) from None
-    for name in attribute.split("."):
-        try:
-            found = getattr(found, name)
-        except AttributeError:
-            raise click.UsageError(f"module {module_name!r} has no {attribute!r}") from None
-    return found
+    try:
+        return get_model(name)
+    except LookupError as error:
+        raise click.UsageError(str(error.args[0])) from None
 
 
 if __name__ == "__main__":

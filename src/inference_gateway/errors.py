@@ -21,6 +21,7 @@ GatewayError
 ├── ResponseCut                  the answer had begun: the connection is cut
 ├── RequestCancelled             raised inside a callback that asked whether to go on
 ├── SetupFailed                  a model cannot be loaded, a setting cannot work
+├── UnusableModel                what was registered cannot be called as a model is; a `TypeError`, too
 └── ClientError                  raised to users of the client
     ├── GatewayUnreachable
     ├── ProblemAnswer            the gateway refused or failed
@@ -168,6 +169,10 @@ class RequestCancelled(GatewayError):
 
 class SetupFailed(GatewayError):
     """The service cannot start: a model cannot be loaded or a setting cannot work."""
+
+
+class UnusableModel(GatewayError, TypeError):
+    """What was registered as a model cannot be called with a model's arguments; the message says why."""
 
 
 class ClientError(GatewayError):

@@ -22,7 +22,7 @@ from inference_gateway.check.exchange import Target
 from inference_gateway.check.run import CHECKS
 from inference_gateway.check.study import Study, make_study
 from inference_gateway.check.verdict import Check, Finding, Subject, Verdict
-from inference_gateway.request import Part
+from inference_gateway.payload.part import Part
 from tests.harness.server import serving
 from tests.harness.wire import message, part
 

@@ -2,18 +2,22 @@
 
 import json
 import socket
+import ssl
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from click.testing import CliRunner, Result
+from pydantic import SecretStr
 
 from inference_gateway import Gateway, Settings
 from inference_gateway.check.run import CHECKS
 from inference_gateway.cli import main
 from inference_gateway.demo.phantom import write_phantom
+from inference_gateway.serving.server import make_server
 from tests.check.faulty import complete, url_of
 from tests.conftest import Serve
 from tests.harness.old_gateway import mock_server, serving_old
@@ -122,6 +126,46 @@ def test_nothing_answers() -> None:
     assert result.stdout == ""
 
 
+def test_keys(serve: Serve, spool_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the environment or a header, which goes first; a 401 says how."""
+    app = Gateway(settings=Settings(spool_dir=spool_dir, api_keys=SecretStr("right")))
+    app.add_inference_route("/", complete)
+    url = url_of(serve(app).address)
+    without = run(url)
+    assert without.exit_code == 1
+    assert "answered with 401: give a key in GATEWAY_API_KEY or by --header" in without.output
+    monkeypatch.setenv("GATEWAY_API_KEY", "right")
+    assert run(url).exit_code == 0
+    assert run(url, "-H", "X-API-Key: wrong").exit_code == 1
+    monkeypatch.setenv("GATEWAY_API_KEY", "two words")
+    wrong = run(url)
+    assert wrong.exit_code == 2
+    assert "GATEWAY_API_KEY is no key" in wrong.output
+
+
+def test_tls(serve: Serve, spool_dir: Path, tmp_path: Path) -> None:
+    """With certificates of both sides, and plain HTTP where TLS is spoken."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    for name, host in (("server", "127.0.0.1"), ("own", "me@example.org")):
+        issued = authority.issue_cert(host)
+        issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / f"{name}.pem"))
+    app = Gateway(settings=Settings(spool_dir=spool_dir))
+    app.add_inference_route("/", complete)
+    options: dict[str, Any] = {"ssl_ca_certs": str(tmp_path / "ca.pem"), "ssl_cert_reqs": ssl.CERT_REQUIRED}
+    certificate = str(tmp_path / "server.pem")
+    running = serve(app, make_server(app, port=0, ssl_certfile=certificate, **options))
+    plain = url_of(running.address)
+    secured = plain.replace("http://", "https://")
+    trusting = ("--ca-certs", str(tmp_path / "ca.pem"))
+    assert run(secured, *trusting, "--cert", str(tmp_path / "own.pem")).exit_code == 0
+    assert run(secured, *trusting).exit_code == 3
+    for url, says in ((plain, "speaks TLS at this port"), (secured, "is not trusted")):
+        result = run(url)
+        assert result.exit_code == 3
+        assert says in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -157,5 +201,5 @@ def test_without_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "inference_gateway.check.command", None)
     result = run("http://127.0.0.1:9")
     assert result.exit_code == 2
-    assert "pip install 'inference-gateway[dicom]'" in result.output
+    assert "pip install 'dicom-inference-gateway[dicom]'" in result.output
     assert CliRunner().invoke(main, ["--help"]).exit_code == 0

@@ -1,12 +1,19 @@
 """Each fault in what a model answers is found, and nothing else is."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from inference_gateway import Gateway, Settings
 from inference_gateway.check import content, framing
-from tests.check.faulty import RAMP, Change, Json, changed, failing
+from inference_gateway.dicom.series import read_study as read_images
+from inference_gateway.infer.drawings import Drawings
+from tests.check.faulty import RAMP, Change, Json, changed, failing, findings, url_of
+from tests.dicom.objects import as_file, image
+from tests.harness.server import serving
 
 
 def set_in(*path: str | int, to: Any) -> Change:
@@ -40,6 +47,15 @@ def element_as(index: int, data: bytes) -> Change:
 
 def cut_element(answer: Json, elements: list[Any]) -> None:
     elements[4] = elements[4].getvalue()[:-9]
+
+
+def measured(kind: Any, start: Any, end: Any) -> Change:
+    """Changes the one measurement."""
+
+    def change(answer: Json, elements: list[Any]) -> None:
+        answer["linear_measurements_2d"][0] |= {"coordinates_type": kind, "start": start, "end": end}
+
+    return change
 
 
 FALLING = [RAMP[0], *({**RAMP[0], "threshold": threshold} for threshold in (0.6, 0.3)), RAMP[1]]
@@ -99,6 +115,10 @@ FAULTS: dict[str, tuple[Change, set[str]]] = {
         set_in("linear_measurements_2d", 0, "end", to=[1, 2, 3]),
         {"findings"},
     ),
+    "world coordinates of four numbers": (measured("world", [1, 2, 3, 4], [1, 2, 3, 4]), {"findings"}),
+    "world coordinates of three and two": (measured("world", [1, 2, 3], [1, 2]), {"findings"}),
+    "coordinates of an unknown kind": (measured("polar", [1, 2], [1, 2]), {"findings"}),
+    "coordinates of no kind": (measured(["world"], [1, 2], [1, 2]), {"findings"}),
     "boxes that are no list": (set_in("bounding_boxes_2d", to={}), {"findings"}),
 }  # fmt: skip
 
@@ -107,3 +127,38 @@ FAULTS: dict[str, tuple[Change, set[str]]] = {
 def test_fault(fault: str, spool_dir: Path) -> None:
     change, expected = FAULTS[fault]
     assert failing(spool_dir, model=changed(change), checks=AREA) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "start", "end", "noted"),
+    [
+        ("pixel", [3.5, 2], [6, 5.5], False),
+        (None, [3.5, 2], [6, 5.5], False),
+        ("world", [1.5, -2, 3], [1, 2, -3.5], False),
+        ("world", [1.5, -2], [1, 2], True),
+    ],
+)
+def test_a_measurement_in_the_coordinates_of_the_image_or_the_patient(
+    kind: Any, start: list[float], end: list[float], noted: bool, spool_dir: Path
+) -> None:
+    """The test tool draws the same ones; those of two numbers pass, as they once were shown, with a note."""
+    line = {"coordinates_type": kind, "start": start, "end": end}
+    model = changed(measured(kind, start, end))
+    app = Gateway(settings=Settings(spool_dir=spool_dir))
+    app.add_inference_route("/", model)
+    with serving(app) as running:
+        (finding,) = findings(url_of(running.address), [content.findings])
+    assert finding.verdict == "pass"
+    assert ("cannot be placed" in finding.detail) is noted
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "1.dcm"
+        placed = {
+            "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+            "ImagePositionPatient": [0, 0, 0],
+            "PixelSpacing": [1, 1],
+            "SOPInstanceUID": "1.9.1",
+        }
+        file.write_bytes(as_file(image(np.zeros((64, 80), np.int16), **placed)).getvalue())
+        drawings = Drawings(read_images([file]))
+    drawings.add_lines([{"SOPInstanceUID": "1.9.1", **line}])
+    assert [("cannot be placed" in note) for note in drawings.notes] == ([True] if noted else [])

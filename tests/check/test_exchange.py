@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -123,6 +123,42 @@ def test_a_late_answer() -> None:
     assert caught.value.late
 
 
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nX-A: ", b"a"),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 90000\r\n\r\n", b"a"),
+    ],
+)
+def test_an_answer_that_never_ends(first: bytes, again: bytes) -> None:
+    """Each byte comes in time."""
+    over = threading.Event()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.recv(1 << 16)
+            connection.sendall(first)
+            while not over.wait(0.02):
+                connection.sendall(again)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        target = Target(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=0.5)
+        try:
+            if b"404" in first:
+                assert not target.send("GET", "/").whole
+            else:
+                with pytest.raises(NoAnswer, match="time limit") as caught:
+                    target.send("GET", "/")
+                assert caught.value.late
+        finally:
+            over.set()
+            thread.join(LIMIT)
+
+
 def test_no_connection() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -144,7 +180,7 @@ def test_tls_is_spoken_to_https() -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
-        with pytest.raises(NoAnswer):
+        with pytest.raises(NoAnswer, match="speaks plain HTTP at this port"):
             Target(url, timeout=LIMIT, tls=ssl.create_default_context()).send("GET", "/")
         thread.join(LIMIT)
     assert came == [b"\x16"]

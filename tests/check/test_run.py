@@ -10,7 +10,7 @@ from inference_gateway.check.exchange import Target
 from inference_gateway.check.run import CHECKS, run_checks
 from inference_gateway.check.verdict import Subject, Verdict
 from inference_gateway.demo.models import MODELS, get_model
-from inference_gateway.server import make_server
+from inference_gateway.serving.server import make_server
 from tests.check import test_content, test_framing, test_refusals, test_routes
 from tests.check.faulty import STUDY, complete, findings, url_of
 from tests.conftest import Serve

@@ -83,7 +83,7 @@ except NoStudy as error:
     )
     first, second = done.stdout.splitlines()
     assert first == "3 None"
-    assert "pip install 'inference-gateway[dicom]'" in second
+    assert "pip install 'dicom-inference-gateway[dicom]'" in second
 
 
 def test_the_request_is_read_back_as_it_was_meant(folder: Path) -> None:

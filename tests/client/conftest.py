@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from inference_gateway import Gateway, Settings
-from inference_gateway.server import make_server
+from inference_gateway.serving.server import make_server
 from tests.client.servers import CALLERS, Call
 from tests.conftest import Serve
 from tests.harness.server import RunningServer

@@ -12,13 +12,7 @@ import pytest
 
 from inference_gateway.client.answer import Answer, Refusal
 from inference_gateway.client.result import InferenceResult
-from inference_gateway.errors import (
-    BrokenAnswer,
-    CutAnswer,
-    HashMismatch,
-    Overloaded,
-    ProblemAnswer,
-)
+from inference_gateway.errors import BrokenAnswer, CutAnswer, HashMismatch, Overloaded, ProblemAnswer
 from tests.client.servers import TRUE, canned
 from tests.harness.server import left_in
 from tests.harness.wire import digest, message, part, reply_bytes

@@ -34,13 +34,7 @@ from inference_gateway.client import (
     RetryPolicy,
 )
 from inference_gateway.client.upload import Upload
-from inference_gateway.errors import (
-    BrokenAnswer,
-    CutAnswer,
-    GatewayUnreachable,
-    Overloaded,
-    ProblemAnswer,
-)
+from inference_gateway.errors import BrokenAnswer, CutAnswer, GatewayUnreachable, Overloaded, ProblemAnswer
 from tests.client.conftest import ANSWER, MASK, Start, model, streaming_model
 from tests.client.servers import (
     LIMIT,
@@ -518,7 +512,7 @@ def test_tls(call: Call, authority: trustme.CA) -> None:
     with tls_server(authority, respond) as (address, trusting):
         with call(address, 1, [bytes(5 * MESSAGE)], verify=trusting) as result:
             assert result.elements[0].read() == b"pixels"
-        with pytest.raises(GatewayUnreachable, match="CERTIFICATE_VERIFY_FAILED"):
+        with pytest.raises(GatewayUnreachable, match="is not trusted"):
             call(address, verify=ssl.create_default_context())
 
 
@@ -765,15 +759,131 @@ def test_an_answer_of_another_kind(call: Call) -> None:
 
 
 def test_an_encoding_that_was_not_asked_for(call: Call) -> None:
-    """An ingress may do it: it is undone, where it can be."""
-    body = gzip.compress(TRUE)
+    """It is not undone: a few kilobytes of it may be gigabytes."""
+    bomb = gzip.compress(bytes(50 * MESSAGE))
     with server(lambda connection, _: connection.sendall(answer)) as address:
-        answer = answer_of("200 OK", RELATED, "Content-Encoding: gzip", body=body)
-        with call(address) as result:
-            assert result.elements[0].read() == b"pixels"
-        answer = answer_of("200 OK", RELATED, "Content-Encoding: gzip", body=TRUE)
+        for coding in ("gzip", "x-gzip", "deflate", "br", "zstd", "gzip, gzip", "identity, GZIP", "unknown"):
+            answer = answer_of("200 OK", RELATED, f"Content-Encoding: {coding}", body=bomb)
+            with pytest.raises(BrokenAnswer, match="Content-Encoding, which was not asked for"):
+                call(address)
+            answer = answer_of("500 Internal Server Error", f"Content-Encoding: {coding}", body=bomb)
+            with pytest.raises(ProblemAnswer, match="Content-Encoding, which was not asked for") as problem:
+                call(address)
+            assert problem.value.status == 500
+        for coding in ("identity", "Identity", "identity, identity", ""):
+            answer = answer_of("200 OK", RELATED, f"Content-Encoding: {coding}", body=TRUE)
+            with call(address) as result:
+                assert result.elements[0].read() == b"pixels"
+        answer = answer_of(
+            "200 OK", RELATED, "Content-Encoding: identity", "Content-Encoding: gzip", body=bomb
+        )
         with pytest.raises(BrokenAnswer, match="Content-Encoding"):
             call(address)
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "options"),
+    [
+        ("302 Found", "Location: /other", {"follow_redirects": True}),
+        (
+            "401 Unauthorized",
+            'WWW-Authenticate: Digest realm="a", nonce="b"',
+            {"auth": httpx.DigestAuth("a", "b")},
+        ),
+    ],
+)
+@pytest.mark.parametrize("encoded", [True, False])
+def test_what_httpx_reads_itself_has_a_bound(
+    status: str, header: str, options: dict[str, Any], encoded: bool, call: Call
+) -> None:
+    """It does so to go on from an answer: neither what it undoes nor what it reads may be without end."""
+    body = gzip.compress(bytes(50 * MESSAGE)) if encoded else b"x" * (64 << 10) + b"x"
+    headers = [header, "Content-Encoding: gzip"] if encoded else [header]
+    answer = answer_of(status, *headers, body=body)
+    requests: list[bytes] = []
+
+    def respond(connection: socket.socket, sent: bytes) -> None:
+        requests.append(sent)
+        connection.sendall(answer)
+
+    with server(respond) as address, pytest.raises(ProblemAnswer) as problem:
+        call(address, **options)
+    assert problem.value.status == int(status[:3])
+    assert len(requests) == 1
+
+
+ENDLESS = {
+    "interim answers": (b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
+    "interim answers with headers": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
+    "a head letter by letter": (b"HTTP/1.1 200 OK\r\nX-A: ", b"a"),
+    "a problem letter by letter": (b"HTTP/1.1 500 Oh\r\nContent-Length: 60000\r\n\r\n", b" "),
+}
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_wait_without_end_ends(what: str, tls: bool, call: Call, authority: trustme.CA) -> None:
+    """Each byte comes in time, and the answer never."""
+    first, again = ENDLESS[what]
+    left = threading.Event()
+
+    def respond(connection: socket.socket) -> None:
+        read_request(connection)
+        try:
+            connection.sendall(first)
+            while not left.wait(0.05):
+                connection.sendall(again)
+        finally:
+            left.set()
+
+    with ExitStack() as stack:
+        of_problem = what.startswith("a problem")
+        options: dict[str, Any] = {"timeout": httpx.Timeout(LIMIT, read=3 if of_problem else 0.6)}
+        if tls:
+            address, options["verify"] = stack.enter_context(tls_server(authority, respond))
+        else:
+            address = url(stack.enter_context(listening(respond)))
+        expected = ProblemAnswer if of_problem else GatewayUnreachable
+        with pytest.raises(expected, match=r"500|silent for too long"):
+            call(address, **options)
+        assert left.wait(LIMIT), "the connection is still there"
+
+
+def test_the_key_of_the_environment(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes with each call, unless a header has one; no message shows one that is none."""
+    heads: list[bytes] = []
+
+    def respond(connection: socket.socket, sent: bytes) -> None:
+        heads.append(sent.partition(b"\r\n\r\n")[0].lower())
+        connection.sendall(answer_of("200 OK", RELATED, body=TRUE))
+
+    monkeypatch.setenv("GATEWAY_API_KEY", " of-environment\n")
+    with server(respond) as address:
+        call(address).close()
+        call(address, headers={"Authorization": "Basic YTpi"}).close()
+        for header in ({"x-api-key": "mine"}, {"authorization": "bearer mine"}):
+            call(address, headers=header).close()
+        monkeypatch.setenv("GATEWAY_API_KEY", "")
+        call(address).close()
+    assert [b"x-api-key: of-environment" in head for head in heads] == [True, True, False, False, False]
+    assert [head.count(b"x-api-key") for head in heads] == [1, 1, 1, 0, 0]
+    monkeypatch.setenv("GATEWAY_API_KEY", "s3cr\u00e9t key")
+    with pytest.raises(ValueError, match="GATEWAY_API_KEY is no key") as wrong:
+        call(address)
+    assert "s3cr" not in str(wrong.value)
+
+
+def test_what_an_answer_calls_itself_can_be_shown(call: Call) -> None:
+    """It ends up in a terminal, from a header as from the body."""
+    answer = answer_of("500 No", "X-Request-ID: a\u202eb".encode().decode("latin-1"))
+    with server(lambda connection, _: connection.sendall(answer)) as address:
+        with pytest.raises(ProblemAnswer) as problem:
+            call(address)
+        assert problem.value.request_id is None
+        answer = answer_of("500 No", "X-Request-ID: 4f1c")
+        with pytest.raises(ProblemAnswer) as problem:
+            call(address)
+        assert problem.value.request_id == "4f1c"
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")

@@ -49,9 +49,6 @@ def raised(one: Exchange, error: BaseException) -> ClientError:
 @pytest.mark.parametrize("kind", ALL)
 def test_each_error_of_httpx_before_an_answer(kind: type[httpx.RequestError]) -> None:
     error = raised(exchange(), kind("the reason"))
-    if kind is httpx.DecodingError:
-        assert type(error) is BrokenAnswer
-        return
     assert isinstance(error, GatewayUnreachable)
     assert error.sent == (kind not in NOT_SENT)
     assert ("the reason" in str(error)) == (kind in NOT_SENT)
@@ -62,7 +59,7 @@ def test_each_error_of_httpx_within_an_answer(kind: type[httpx.RequestError]) ->
     one = exchange()
     one.begin(200, TYPE)
     error = raised(one, kind("the reason"))
-    assert type(error) is (BrokenAnswer if kind is httpx.DecodingError else CutAnswer)
+    assert type(error) is CutAnswer
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -134,6 +131,50 @@ def test_options_of_the_caller_and_of_the_request() -> None:
     assert one.options({}, print)["headers"] == one.upload.headers
 
 
+class Recorded:
+    """A time limit that is only written down."""
+
+    def __init__(self) -> None:
+        self.passed = False
+        self.told: list[str] = []
+
+    def start(self, seconds: float, connection: object) -> None:
+        self.told.append(f"{seconds} {connection}")
+
+    def stop(self) -> None:
+        self.told.append("stop")
+
+
+def test_the_wait_for_an_answer_is_counted_and_nothing_else() -> None:
+    """Not the upload, not a 200's body; but each head, and what says why there is no 200."""
+    limit = Recorded()
+    one = Exchange(Upload(1, []), None, limit)
+    request = httpcore.Request("POST", "http://a/", extensions={"timeout": {"read": 7, "write": 1}})
+    sending = ["http11.send_request_headers.started", "http11.send_request_body.complete"]
+    head = "http11.receive_response_headers"
+    for event in (*sending, f"{head}.started"):
+        one.traced(event, {"request": request})
+    one.traced(f"{head}.complete", {"return_value": None})
+    assert limit.told == ["7 None", "stop"]
+    one.traced("http11.receive_response_body.started", {"request": request})
+    assert limit.told[2:] == ["7 None"]
+    one.begin(200, TYPE)
+    one.traced("http11.receive_response_body.started", {"request": request})
+    assert len(limit.told) == 3
+    with one.errors():
+        pass
+    assert limit.told[3:] == ["stop"]
+
+
+def test_without_a_time_limit_nothing_is_counted() -> None:
+    limit = Recorded()
+    one = Exchange(Upload(1, []), None, limit)
+    for timeouts in ({}, {"timeout": {"read": None}}):
+        request = httpcore.Request("POST", "http://a/", extensions=timeouts)
+        one.traced("http11.receive_response_headers.started", {"request": request})
+    assert limit.told == []
+
+
 Peer = tuple[socket.socket, Mapping[str, Any]]
 
 
@@ -151,7 +192,7 @@ def peer() -> Iterator[Peer]:
 
 def note(one: Exchange, info: Mapping[str, Any], *events: str) -> None:
     for event in events:
-        one.connected(event, info)
+        one.traced(event, info)
 
 
 def wait_for_bytes(info: Mapping[str, Any]) -> None:

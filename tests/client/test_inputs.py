@@ -87,6 +87,25 @@ def test_a_folder_gives_its_files_in_order(spool: TemporarySpool, tmp_path: Path
     ]
 
 
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_link_that_leads_out_of_a_folder_is_no_input(
+    kind: str, spool: TemporarySpool, tmp_path: Path
+) -> None:
+    """Whoever wants what it leads to names it; a link within the folder adds nothing."""
+    other = tmp_path / "other"
+    (other / "b").mkdir(parents=True)
+    (other / "b" / "1").write_text("of another patient")
+    folder = tmp_path / "study"
+    (folder / "a").mkdir(parents=True)
+    (folder / "a" / "1").write_text("x")
+    (folder / "again").symlink_to(folder / "a")
+    assert sent(spool, folder) == [b"x"]
+    (folder / "a" / "out").symlink_to(other / "b" / "1" if kind == "file" else other / "b")
+    with pytest.raises(ValueError, match=r"links that lead out of it \(1\): give what they lead to"):
+        input_parts([folder], spool)
+    assert sent(spool, other / "b", folder / "a" / "out") == [b"of another patient"] * 2
+
+
 def test_names_are_sent_only_where_they_are_given(spool: TemporarySpool, tmp_path: Path) -> None:
     (tmp_path / "Doe^John.dcm").write_bytes(b"x")
     inputs: list[Input] = [

@@ -14,7 +14,7 @@ from pydicom.errors import InvalidDicomError
 
 from inference_gateway.client.result import InferenceResult, ResultElement
 from inference_gateway.client.temporary import TemporarySpool
-from inference_gateway.request import Part
+from inference_gateway.payload.part import Part
 from tests.dicom.objects import as_file, image
 
 PIXELS = np.arange(120, dtype=np.uint8)
@@ -100,7 +100,7 @@ def test_a_dicom_object() -> None:
 
 def test_a_dicom_object_without_pydicom(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'inference-gateway\[dicom\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'dicom-inference-gateway\[dicom\]'"):
         element({}, b"").dataset()
 
 

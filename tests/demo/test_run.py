@@ -50,15 +50,15 @@ def test_without_arguments_two_models_show_what_they_find(tmp_path: Path) -> Non
         assert (tmp_path / model / "report.html").exists()
     for phase in ("find", "read", "start", "upload", "model", "download", "write"):
         assert len(re.findall(rf"\b{phase} \d+\.\d\d s", result.output)) == 2
-    assert "1 elements, 8 pictures" in result.output
+    assert "1 element, 8 pictures" in result.output
 
 
 @pytest.mark.parametrize(
     ("model", "said"),
     [
         ("bounding-box", "5 bounding boxes"),
-        ("classification", "1 labelled series, 2 labels of the study, 1 pictures"),
-        ("secondary-capture", "1 elements, 1 pictures"),
+        ("classification", "1 labelled series, 2 labels of the study, 1 picture"),
+        ("secondary-capture", "1 element, 1 picture"),
     ],
 )
 def test_a_folder_goes_through_the_model_that_is_named(
@@ -167,4 +167,4 @@ def test_what_is_not_installed_is_named() -> None:
     script = f"{without}; runpy.run_module('inference_gateway.demo', run_name='__main__')"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert result.stderr == "the demo needs httpx: pip install 'inference-gateway[demo]'\n"
+    assert result.stderr == "the demo needs httpx: pip install 'dicom-inference-gateway[demo]'\n"

@@ -17,7 +17,7 @@ from inference_gateway.dicom.codestream import CodestreamError, size_of
 def test_the_size_of_a_jpeg_is_read(options: dict[str, object]) -> None:
     file = io.BytesIO()
     Image.fromarray(np.zeros((30, 41, 3), np.uint8)).save(file, "JPEG", **options)
-    assert size_of(file.getvalue()) == (30, 41)
+    assert size_of(file.getvalue()) == (30, 41, 3)
 
 
 @pytest.mark.parametrize("format", ["JPEG2000"])
@@ -25,7 +25,7 @@ def test_the_size_of_a_jpeg_is_read(options: dict[str, object]) -> None:
 def test_the_size_of_a_jpeg_2000_is_read(format: str, options: dict[str, object]) -> None:
     file = io.BytesIO()
     Image.fromarray(np.zeros((30, 41), np.uint8)).save(file, format, **options)
-    assert size_of(file.getvalue()) == (30, 41)
+    assert size_of(file.getvalue()) == (30, 41, 1)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_the_size_of_a_jpeg_2000_is_read(format: str, options: dict[str, object]
 def test_it_is_that_of_the_image_around_it(name: str) -> None:
     dataset = dcmread(str(get_testdata_file(name, download=False)))
     codestream = next(generate_frames(dataset.PixelData, number_of_frames=1))
-    assert size_of(codestream) == (dataset.Rows, dataset.Columns)
+    assert size_of(codestream) == (dataset.Rows, dataset.Columns, dataset.SamplesPerPixel)
 
 
 def test_rle_has_no_size() -> None:
@@ -66,7 +66,7 @@ def test_a_codestream_that_ends_before_its_size_is_an_error(codestream: bytes) -
 
 def test_more_components_or_scans_than_a_picture_has_are_an_error() -> None:
     frame = b"\xff\xc2\0\x11\x08" + struct.pack(">HHB", 9, 9, 3) + bytes(9)
-    assert size_of(b"\xff\xd8" + frame + b"\xff\xda" * 100) == (9, 9)
+    assert size_of(b"\xff\xd8" + frame + b"\xff\xda" * 100) == (9, 9, 3)
     with pytest.raises(CodestreamError):
         size_of(b"\xff\xd8" + frame + b"\xff\xda" * 101)
     size = struct.pack(">HH8LH", 41, 0, 9, 9, 0, 0, 9, 9, 0, 0, 16384)

@@ -243,6 +243,20 @@ def test_a_contact_sheet_keeps_proportions_and_order() -> None:
     assert pictures[0].size == (200, 100)
 
 
+def test_no_caption_runs_into_the_next_tile() -> None:
+    """However long its lines are; letters that fit are as large as they may be."""
+    black = [Image.new("RGB", (4, 4))] * 4
+    captions = ["series 12, plane 345\nnothing", "x", "wide " * 40, ""]
+    canvas = np.asarray(contact_sheet(black, captions, tile=120)).max(axis=2)
+    height = 120 + 2 + 2 * 18
+    assert canvas.shape == (2 * height, 240)
+    assert not canvas[:, 117:124].any()
+    assert not canvas[:, 237:].any()
+    for top in (120, 138):
+        assert canvas[top : top + 18, :114].max() > 200
+    assert canvas[height + 120 : height + 138, :114].max() > 100
+
+
 def test_a_contact_sheet_needs_a_caption_for_each_of_its_pictures() -> None:
     with pytest.raises(ValueError, match="without a picture"):
         contact_sheet([], [])

@@ -1,5 +1,6 @@
 """From stored pixels to modality values and to what is shown, against values worked out by hand."""
 
+import io
 import math
 import tracemalloc
 from collections.abc import Callable
@@ -9,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.encaps import encapsulate
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 
-from inference_gateway.dicom import series
 from inference_gateway.dicom.pixels import (
     PixelDataError,
     Pixels,
@@ -24,8 +26,8 @@ from inference_gateway.dicom.pixels import (
     modality_values,
     read_frames,
 )
-from inference_gateway.dicom.series import read_study
-from inference_gateway.dicom.sources import Source
+from inference_gateway.dicom.series import Source, frames_of, read_study
+from inference_gateway.dicom.sources import read_dataset
 from tests.dicom.objects import as_file, color_image, image, plane
 
 
@@ -299,7 +301,7 @@ def test_a_palette_is_looked_up(bits: int) -> None:
 
 def test_a_palette_that_is_missing_is_an_error() -> None:
     dataset = image(array([0, 1], dtype=np.uint8), PhotometricInterpretation="PALETTE COLOR")
-    with pytest.raises(PixelDataError, match="cannot be decoded"):
+    with pytest.raises(PixelDataError, match="its palette cannot be applied"):
         pixels(dataset)
 
 
@@ -324,14 +326,14 @@ def test_the_header_of_a_cine_is_read_once_and_frames_come_in_the_order_asked_fo
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (stack,) = read_study([real("rtdose.dcm")]).series[0].stacks
-    reads: list[series.Instance] = []
-    read = series.Instance.read_header
+    reads: list[object] = []
+    read = read_dataset
 
-    def counted(instance: series.Instance) -> Dataset:
-        reads.append(instance)
-        return read(instance)
+    def counted(file: Any, **options: Any) -> Dataset:
+        reads.append(file)
+        return read(file, **options)
 
-    monkeypatch.setattr(series.Instance, "read_header", counted)
+    monkeypatch.setattr("inference_gateway.dicom.stored.read_dataset", counted)
     expected = dcmread(real("rtdose.dcm")).pixel_array
     asked = [stack.frames[at] for at in (4, 0, 9)]
     assert [np.array_equal(one.stored, expected[one.frame.number - 1]) for one in read_frames(asked)] == [
@@ -375,3 +377,30 @@ def test_pixels_of_a_slice_are_those_of_its_file() -> None:
 
 def test_the_representation_shows_nothing_of_a_patient() -> None:
     assert "Doe" not in repr(pixels(plane(0, PatientName="Doe^Jane")))
+
+
+def jpeg_of(rows: int, columns: int, said: tuple[int, int]) -> io.BytesIO:
+    """A file whose image says a size, and its codestream perhaps another."""
+    codestream = io.BytesIO()
+    Image.fromarray(np.full((rows, columns), 99, np.uint8)).save(codestream, "JPEG")
+    dataset = image(np.zeros(said, np.uint8))
+    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    dataset.PixelData = encapsulate([codestream.getvalue()])
+    return as_file(dataset)
+
+
+def test_a_codestream_of_another_size_is_not_decoded() -> None:
+    ((frame,),) = (stack.frames for stack in read_study([jpeg_of(16, 24, (16, 24))]).series[0].stacks)
+    assert next(read_frames([frame])).stored.shape == (16, 24)
+    ((frame,),) = (stack.frames for stack in read_study([jpeg_of(4000, 4000, (16, 24))]).series[0].stacks)
+    with pytest.raises(PixelDataError, match="not of the size that its header says"):
+        next(read_frames([frame]))
+
+
+@pytest.mark.parametrize("name", ["rtdose.dcm", "rtdose_rle.dcm", "SC_rgb_rle_16bit_2frame.dcm"])
+def test_frames_come_in_any_order(name: str) -> None:
+    (instance,) = read_study([str(get_testdata_file(name, download=False))]).instances
+    frames = list(frames_of(instance))
+    in_order = [pixels.stored for pixels in read_frames(frames)]
+    for found, expected in zip(read_frames(frames[::-1]), in_order[::-1], strict=True):
+        np.testing.assert_array_equal(found.stored, expected)

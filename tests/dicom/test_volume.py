@@ -17,6 +17,6 @@ def test_planes_are_in_order_and_rescaled() -> None:
     assert volume.spacing == (3.0, 0.5, 0.25)
 
 
-def test_an_unknown_spacing_is_a_millimetre() -> None:
+def test_an_unknown_spacing_is_none_and_no_millimetre() -> None:
     (series,) = read_study([as_file(image(np.ones((2, 2), np.int16)))]).series
-    assert read_volume(series.stacks[0]).spacing == (1.0, 1.0, 1.0)
+    assert read_volume(series.stacks[0]).spacing is None

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from inference_gateway import endpoint, server
+from inference_gateway.app import endpoint
+from inference_gateway.serving import protocol
 
 BESIDE = Path(os.environ.get("GATEWAY_SPOOL_DIR", ".")).parent
 """The folder of the test."""
@@ -80,4 +81,4 @@ if asked := os.environ.get("FAULTS_FAILING_CALL"):
 if seconds := os.environ.get("FAULTS_PROBE_SECONDS"):
     # A client that is gone without a word is noticed after two of these, not after minutes.
     every = int(seconds)
-    server._KEEP_ALIVE_PROBES = (("TCP_KEEPIDLE", every), ("TCP_KEEPINTVL", every), ("TCP_KEEPCNT", 2))
+    protocol._KEEP_ALIVE_PROBES = (("TCP_KEEPIDLE", every), ("TCP_KEEPINTVL", every), ("TCP_KEEPCNT", 2))

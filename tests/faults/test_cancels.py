@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference_gateway import Gateway, Settings
-from inference_gateway.admission import Queue, Ticket, Uploads
 from inference_gateway.errors import ModelTimeout, Unavailable
-from inference_gateway.execution import ModelRunner
-from inference_gateway.server import make_server
+from inference_gateway.execution.runner import ModelRunner
+from inference_gateway.intake.admission import Queue, Ticket, Uploads
+from inference_gateway.serving.server import make_server
 from tests.conftest import Serve
 from tests.faults.rest import LIMIT, post, whole
 from tests.harness.log import LogCapture

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, multiple, rule
 
 from inference_gateway import Gateway, Settings
-from inference_gateway.server import make_server
+from inference_gateway.serving.server import make_server
 from tests.faults.model import sizes
 from tests.faults.rest import LIMIT, PONG, check_sizes, post, probe, whole
 from tests.faults.test_cancels import counts, wait_zero

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from inference_gateway import Gateway, Settings
-from inference_gateway.server import make_server
+from inference_gateway.serving.server import make_server
 from tests.conftest import Serve
 from tests.faults.model import sizes
 from tests.faults.rest import LIMIT, check_sizes

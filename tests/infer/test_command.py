@@ -26,7 +26,7 @@ from inference_gateway.cli import main
 from inference_gateway.demo.gateway_process import free_port
 from inference_gateway.demo.models import MODELS
 from inference_gateway.infer.command import infer
-from inference_gateway.server import make_server
+from inference_gateway.serving.server import make_server
 from tests.conftest import Serve
 from tests.dicom.objects import as_file, plane
 from tests.harness.model import RecordingModel
@@ -157,7 +157,7 @@ def test_a_person_is_told_what_came(study: Path, tmp_path: Path, serve: Serve) -
     out = tmp_path / "out"
     result = command(study, "-o", out, "-p", running.address[1], "-l")
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[0] == "1 labels of the study, 2 pictures"
+    assert result.stdout.splitlines()[0] == "1 label of the study, 2 pictures"
     assert f"Look at it: {out / 'report.html'}" in result.stdout
     for word in ("2 images in 1 series", "upload", "model", "download", "write"):
         assert word in result.stderr
@@ -227,7 +227,7 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "inference_gateway.infer.command", None)
     result = CliRunner().invoke(main, ["infer", "study"])
     assert result.exit_code == 2
-    assert "pip install 'inference-gateway[infer]'" in result.output
+    assert "pip install 'dicom-inference-gateway[infer]'" in result.output
 
 
 # How it may end

@@ -272,11 +272,18 @@ def test_lines_that_cannot_be_drawn_are_noted(drawings: Drawings) -> None:
         {"SOPInstanceUID": "9"},
         world,
         {"coordinates_type": "polar"},
+        {"coordinates_type": ["pixel"]},
         {"end": None},
+        {"end": [1, 2, 3]},
+        {"start": [True, 1]},
+        {"coordinates_type": "world", "start": [0, 0], "end": [1, 1]},
+        {"coordinates_type": "world", "end": "x"},
         {"end": [99, 0]},
     ]
     drawings.add_lines([line | one for one in wrong])
-    assert len(drawings.notes) == 5
+    assert len(drawings.notes) == len(wrong)
+    for why in ("cannot be placed: three are needed, in mm", "neither pixel nor world", "where it lies"):
+        assert any(why in note for note in drawings.notes)
     assert seen(drawings) == []
 
 

@@ -98,6 +98,156 @@ def test_an_encrypted_archive_is_counted(tmp_path: Path, workspace: Path) -> Non
     assert counts(gather([tmp_path], workspace)) == {"archives": 1, "damaged": 1}
 
 
+COMPRESSIONS = {
+    "deflate": zipfile.ZIP_DEFLATED,
+    "bzip2": zipfile.ZIP_BZIP2,
+    "lzma": zipfile.ZIP_LZMA,
+    "stored": zipfile.ZIP_STORED,
+}
+DAMAGES: dict[str, Callable[[bytearray, int, int], None]] = {
+    "first byte": lambda data, start, size: data.__setitem__(start, data[start] ^ 0xFF),
+    "middle": lambda data, start, size: data.__setitem__(
+        slice(start + size // 2, start + size // 2 + 8), bytes(8)
+    ),
+    "last byte": lambda data, start, size: data.__setitem__(start + size - 1, data[start + size - 1] ^ 0xFF),
+    "all of it": lambda data, start, size: data.__setitem__(slice(start, start + size), b"\xff" * size),
+}
+
+
+def put_archive(path: Path, folder: Path, compression: int) -> zipfile.ZipInfo:
+    """Three scans in an archive; what is known of the one in the middle."""
+    with zipfile.ZipFile(path, "w", compression) as file:
+        for z in range(3):
+            file.write(put(folder / str(z), z), str(z))
+        return file.infolist()[1]
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_one_damaged_file_of_an_archive_ends_nothing(
+    compression: str, damage: str, tmp_path: Path, workspace: Path
+) -> None:
+    archive = tmp_path / "scan.zip"
+    member = put_archive(archive, tmp_path / "plain", COMPRESSIONS[compression])
+    data = bytearray(archive.read_bytes())
+    DAMAGES[damage](data, member.header_offset + 30 + len(member.filename), member.compress_size)
+    archive.write_bytes(data)
+    found = gather([archive], workspace)
+    sent = [path.read_bytes() for path in found.paths]
+    whole = [(tmp_path / "plain" / name).read_bytes() for name in ("0", "1", "2")]
+    assert sent in (whole, [whole[0], whole[2]])  # some bytes of a packed file mean nothing
+    assert len(sent) + found.damaged + found.other == 3  # other: without its first letters it is no DICOM
+    assert sorted(workspace.iterdir()) == found.paths, "half a file is left"
+
+
+@pytest.mark.parametrize("method", [1, 6, 9, 93, 95, 97, 98, 99])
+def test_a_file_packed_in_an_unknown_way_ends_nothing(method: int, tmp_path: Path, workspace: Path) -> None:
+    archive = tmp_path / "scan.zip"
+    member = put_archive(archive, tmp_path / "plain", zipfile.ZIP_STORED)
+    data = bytearray(archive.read_bytes())
+    at = data.index(b"PK\x01\x02", data.index(b"PK\x01\x02") + 1)
+    data[at + 10] = data[member.header_offset + 8] = method
+    archive.write_bytes(data)
+    found = gather([archive], workspace)
+    assert len(found.paths) == 2
+    assert counts(found) == {"archives": 1, "damaged": 1}
+
+
+@pytest.mark.parametrize("at", [4, 6, 14, 26, 28])
+def test_a_header_of_an_archive_that_lies_ends_nothing(at: int, tmp_path: Path, workspace: Path) -> None:
+    """Versions, flags, sums and lengths of the member in the middle."""
+    archive = tmp_path / "scan.zip"
+    member = put_archive(archive, tmp_path / "plain", zipfile.ZIP_DEFLATED)
+    data = bytearray(archive.read_bytes())
+    data[member.header_offset + at : member.header_offset + at + 2] = b"\xff\xff"
+    archive.write_bytes(data)
+    found = gather([archive], workspace)
+    assert len(found.paths) + found.damaged == 3
+    assert found.damaged <= 1
+
+
+def exif(*entries: tuple[int, int, int, bytes]) -> bytes:
+    """A directory of tags: (tag, type, count, value or offset)."""
+    tags = b"".join(
+        tag.to_bytes(2, "little") + kind.to_bytes(2, "little") + count.to_bytes(4, "little") + value
+        for tag, kind, count, value in entries
+    )
+    return b"Exif\0\0II*\0\x08\0\0\0" + len(entries).to_bytes(2, "little") + tags + bytes(4)
+
+
+BAD_EXIF = {
+    "cut": exif((0x112, 3, 1, b"\6\0\0\0"))[:-8],
+    "far away": exif((0x112, 3, 4000, b"\xff\xff\xff\x7f"), (0x11A, 5, 1, b"\xff\xff\xff\x7f")),
+    "other type": exif((0x112, 2, 1, b"\6\0\0\0")),
+    "many": exif((0x112, 3, 1, b"\6\0\0\0"), (0x112, 12, 0xFFFFFFFF, b"\xff" * 4)),
+    "not even that": b"Exif\0\0II*\0",
+    "nonsense": b"Exif\0\0" + b"\xff" * 40,
+}
+
+
+@pytest.mark.parametrize("bad", BAD_EXIF)
+@pytest.mark.filterwarnings("ignore:.*EXIF", "ignore:Truncated File Read", "ignore:Metadata Warning")
+def test_a_picture_with_bad_exif_ends_nothing(bad: str, tmp_path: Path, workspace: Path) -> None:
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "1.jpg", exif=BAD_EXIF[bad])
+    scan = put(tmp_path / "2.dcm")
+    found = gather([tmp_path], workspace)
+    assert scan in found.paths
+    assert found.pictures + found.damaged == 1
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_a_damaged_picture_ends_nothing(format: str, tmp_path: Path, workspace: Path) -> None:
+    """Wherever it is cut, and whatever its bytes become."""
+    picture = tmp_path / "whole"
+    pixels = np.random.default_rng(1).integers(0, 255, (16, 16, 3), np.uint8)
+    Image.fromarray(pixels).save(picture, format)
+    data = picture.read_bytes()
+    (tmp_path / "study").mkdir()
+    cuts = [data[:at] for at in range(16, len(data), max(1, len(data) // 25))]
+    noise = [data[:at] + b"\xff\x00\xff\xff" + data[at + 4 :] for at in range(8, 200, 8)]
+    for number, damaged in enumerate([*cuts, *noise]):
+        (tmp_path / "study" / str(number)).write_bytes(damaged)
+    scan = put(tmp_path / "study" / "scan.dcm")
+    found = gather([tmp_path / "study"], workspace)
+    assert scan in found.paths
+    refused = found.refused.total()  # those whose size became one that no picture has
+    assert found.pictures + found.damaged + refused == len(cuts) + len(noise)
+    assert found.damaged > 0
+
+
+# Links
+
+
+def test_a_link_out_of_a_folder_is_followed_only_where_asked_for(tmp_path: Path, workspace: Path) -> None:
+    study, other = tmp_path / "study", tmp_path / "other"
+    inside, file, folder = put(study / "a" / "1", 1), put(other / "2", 2), put(other / "b" / "3", 3)
+    (study / "file").symlink_to(file)
+    (study / "folder").symlink_to(folder.parent)
+    (study / "round").symlink_to(study)
+    (study / "same").symlink_to(inside)
+    (study / "nowhere").symlink_to(tmp_path / "nowhere")
+    found = gather([study], workspace)
+    assert [path.resolve() for path in found.paths] == [inside]
+    assert counts(found) == {"links": 2, "dangling": 1}
+    found = gather([study], workspace, follow_links=True)
+    assert sorted(path.resolve() for path in found.paths) == sorted([inside, file, folder])
+    assert counts(found) == {"dangling": 1}
+    named = gather([study / "file", study / "folder"], workspace)  # by whoever names it
+    assert sorted(path.resolve() for path in named.paths) == [file, folder]
+    assert counts(named) == {}
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs /proc")
+def test_a_file_that_cannot_be_read_ends_nothing_unless_it_was_named(tmp_path: Path, workspace: Path) -> None:
+    scan = put(tmp_path / "1")
+    (tmp_path / "2").symlink_to("/proc/self/mem")  # its first bytes give an error of the device
+    found = gather([tmp_path], workspace, follow_links=True)
+    assert found.paths == [scan]
+    assert counts(found) == {"unreadable": 1}
+    with pytest.raises(OSError, match="Input/output error"):
+        gather([tmp_path / "2"], workspace)
+
+
 def test_without_room_nothing_is_unpacked(
     tmp_path: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

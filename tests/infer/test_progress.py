@@ -14,13 +14,13 @@ def test_phases_follow_each_other_and_are_timed(capsys: pytest.CaptureFixture[st
         phases.advance()
         phases.called(Progress(10, 2_000_000, 0, 1))
         phases.called(Progress(2_000_000, 2_000_000, 1, 1))
-        phases.begin("write", "pictures")
+        phases.begin("write", "planes")
         phases.update(3, 3)
     assert list(phases.seconds) == ["read", "upload", "model", "write"]
     assert all(seconds >= 0 for seconds in phases.seconds.values())
     said = capsys.readouterr()
     assert said.out == ""
-    for text in ("read", "2 of 2 files", "2.0 of 2.0 MB", "model", "3 of 3 pictures"):
+    for text in ("read", "2 of 2 files", "2.0 of 2.0 MB", "model", "3 of 3 planes"):
         assert text in said.err
 
 

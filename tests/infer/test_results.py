@@ -15,7 +15,7 @@ from inference_gateway.demo.models import MODELS
 from inference_gateway.dicom.overlay import COLORS
 from inference_gateway.dicom.series import read_study
 from inference_gateway.infer.report import Facts
-from inference_gateway.infer.results import Written, write_json, write_results
+from inference_gateway.infer.results import Written, caption_of, write_json, write_results
 from tests.demo.study import PHANTOM, files
 from tests.dicom.objects import as_file, color_image, image, plane
 from tests.infer.answers import Element, told_shape
@@ -295,6 +295,18 @@ def test_a_contact_sheet_shows_the_study_where_nothing_is_found(tmp_path: Path) 
     sheet = picture(names["contact-sheet.png"])
     assert sheet.shape[1] == 4 * 160
     assert (sheet.max(axis=2) - sheet.min(axis=2) <= 20).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "caption"),
+    [
+        ("series-1-plane-012", "series 1, plane 12"),
+        ("series-1-stack-2-plane-003", "series 1, stack 2\nplane 3"),
+        ("element-001-frame-1", "element 1, frame 1"),
+    ],
+)
+def test_captions_are_words(name: str, caption: str) -> None:
+    assert caption_of(name) == caption
 
 
 def test_images_that_cannot_be_decoded_have_no_picture(tmp_path: Path) -> None:

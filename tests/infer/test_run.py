@@ -43,8 +43,8 @@ def phases() -> Phases:
 def test_what_was_read_is_said(study: Path, tmp_path: Path) -> None:
     with reading([study], tmp_path / "out", phases()) as read:
         assert str(read) == (
-            "3 images in 2 series, 1 other DICOM objects, 1 of them PNG or JPEG, "
-            "1 files that are not DICOM, ignored, 1 left out: an image with this SOP Instance UID came before"
+            "3 images in 2 series, 1 other DICOM object, 1 of them PNG or JPEG, "
+            "1 file that is not DICOM, ignored, 1 left out: an image with this SOP Instance UID came before"
         )
         made = read.found.paths[-1]
         assert made.exists()
@@ -89,7 +89,7 @@ def test_a_result_takes_the_place_of_the_one_before(study: Path, tmp_path: Path,
     assert outcome.written.pictures == ["series-1-plane-002.png"]
     assert list(outcome.seconds) == ["find", "read", "upload", "model", "download", "write"]
     said = str(outcome).splitlines()
-    assert said[0] == "1 bounding boxes, 1 pictures"
+    assert said[0] == "1 bounding box, 1 picture"
     assert said[-1] == f"Look at it: {output / 'report.html'}"
 
 

@@ -11,7 +11,7 @@ import pydicom
 import pytest
 
 from inference_gateway import Gateway, Settings
-from inference_gateway.server import make_server
+from inference_gateway.serving.server import make_server
 from tests.conftest import Serve
 from tests.dicom.objects import as_file, image
 from tests.harness.server import RunningServer

@@ -30,7 +30,7 @@ from inference_gateway import Gateway, Part, Settings
 from inference_gateway.client import InferenceClient
 from inference_gateway.demo.phantom import Phantom, write_phantom
 from inference_gateway.multipart import Decoder, Limits, PartBegin, PartData, PartEnd, parse_media_type
-from inference_gateway.server import make_server
+from inference_gateway.serving.server import make_server
 from tests.harness.process import Process, serve_command
 from tests.harness.raw import Address
 from tests.harness.server import serving

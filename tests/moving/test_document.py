@@ -11,10 +11,10 @@ import click
 import numpy as np
 import pytest
 
+from inference_gateway.answer.problem import Problem
 from inference_gateway.cli import main
 from inference_gateway.demo.phantom import write_phantom
 from inference_gateway.errors import ModelError
-from inference_gateway.problem import Problem
 from tests.harness.process import Process, serve_command
 from tests.moving.application import NEW_LINES, OLD_LINES
 

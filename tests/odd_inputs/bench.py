@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from inference_gateway import Gateway, Settings
-from inference_gateway.server import make_server
+from inference_gateway.serving.server import make_server
 from tests.harness.asgi import AppThread, app_thread
 from tests.harness.log import LogCapture
 from tests.harness.model import Call, RecordingModel, reply_json

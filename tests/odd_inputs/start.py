@@ -1,20 +1,7 @@
 """`start` and Content-ID: which part is the root."""
 
 from tests.harness.raw import Headers
-from tests.odd_inputs.table import (
-    AB,
-    BB,
-    GOOD,
-    JB,
-    A,
-    Accepted,
-    F,
-    N,
-    Refused,
-    Row,
-    Z,
-    typed,
-)
+from tests.odd_inputs.table import AB, BB, GOOD, JB, A, Accepted, F, N, Refused, Row, Z, typed
 
 START = "request: start names the root part"
 FIRST = "request: first part is the root without start"

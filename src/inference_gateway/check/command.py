@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import ssl
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -14,11 +13,13 @@ from typing import Any
 
 import click
 
+from inference_gateway.caller.key import environment_key, key_header
+from inference_gateway.caller.tls import tls_context
 from inference_gateway.check.exchange import NoAnswer, Target
 from inference_gateway.check.run import CHECKS, run_checks
 from inference_gateway.check.study import NoStudy, make_study, read_study
 from inference_gateway.check.verdict import PROBE_SECONDS, Finding, Subject, Verdict
-from inference_gateway.response import BINARY_TYPES
+from inference_gateway.payload.contract import BINARY_TYPES
 
 FAILED, UNREACHABLE = 1, 3
 
@@ -74,7 +75,7 @@ def _route(context: click.Context, option: click.Parameter, value: str) -> str:
     multiple=True,
     metavar="'NAME: VALUE'",
     callback=_pairs(":", "Authorization: Bearer KEY"),
-    help="Send this header with every request, for example a key; repeatable.",
+    help="Send this header with every request; repeatable. An API key may be in GATEWAY_API_KEY instead.",
 )
 @click.option(
     "--binary-type",
@@ -104,6 +105,14 @@ def _route(context: click.Context, option: click.Parameter, value: str) -> str:
     type=click.Path(exists=True, dir_okay=False),
     help="CA certificates, PEM, for an https URL with a certificate of your own.",
 )
+@click.option(
+    "--cert",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Certificate of yours, PEM, where the gateway asks for one.",
+)
+@click.option(
+    "--key", type=click.Path(exists=True, dir_okay=False), help="Its key, PEM; by default in the same file."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of lines.")
 def check(
     url: str,
@@ -116,6 +125,8 @@ def check(
     patience: float,
     timeout: float,
     ca_certs: str | None,
+    cert: str | None,
+    key: str | None,
     as_json: bool,
 ) -> None:
     """Check whether the gateway at URL keeps the wire contract.
@@ -143,8 +154,8 @@ def check(
     answers at URL.
     """
     try:
-        tls = ssl.create_default_context(cafile=ca_certs) if ca_certs else None
-        target = Target(url, headers=headers, timeout=timeout, tls=tls)
+        headers += tuple(key_header(environment_key(), headers).items())
+        target = Target(url, headers=headers, timeout=timeout, tls=tls_context(ca_certs, cert, key))
         sent = read_study(study) if study is not None else make_study()
     except (ValueError, NoStudy, OSError) as error:
         raise click.UsageError(str(error)) from None
@@ -155,7 +166,10 @@ def check(
     except ValueError:
         raise click.UsageError("a --header has characters that no header can have") from None
     except NoAnswer as error:
-        click.echo(f"Error: nothing answers at {url}: {error}. Is the gateway running there?", err=True)
+        hint = "Is the gateway running there?"
+        if target.speaks_tls():
+            hint = "The server speaks TLS at this port, not plain HTTP: its URL begins with https://"
+        click.echo(f"Error: nothing answers at {url}: {error}. {hint}", err=True)
         sys.exit(UNREACHABLE)
     if sent.ignored:
         click.echo(f"left out of the study, as they are not DICOM: {sent.ignored}", err=True)

@@ -71,7 +71,7 @@ def element_size(subject: Subject) -> str:
 @check("references", "name images and series by the UIDs that they were sent with")
 def references(subject: Subject) -> str:
     if subject.study.uids is None:
-        raise Skipped("reading UIDs needs pydicom: pip install 'inference-gateway[dicom]'")
+        raise Skipped("reading UIDs needs pydicom: pip install 'dicom-inference-gateway[dicom]'")
     found = list(_references(subject))
     if not found:
         raise Skipped("the answer names no image or series")
@@ -188,7 +188,7 @@ def dicom(subject: Subject) -> str:
     try:
         import pydicom
     except ImportError:
-        raise Skipped("reading DICOM needs pydicom: pip install 'inference-gateway[dicom]'") from None
+        raise Skipped("reading DICOM needs pydicom: pip install 'dicom-inference-gateway[dicom]'") from None
     for index, _, piece in found:
         piece.body.seek(0)
         try:
@@ -207,27 +207,56 @@ def dicom(subject: Subject) -> str:
 
 @check(
     "findings",
-    "give a box top_left and bottom_right, a measurement start and end, each as [column, row], and its image",
+    "give a box top_left and bottom_right, a measurement start and end, each as [column, row], and its image;"
+    ' ends of coordinates_type "world" are three numbers, patient coordinates in mm',
 )
 def findings(subject: Subject) -> str:
     json = subject.json()
     if json.get("protocol_version") != "1.0":
         raise Failed("'protocol_version' is not \"1.0\"")
-    for key, first, second in (
-        ("bounding_boxes_2d", "top_left", "bottom_right"),
-        ("linear_measurements_2d", "start", "end"),
-    ):
-        if not isinstance(json.get(key, []), list):
-            raise Failed(f"'{key}' is no list")
-        for index, each in enumerate(json.get(key, [])):
-            if not isinstance(each, dict) or not each.get("SOPInstanceUID"):
-                raise Failed(f"{key}[{index}] names no image")
-            a, b = _list(each.get(first)), _list(each.get(second))
-            if not all(len(point) == 2 and all(map(_number, point)) for point in (a, b)):
-                raise Failed(f"{key}[{index}] has not two numbers for each of {first} and {second}")
-            if key == "bounding_boxes_2d" and (a[0] > b[0] or a[1] > b[1]):
-                raise Failed(f"{key}[{index}] has its corners the wrong way round")
-    return "version, boxes and measurements are as they must be"
+    for place, box in _findings(json, "bounding_boxes_2d"):
+        a, b = _points(place, box, "top_left", "bottom_right", (2,))
+        if a[0] > b[0] or a[1] > b[1]:
+            raise Failed(f"{place} has its corners the wrong way round")
+    unplaced = 0
+    for place, line in _findings(json, "linear_measurements_2d"):
+        kind = line.get("coordinates_type")
+        if not isinstance(kind, str | None) or kind not in _COORDINATES:
+            raise Failed(f"{place} has a coordinates_type that is neither pixel nor world")
+        start, end = _points(place, line, "start", "end", _COORDINATES[kind])
+        if len(start) != len(end):
+            raise Failed(f"{place} has not as many numbers for its start as for its end")
+        unplaced += kind == "world" and len(start) == 2
+    told = "version, boxes and measurements are as they must be"
+    if unplaced:
+        told += (
+            f"; {unplaced} of linear_measurements_2d cannot be placed: "
+            "world coordinates are three numbers, in mm, not two"
+        )
+    return told
+
+
+# How many numbers an end of a measurement has, by its coordinates_type: the old SDK showed two for world too.
+_COORDINATES = {"pixel": (2,), None: (2,), "world": (3, 2)}
+
+
+def _findings(json: dict[str, Any], key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    if not isinstance(json.get(key, []), list):
+        raise Failed(f"'{key}' is no list")
+    for index, each in enumerate(json.get(key, [])):
+        if not isinstance(each, dict) or not each.get("SOPInstanceUID"):
+            raise Failed(f"{key}[{index}] names no image")
+        yield f"{key}[{index}]", each
+
+
+def _points(
+    place: str, holder: dict[str, Any], first: str, second: str, lengths: tuple[int, ...]
+) -> tuple[list[Any], list[Any]]:
+    a, b = _list(holder.get(first)), _list(holder.get(second))
+    if not all(len(point) in lengths and all(map(_number, point)) for point in (a, b)):
+        number = "three" if lengths[0] == 3 else "two"
+        raise Failed(f"{place} has not {number} numbers for each of {first} and {second}")
+    return a, b
 
 
 def _list(value: object) -> list[Any]:

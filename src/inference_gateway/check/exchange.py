@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from inference_gateway.caller.cutoff import Cutoff
+from inference_gateway.caller.tls import handshake_trouble, speaks_tls
+
 Headers = tuple[tuple[str, str], ...]
 
 BLOCK = 1 << 20
@@ -53,8 +56,8 @@ class Target:
     """A gateway by its URL.
 
     `url`: `http://host:port`, or https, with the path that an ingress puts before the routes if there is
-    one. `headers`: sent with every request. `timeout`: seconds for each wait on the socket. `tls`: for
-    https. Raises `ValueError` where `url` is none.
+    one. `headers`: sent with every request. `timeout`: seconds for each wait on the socket, and for the
+    answer to begin. `tls`: for https. Raises `ValueError` where `url` is none.
     """
 
     def __init__(
@@ -74,6 +77,10 @@ class Target:
         self._headers = headers
         self._timeout = timeout
 
+    def speaks_tls(self) -> bool:
+        """Return whether TLS is spoken where this speaks plain HTTP. Blocks."""
+        return self._tls is None and speaks_tls(self._host, self._port or 80)
+
     def send(
         self,
         method: str,
@@ -89,11 +96,15 @@ class Target:
         `body` goes out as it is: the headers say how long it is. `sink` takes the body of a 200 in blocks.
         Raises `NoAnswer` where not even the head of an answer came.
         """
-        connection = self._connection(timeout or self._timeout)
+        seconds = timeout or self._timeout
+        connection = self._connection(seconds)
         try:
             connection.connect()
         except OSError as error:
-            raise NoAnswer(f"there is no connection ({type(error).__name__})") from error
+            connection.close()
+            why = handshake_trouble(error) or type(error).__name__
+            raise NoAnswer(f"there is no connection ({why})") from error
+        limit = Cutoff()
         try:
             connection.putrequest(method, self._base + path, skip_accept_encoding=True)
             for name, value in (*self._headers, *headers, ("Connection", "close")):
@@ -105,12 +116,20 @@ class Target:
                     connection.send(block)
             except (BrokenPipeError, ConnectionResetError):
                 interrupted = True  # perhaps it has answered
-            return replace(_read(connection.getresponse(), sink), interrupted=interrupted)
-        except TimeoutError:
-            raise NoAnswer("no answer came within the time limit", late=True) from None
+            limit.start(seconds, connection.sock)
+            response = connection.getresponse()
+            if limit.passed:  # http.client takes a head that ends in the middle of a header
+                raise TimeoutError
+            if sink is not None and response.status == 200:  # it is as long as it is
+                limit.stop()
+            return replace(_read(response, sink), interrupted=interrupted)
         except (OSError, http.client.HTTPException) as error:
-            raise NoAnswer(f"the connection ended without an answer ({type(error).__name__})") from error
+            if limit.passed or isinstance(error, TimeoutError):
+                raise NoAnswer("no answer came within the time limit", late=True) from None
+            why = handshake_trouble(error) or type(error).__name__
+            raise NoAnswer(f"the connection ended without an answer ({why})") from error
         finally:
+            limit.stop()
             connection.close()
 
     def _connection(self, timeout: float) -> http.client.HTTPConnection:

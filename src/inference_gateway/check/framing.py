@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 
+from inference_gateway.caller.key import VARIABLE
 from inference_gateway.check.inference import Inference, Piece
 from inference_gateway.check.verdict import Check, Failed, Skipped, Subject, check
 
@@ -19,6 +20,8 @@ _BLOCK = 1 << 20
 def inference(subject: Subject) -> str:
     found = subject.infer()
     answer = found.answer
+    if answer.status == 401:
+        raise Failed(f"the study was answered with 401: give a key in {VARIABLE} or by --header")
     if answer.status != 200:
         raise Failed(f"the study was answered with {answer.status}")
     if answer.essence != "multipart/related":

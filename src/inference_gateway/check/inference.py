@@ -12,8 +12,8 @@ from inference_gateway.check.exchange import Answer, Target
 from inference_gateway.check.study import Upload
 from inference_gateway.errors import RequestError
 from inference_gateway.multipart import Decoder, Headers, Limits, PartBegin, PartEnd, parse_media_type
-from inference_gateway.request import Part
-from inference_gateway.spool import Spool
+from inference_gateway.payload.part import Part
+from inference_gateway.payload.spool import Spool
 
 _BLOCK = 1 << 20
 _MEMORY = 8 << 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inference_gateway.check.exchange import Answer
 from inference_gateway.check.verdict import PROBE_SECONDS, Check, Failed, Subject, check
-from inference_gateway.gateway import PONG
+from inference_gateway.payload.contract import PONG
 
 
 def _probe(subject: Subject, method: str, path: str) -> Answer:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inference_gateway.caller.folders import LeftOut, files_below
 from inference_gateway.multipart import Encoder
 
 _BLOCK = 1 << 20
@@ -43,7 +44,12 @@ def read_study(path: Path) -> Study:
 
     Raises `NoStudy` where there is none, and `OSError` where a file cannot be read.
     """
-    candidates = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+    left = LeftOut()
+    candidates = sorted(files_below(path, left)) if path.is_dir() else [path]
+    if left.links or left.dangling or left.unreadable:
+        raise NoStudy(
+            f"{path} has folders that cannot be read, or links that lead out of it: name what to send"
+        )
     files = tuple(each for each in candidates if _is_dicom(each))
     if not files:
         raise NoStudy(f"{path} has no DICOM file (PS3.10): name a folder that has some")
@@ -56,8 +62,8 @@ def make_study() -> Study:
         from inference_gateway.demo.phantom import make_phantom
     except ImportError:
         raise NoStudy(
-            "without STUDY a sample is made, which needs pydicom: pip install 'inference-gateway[dicom]', "
-            "or name a STUDY"
+            "without STUDY a sample is made, which needs pydicom: "
+            "pip install 'dicom-inference-gateway[dicom]', or name a STUDY"
         ) from None
     files = []
     for dataset in make_phantom(slices=_SLICES, rows=_ROWS, columns=_COLUMNS).datasets():

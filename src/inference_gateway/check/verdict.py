@@ -11,7 +11,7 @@ from typing import Any
 from inference_gateway.check.exchange import Answer, NoAnswer, Target
 from inference_gateway.check.inference import Inference, Piece, infer
 from inference_gateway.check.study import Study, Upload
-from inference_gateway.response import BINARY_TYPES
+from inference_gateway.payload.contract import BINARY_TYPES
 
 PROBE_SECONDS = 30.0
 """For an answer that needs neither a body nor a model."""

@@ -9,11 +9,14 @@ and `upload` make the request, `answer` and `result` read what comes, `exchange`
 answer together, `retry` says what may be tried again.
 """
 
-from inference_gateway.client.clients import AsyncInferenceClient, InferenceClient
-from inference_gateway.client.inputs import Input
-from inference_gateway.client.result import InferenceResult, ResultElement
-from inference_gateway.client.retry import RetryPolicy
-from inference_gateway.client.upload import OnProgress, Progress
+from inference_gateway.extras import extra as _extra
+
+with _extra("client", needs=__name__):
+    from inference_gateway.client.clients import AsyncInferenceClient, InferenceClient
+    from inference_gateway.client.inputs import Input
+    from inference_gateway.client.result import InferenceResult, ResultElement
+    from inference_gateway.client.retry import RetryPolicy
+    from inference_gateway.client.upload import OnProgress, Progress
 
 __all__ = [
     "AsyncInferenceClient",

@@ -30,7 +30,8 @@ from inference_gateway.errors import (
     RequestError,
 )
 from inference_gateway.multipart import Decoder, Limits, PartBegin, PartData, check_boundary, parse_media_type
-from inference_gateway.request import Part, parse_json
+from inference_gateway.payload.part import Part
+from inference_gateway.payload.root_part import parse_json
 
 _LIMITS = Limits(parts=1_000_000, part_bytes=1 << 50)
 _HASHES = re.compile(rb"[0-9a-f]{64}:[0-9a-f]{64}")
@@ -138,8 +139,8 @@ class Refusal:
         if len(self._body) > _PROBLEM_BYTES:
             raise self.problem()
 
-    def problem(self) -> ProblemAnswer:
-        """What it says, as far as it has come."""
+    def problem(self, instead: str = "the answer is not a problem document") -> ProblemAnswer:
+        """What it says, as far as it has come; `instead`: where it says nothing."""
         try:
             document = json.loads(self._body)
         except (ValueError, RecursionError):
@@ -147,17 +148,37 @@ class Refusal:
         if not isinstance(document, dict):
             document = {}
         title = _text(document.get("title")) or _phrase(self._status)
-        detail = _text(document.get("detail")) or "the answer is not a problem document"
-        request_id = _text(document.get("request_id")) or self._headers.get("x-request-id")
+        detail = _text(document.get("detail")) or instead
+        request_id = _text(document.get("request_id")) or _text(self._headers.get("x-request-id"))
         if self._status != HTTPStatus.SERVICE_UNAVAILABLE:
             return ProblemAnswer(self._status, detail, request_id, title=title)
         retry_after = _seconds(self._headers.get("retry-after", ""))
         return Overloaded(self._status, detail, request_id, title=title, retry_after=retry_after)
 
 
+def check_encoding(status: int, headers: Mapping[str, str]) -> None:
+    """Refuse an answer in another Content-Encoding than `identity`, which is what was asked for.
+
+    A few kilobytes can be the code of gigabytes. Raises `BrokenAnswer` for a 200, else `ProblemAnswer`.
+    """
+    codings = {coding.strip().lower() for coding in headers.get("content-encoding", "").split(",")}
+    if codings <= {"", "identity"}:
+        return
+    if status != HTTPStatus.OK:
+        raise Refusal(status, headers).problem("its text has a Content-Encoding, which was not asked for")
+    raise BrokenAnswer(
+        "the answer has a Content-Encoding, which was not asked for: does a proxy compress it?"
+    )
+
+
+def plain(text: str) -> str:
+    """Return a text that may be shown; empty where it has what a terminal would obey."""
+    return text if text.isprintable() else ""
+
+
 def _text(value: Any) -> str | None:
     """A text that may be shown: it may come from anybody, and end up in a terminal."""
-    return value if isinstance(value, str) and value.isprintable() else None
+    return plain(value) or None if isinstance(value, str) else None
 
 
 def _phrase(status: int) -> str:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from math import inf
 from typing import Any
 
 import httpx
 import tenacity
+from anyio import CancelScope, current_time
 from anyio.to_thread import run_sync
 
+from inference_gateway.caller.cutoff import Descriptor
+from inference_gateway.caller.key import environment_key
+from inference_gateway.client.answer import Refusal, check_encoding
 from inference_gateway.client.exchange import Exchange
 from inference_gateway.client.inputs import Input
 from inference_gateway.client.result import InferenceResult
@@ -29,11 +34,15 @@ class InferenceClient:
     """Calls the gateway at `base_url`. Threads may share it.
 
     `retry`: what is tried again. `timeout`, `headers`, `auth`, `verify`, `cert`, `proxy` and more are httpx's
-    own (`httpx.Client`). Use it as a context manager, or `close` it.
+    own (`httpx.Client`). Use it as a context manager, or `close` it. An API key in the environment,
+    `GATEWAY_API_KEY`, goes with each call whose headers have none.
+
+    Raises `ValueError` for a URL or a key that is none.
     """
 
     def __init__(self, base_url: str, *, retry: RetryPolicy | None = None, **httpx_options: Any) -> None:
-        self._http = httpx.Client(base_url=_checked(base_url), **(_DEFAULTS | httpx_options))
+        self._key = environment_key()
+        self._http = httpx.Client(base_url=_checked(base_url), **_options(httpx_options, _guard))
         self._retry = retry or RetryPolicy()
 
     def infer(
@@ -68,11 +77,11 @@ class InferenceClient:
         self, upload: Upload, route: str, on_progress: OnProgress | None, httpx_options: Mapping[str, Any]
     ) -> InferenceResult:
         exchange = Exchange(upload, on_progress)
-        options = exchange.options(httpx_options, exchange.connected)
+        options = exchange.options(httpx_options, exchange.traced, self._http.headers, self._key)
         request = self._http.stream("POST", route, content=_Body(exchange), **options)
         with exchange.errors(), request as response:
             exchange.begin(response.status_code, response.headers)
-            for chunk in response.iter_bytes(_CHUNK):
+            for chunk in response.iter_raw(_CHUNK):
                 exchange.receive(chunk)
                 exchange.report()
             return exchange.finish()
@@ -95,7 +104,8 @@ class AsyncInferenceClient:
     """
 
     def __init__(self, base_url: str, *, retry: RetryPolicy | None = None, **httpx_options: Any) -> None:
-        self._http = httpx.AsyncClient(base_url=_checked(base_url), **(_DEFAULTS | httpx_options))
+        self._key = environment_key()
+        self._http = httpx.AsyncClient(base_url=_checked(base_url), **_options(httpx_options, _async_guard))
         self._retry = retry or RetryPolicy()
 
     async def infer(
@@ -118,20 +128,22 @@ class AsyncInferenceClient:
     async def _attempt(
         self, upload: Upload, route: str, on_progress: OnProgress | None, httpx_options: Mapping[str, Any]
     ) -> InferenceResult:
-        exchange = Exchange(upload, on_progress)
+        with CancelScope() as scope:
+            exchange = Exchange(upload, on_progress, _ScopeLimit(scope))
 
-        async def trace(event: str, info: Mapping[str, Any]) -> None:
-            exchange.connected(event, info)
+            async def trace(event: str, info: Mapping[str, Any]) -> None:
+                exchange.traced(event, info)
 
-        options = exchange.options(httpx_options, trace)
-        request = self._http.stream("POST", route, content=_AsyncBody(exchange), **options)
-        with exchange.errors():
-            async with request as response:
-                exchange.begin(response.status_code, response.headers)
-                async for chunk in response.aiter_bytes(_CHUNK):
-                    await run_sync(exchange.receive, chunk)
-                    exchange.report()
-                return await run_sync(exchange.finish)
+            options = exchange.options(httpx_options, trace, self._http.headers, self._key)
+            request = self._http.stream("POST", route, content=_AsyncBody(exchange), **options)
+            with exchange.errors():
+                async with request as response:
+                    exchange.begin(response.status_code, response.headers)
+                    async for chunk in response.aiter_raw(_CHUNK):
+                        await run_sync(exchange.receive, chunk)
+                        exchange.report()
+                    return await run_sync(exchange.finish)
+        raise exchange.too_late()
 
     async def aclose(self) -> None:
         """Closes the connections."""
@@ -148,6 +160,70 @@ def _checked(base_url: str) -> str:
     if not base_url.lower().startswith(("http://", "https://")):
         raise ValueError("a gateway's URL begins with http:// or https://")
     return base_url
+
+
+def _options(given: Mapping[str, Any], guard: Callable[..., object]) -> dict[str, Any]:
+    """What httpx's client is made with; `guard` sees each response before all others."""
+    hooks = dict(given.get("event_hooks") or {})
+    hooks["response"] = [guard, *hooks.get("response", [])]
+    return {**_DEFAULTS, **given, "event_hooks": hooks}
+
+
+def _guard(response: httpx.Response) -> None:
+    """Keeps httpx from reading what has no bound: it reads answers itself, to redirect or for Digest."""
+    check_encoding(response.status_code, response.headers)
+    if response.status_code != httpx.codes.OK:
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        response.stream = _Bounded(response.stream, Refusal(response.status_code, response.headers))
+
+
+async def _async_guard(response: httpx.Response) -> None:
+    check_encoding(response.status_code, response.headers)
+    if response.status_code != httpx.codes.OK:
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = _AsyncBounded(response.stream, Refusal(response.status_code, response.headers))
+
+
+class _Bounded(httpx.SyncByteStream):
+    """The body of a refusal, as much of it as one may have."""
+
+    def __init__(self, stream: httpx.SyncByteStream, refusal: Refusal) -> None:
+        self._stream, self._refusal = stream, refusal
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._stream:
+            self._refusal.feed(chunk)
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _AsyncBounded(httpx.AsyncByteStream):
+    def __init__(self, stream: httpx.AsyncByteStream, refusal: Refusal) -> None:
+        self._stream, self._refusal = stream, refusal
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._stream:
+            self._refusal.feed(chunk)
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+class _ScopeLimit:
+    """A time limit that cancels what a scope holds: it needs no connection, and no thread."""
+
+    def __init__(self, scope: CancelScope) -> None:
+        self._scope = scope
+        self.passed = False  # the scope tells it itself
+
+    def start(self, seconds: float, connection: Descriptor | None) -> None:
+        self._scope.deadline = current_time() + seconds
+
+    def stop(self) -> None:
+        self._scope.deadline = inf
 
 
 class _Body:

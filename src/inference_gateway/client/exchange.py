@@ -13,15 +13,18 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import httpcore
 import httpx
 
-from inference_gateway.client.answer import Answer, Refusal
+from inference_gateway.caller.cutoff import Cutoff, Descriptor
+from inference_gateway.caller.key import key_header
+from inference_gateway.caller.tls import handshake_trouble
+from inference_gateway.client.answer import Answer, Refusal, plain
 from inference_gateway.client.result import InferenceResult
 from inference_gateway.client.upload import OnProgress, Upload
-from inference_gateway.errors import BrokenAnswer, ClientError, CutAnswer, GatewayUnreachable
+from inference_gateway.errors import ClientError, CutAnswer, GatewayUnreachable
 
 _INTERIM = re.compile(rb"HTTP/1\.. 1")  # 100 Continue and the like: the answer is still to come
 
@@ -31,39 +34,79 @@ _LENGTH = re.compile(r"[0-9]{1,20}")
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 
-class Exchange:
-    """One attempt at a call."""
+class TimeLimit(Protocol):
+    """Ends the wait for an answer, in the way of whoever drives the call. `passed`: whether it has."""
 
-    def __init__(self, upload: Upload, on_progress: OnProgress | None) -> None:
+    passed: bool
+
+    def start(self, seconds: float, connection: Descriptor | None) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class Exchange:
+    """One attempt at a call.
+
+    `limit`: on the wait for the head of the answer, and for all of a refusal.
+    """
+
+    def __init__(
+        self, upload: Upload, on_progress: OnProgress | None, limit: TimeLimit | None = None
+    ) -> None:
         self.upload = upload
         self._on_progress = on_progress
+        self._limit = limit or Cutoff()
         self._sent = self._received = 0
         self._answer_total: int | None = None
         self._connection: Any = None
+        self._socket: Descriptor | None = None
+        self._seconds: float | None = None
         self._incoming: Answer | Refusal | None = None
         self._answered = 0.0
 
-    def options(self, given: Mapping[str, Any], trace: Callable[..., object]) -> dict[str, Any]:
+    def options(
+        self,
+        given: Mapping[str, Any],
+        trace: Callable[..., object],
+        of_client: httpx.Headers | None = None,
+        key: str | None = None,
+    ) -> dict[str, Any]:
         """For httpx's `stream`: what the caller has given, and what the request needs.
 
-        `trace`: calls `connected`.
+        `trace`: calls `traced`. `of_client`: headers that the client sends with every call. `key`: goes as
+        a header where neither has one.
         """
         headers = httpx.Headers(given.get("headers"))
+        headers.update(key_header(key, [*headers.items(), *(of_client or {}).items()]))
         headers.update(self.upload.headers)
         extensions = {**given.get("extensions", {}), "trace": trace}
         return {**given, "headers": headers, "extensions": extensions}
 
     # Sending
 
-    def connected(self, event: str, info: Mapping[str, Any]) -> None:
-        """httpcore tells what it does (its `trace` extension): notes the connection that is in use.
+    def traced(self, event: str, info: Mapping[str, Any]) -> None:
+        """httpcore tells what it does (its `trace` extension): notes the connection, and counts the wait.
 
-        Only that of HTTP/1.1 without TLS: the others read bytes that are no answer.
+        What is peeked at is HTTP/1.1 without TLS only: the others read bytes that are no answer.
         """
         if event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete")):
             self._connection = info["return_value"]
-        elif event.startswith("http2.") or event.endswith(".start_tls.complete"):
+            self._socket = self._connection.get_extra_info("socket")
+        elif event.endswith(".start_tls.complete"):
+            self._connection, self._socket = None, info["return_value"].get_extra_info("socket")
+        elif event.startswith("http2."):
             self._connection = None
+        if event.endswith(".receive_response_headers.started"):
+            self._seconds = info["request"].extensions.get("timeout", {}).get("read")
+            self._wait()
+        elif event.endswith(".receive_response_headers.complete"):
+            self._limit.stop()
+        elif event.endswith(".receive_response_body.started") and not isinstance(self._incoming, Answer):
+            self._wait()
+
+    def _wait(self) -> None:
+        if self._seconds is not None:
+            self._limit.start(self._seconds, self._socket)
 
     def check_unanswered(self) -> None:
         """Ends the sending where the gateway has answered already: it refuses, and will not read the rest.
@@ -128,25 +171,38 @@ class Exchange:
             if isinstance(error, httpx.RequestError):
                 raise self._client_error(error) from error
             raise
+        finally:
+            self._limit.stop()
 
-    def _client_error(self, error: httpx.RequestError) -> ClientError:
+    def too_late(self) -> ClientError:
+        """What to raise where the time limit has passed."""
         if isinstance(self._incoming, Refusal):  # its status says enough
             return self._incoming.problem()
-        if isinstance(error, httpx.DecodingError):
-            return BrokenAnswer("the answer's Content-Encoding cannot be undone")
+        return _silent("its answer did not begin in time")
+
+    def _client_error(self, error: httpx.RequestError) -> ClientError:
+        if self._limit.passed or isinstance(self._incoming, Refusal):
+            return self.too_late()
         if self._incoming is not None:
             return CutAnswer("the connection ended before the answer did")
         if isinstance(error, _NOT_SENT):
-            reason = str(error) or type(error).__name__
+            trouble = handshake_trouble(error)
+            if trouble:
+                return GatewayUnreachable(f"cannot connect to the gateway: {trouble}", sent=False)
+            reason = plain(str(error)) or type(error).__name__
             return GatewayUnreachable(
                 f"cannot connect to the gateway ({reason}): is the URL right, and is it running?", sent=False
             )
         if isinstance(error, httpx.TimeoutException):
-            return GatewayUnreachable(
-                f"the gateway was silent for too long ({type(error).__name__}): "
-                "give a longer timeout, if its model needs it"
-            )
-        return GatewayUnreachable(f"the connection was lost before an answer came ({type(error).__name__})")
+            return _silent(type(error).__name__)
+        reason = handshake_trouble(error) or type(error).__name__
+        return GatewayUnreachable(f"the connection was lost before an answer came ({reason})")
+
+
+def _silent(how: str) -> GatewayUnreachable:
+    return GatewayUnreachable(
+        f"the gateway was silent for too long ({how}): give a longer timeout, if its model needs it"
+    )
 
 
 def _has_answer(connection: Any) -> bool:

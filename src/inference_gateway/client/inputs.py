@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
+from inference_gateway.caller.folders import LeftOut, files_below
 from inference_gateway.errors import InvalidModelOutput
-from inference_gateway.request import Part
-from inference_gateway.response import Element, FileElement, IterableElement, element_of
-from inference_gateway.spool import Spool
+from inference_gateway.payload.element import Element, FileElement, IterableElement, element_of
+from inference_gateway.payload.part import Part
+from inference_gateway.payload.spool import Spool
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,16 +74,22 @@ def _parts_of(index: int, given: Any, spool: Spool) -> Iterator[InputPart]:
 def files_in(folder: Path) -> list[Path]:
     """The files below a folder, at any depth, in order of their paths, without hidden ones.
 
-    Raises `ValueError` where there is none, `OSError` where a folder cannot be read.
+    Raises `ValueError` where there is none, or where a link leads out of the folder; `OSError` where a folder
+    cannot be read.
     """
-    found = []
-    for place, folders, names in os.walk(folder, onerror=_raise):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(place, name) for name in names if not name.startswith(".")]
-    files = sorted(path for path in found if path.is_file())
+    left = LeftOut()
+    files = sorted(files_below(folder, left, taken=_is_shown, unreadable=_raise))
+    if left.links:
+        raise ValueError(
+            f"{folder} has links that lead out of it ({left.links}): give what they lead to itself"
+        )
     if not files:
         raise ValueError(f"there is no file in {folder}")
     return files
+
+
+def _is_shown(path: Path) -> bool:
+    return not path.name.startswith(".")
 
 
 def _raise(error: OSError) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_gateway.client.temporary import TemporarySpool
-from inference_gateway.request import Part
-from inference_gateway.response import BLOCK
+from inference_gateway.extras import extra
+from inference_gateway.payload.element import BLOCK
+from inference_gateway.payload.part import Part
 
 if TYPE_CHECKING:
     from pydicom import FileDataset
@@ -72,12 +73,8 @@ class ResultElement:
 
     def dataset(self) -> FileDataset:
         """The DICOM object that it is (needs the extra `dicom`). Raises pydicom's `InvalidDicomError`."""
-        try:
+        with extra("dicom", needs="reading a DICOM object"):
             from pydicom import dcmread
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(
-                "reading a DICOM object needs pydicom: pip install 'inference-gateway[dicom]'"
-            ) from error
         self._body.seek(0)
         return dcmread(self._body)
 

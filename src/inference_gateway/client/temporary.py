@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from inference_gateway.errors import InsufficientStorage
-from inference_gateway.spool import Spool
+from inference_gateway.payload.spool import Spool
 
 _MEMORY = 1 << 20
 

@@ -20,7 +20,7 @@ from inference_gateway.client.inputs import Input, InputPart, input_parts
 from inference_gateway.client.temporary import TemporarySpool
 from inference_gateway.errors import MalformedMultipart
 from inference_gateway.multipart import Encoder
-from inference_gateway.response import BLOCK, BufferElement
+from inference_gateway.payload.element import BLOCK, BufferElement
 
 _TOGETHER = 64 << 10
 

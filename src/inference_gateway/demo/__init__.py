@@ -2,3 +2,8 @@
 
 Needs the extra `demo`. `python -m inference_gateway.demo` runs it.
 """
+
+from inference_gateway.extras import extra as _extra
+
+with _extra("demo", needs=__name__):
+    import pydicom as _pydicom  # noqa: F401 - every module here but the regions needs it

@@ -17,7 +17,7 @@ try:
     from inference_gateway.demo.run import Limits, run_model
     from inference_gateway.demo.sample import write_phantom_series, write_real_images, write_sample_study
 except ModuleNotFoundError as missing:
-    sys.exit(f"the demo needs {missing.name}: pip install 'inference-gateway[demo]'")
+    sys.exit(f"the demo needs {missing.name}: pip install 'dicom-inference-gateway[demo]'")
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 

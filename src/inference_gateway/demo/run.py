@@ -10,9 +10,12 @@ import click
 
 from inference_gateway.demo.gateway_process import DemoError, free_port, running_gateway, serve_command
 from inference_gateway.errors import ClientError
-from inference_gateway.infer.gather import GatherError
-from inference_gateway.infer.progress import Phases
-from inference_gateway.infer.run import Order, reading, send
+from inference_gateway.extras import extra
+
+with extra("demo", needs=__name__):
+    from inference_gateway.infer.gather import GatherError
+    from inference_gateway.infer.progress import Phases
+    from inference_gateway.infer.run import Order, reading, send
 
 
 @dataclass(frozen=True)

@@ -3,3 +3,8 @@
 Needs the extra `dicom`. Nothing is imported here: take what you need from `series`, `pixels`, `volume`,
 `overlay` and `capture`.
 """
+
+from inference_gateway.extras import extra as _extra
+
+with _extra("dicom", needs=__name__):
+    import pydicom as _pydicom  # noqa: F401 - every module here needs it

@@ -21,13 +21,19 @@ def text(dataset: Dataset, keyword: str) -> str:
 
 def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
     """Return the first `count` numbers of `keyword`, None where there are fewer or one is not finite."""
+    found = all_numbers(dataset, keyword, count)
+    return found if found is not None and len(found) == count else None
+
+
+def all_numbers(dataset: Dataset, keyword: str, most: int | None = None) -> tuple[float, ...] | None:
+    """Return the numbers of `keyword`, `most` at most, None where there is none or one is not finite."""
     value = _value(dataset, keyword)
     single = isinstance(value, str | bytes) or not hasattr(value, "__iter__")
     try:
-        found = tuple(float(one) for one in ([value] if single else list(value))[:count])
+        found = tuple(float(one) for one in ([value] if single else list(value))[:most])
     except (TypeError, ValueError, OverflowError):
         return None
-    return found if len(found) == count and all(map(math.isfinite, found)) else None
+    return found if found and all(map(math.isfinite, found)) else None
 
 
 def number(dataset: Dataset, keyword: str) -> float | None:

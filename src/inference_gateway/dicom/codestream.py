@@ -26,8 +26,8 @@ class CodestreamError(ValueError):
     """A codestream that no decoder should be given; the message quotes nothing of it."""
 
 
-def size_of(codestream: bytes) -> tuple[int, int] | None:
-    """Return (rows, columns) of a JPEG, JPEG-LS or JPEG 2000 codestream, None of another.
+def size_of(codestream: bytes) -> tuple[int, int, int] | None:
+    """Return (rows, columns, samples) of a JPEG, JPEG-LS or JPEG 2000 codestream, None of another.
 
     Raises `CodestreamError` where it has no size, or more components or scans than a picture.
     """
@@ -37,10 +37,9 @@ def size_of(codestream: bytes) -> tuple[int, int] | None:
         raise CodestreamError("it ends before its size") from None
     if found is None:
         return None
-    rows, columns, components = found
-    if components > _MOST_COMPONENTS or codestream.count(_SCAN) > _MOST_SCANS:
+    if found[2] > _MOST_COMPONENTS or codestream.count(_SCAN) > _MOST_SCANS:
         raise CodestreamError("more components or scans than a picture has")
-    return rows, columns
+    return found
 
 
 def _size_of(codestream: bytes) -> tuple[int, int, int] | None:

@@ -20,6 +20,9 @@ _MOST_SIDE = 65535
 _SAMPLES = (1, 3, 4)
 _MOST_BITS = 64
 
+SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422")
+"""Photometric interpretations of two samples a pixel where pixels are native (PS3.3 C.7.6.3.1.2)."""
+
 # Frames that are so small cost more than their bytes: so many, and one for each so many bytes, are believed.
 _FREE_FRAMES = 2048
 _FRAME_BYTES = 64
@@ -106,14 +109,13 @@ def check_pixel_data(
     pixels = counts.rows * counts.columns
     if syntax is None or syntax.is_encapsulated:
         ratio = _RLE_RATIO if syntax == RLELossless else _MOST_RATIO
-        held = pixels * counts.frames <= _FREE_PIXELS + available * ratio
-        held = held and counts.frames * _ITEM_HEADER_BYTES <= available
+        needed = max(counts.frames * _ITEM_HEADER_BYTES, (pixels * counts.frames - _FREE_PIXELS) // ratio)
     else:
-        subsampled = attributes.text(header, "PhotometricInterpretation") == "YBR_FULL_422"
+        subsampled = attributes.text(header, "PhotometricInterpretation") in SUBSAMPLED
         samples = 2 if subsampled and counts.samples == 3 else counts.samples
-        held = available * 8 >= pixels * counts.frames * samples * counts.bits
-    if not held:
-        raise LimitError("less pixel data than its header says")
+        needed = (pixels * counts.frames * samples * counts.bits + 7) // 8
+    if available < needed:
+        raise LimitError(f"less pixel data than its header says: {available:,} of {needed:,} bytes")
     if counts.frames > most_frames(available):
         raise LimitError("too many frames for so little pixel data")
     limits.check_frame(counts.rows, counts.columns)

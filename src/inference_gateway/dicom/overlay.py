@@ -16,10 +16,18 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+
+from inference_gateway.extras import extra
+
+with extra("dicom", needs=__name__):
+    from PIL import Image, ImageDraw, ImageFont
 
 Byte = NDArray[np.uint8]
 Color = tuple[int, int, int]
+
+# A caption of the contact sheet: pixels from one line to the next, and points of its letters.
+_LINE = 18
+_LARGEST, _SMALLEST = 14, 9
 
 # Colours that stay apart on grey and for the colour-blind, after Okabe and Ito.
 COLORS: tuple[Color, ...] = (
@@ -193,22 +201,37 @@ def draw_layer(rows: int, columns: int, masks: Sequence[Mask], heatmaps: Sequenc
 def contact_sheet(pictures: Iterable[Image.Image], captions: Sequence[str], tile: int = 192) -> Image.Image:
     """Lay out pictures, each within `tile` by `tile` pixels over its caption, in rows of a near-square sheet.
 
+    A caption may have several lines; none runs into the next tile.
+
     Pictures are taken one at a time. Raises `ValueError` where there is no caption, or not one for each.
     """
     if not captions:
         raise ValueError("without a picture there is no contact sheet")
     columns = math.ceil(math.sqrt(len(captions)))
-    font = _font(14)
-    height = tile + 20
+    lines = [caption.splitlines() for caption in captions]
+    height = tile + 2 + _LINE * max(map(len, lines))
     sheet = Image.new("RGB", (columns * tile, math.ceil(len(captions) / columns) * height))
     draw = ImageDraw.Draw(sheet)
-    for at, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+    for at, (picture, caption) in enumerate(zip(pictures, lines, strict=True)):
         left, top = at % columns * tile, at // columns * height
         small = picture.convert("RGB")
         small.thumbnail((tile - 2, tile - 2))
         sheet.paste(small, (left + (tile - small.width) // 2, top + (tile - small.height) // 2))
-        draw.text((left + 4, top + tile), caption, font=font, fill=_TEXT)
+        for number, line in enumerate(caption):
+            font, shown = _fitted(line, tile - 8)
+            draw.text((left + 4, top + tile + number * _LINE), shown, font=font, fill=_TEXT)
     return sheet
+
+
+def _fitted(line: str, width: int) -> tuple[ImageFont.FreeTypeFont | ImageFont.ImageFont, str]:
+    """Return a line in the largest font in which it fits, else the beginning of it in the smallest."""
+    for points in range(_LARGEST, _SMALLEST - 1, -1):
+        font = _font(points)
+        if font.getlength(line) <= width:
+            return font, line
+    while line and font.getlength(f"{line}…") > width:
+        line = line[:-1]
+    return font, f"{line}…"
 
 
 def zoom_to(rows: int, columns: int, size: int = 512) -> int:

@@ -1,50 +1,51 @@
 """One frame → modality values for a model, or 8-bit values for a screen.
 
-Stored values → modality values (PS3.3 C.11.1: rescale or Modality LUT) → window or VOI LUT (PS3.3 C.11.2) →
-display.
-MONOCHROME1 (PS3.3 C.7.6.3.1.2) turns only what is displayed: modality values mean the same in both. Colour
-(RGB, YBR, palette) is RGB of 8 bits for display and its luma for a model.
+Stored values → modality values (PS3.3 C.11.1: rescale, Modality LUT or dose grid) → window or VOI LUT (PS3.3
+C.11.2) → display. MONOCHROME1 (PS3.3 C.7.6.3.1.2) turns only what is displayed: modality values mean the same
+in both. Colour (RGB, YBR, palette) is RGB of 8 bits for display and its luma for a model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 
 from inference_gateway.dicom import attributes
-from inference_gateway.dicom.decoding import decoded
-from inference_gateway.dicom.series import Frame
-from inference_gateway.dicom.sources import opened
+from inference_gateway.dicom.colors import eight_bits, is_palette, rgb_of
+from inference_gateway.dicom.instances import Frame, Peers, frames_of
+from inference_gateway.dicom.stored import Outcome, PixelDataError, stored_frames
+from inference_gateway.dicom.tables import read_table
+from inference_gateway.dicom.windows import (
+    SOFT_TISSUE,
+    Byte,
+    Float,
+    Window,
+    apply_window,
+    own_window,
+    range_window,
+)
 
-Float = NDArray[np.float32]
-Byte = NDArray[np.uint8]
+__all__ = [
+    "PixelDataError",
+    "Pixels",
+    "Window",
+    "apply_window",
+    "attempt_frames",
+    "display_values",
+    "first_window",
+    "is_hounsfield",
+    "is_inverted",
+    "modality_values",
+    "read_frames",
+]
 
 # Rec. ITU-R BT.601 luma, which is also the Y of YBR_FULL (PS3.3 C.7.6.3.1.2).
 _LUMA = np.array([0.2990, 0.5870, 0.1140], dtype=np.float32)
-
-
-class PixelDataError(ValueError):
-    """The pixel data of an image cannot be decoded."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """Window centre and width in modality values, and the VOI LUT function that they go through."""
-
-    center: float
-    width: float
-    function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"] = "LINEAR"
-
-
-# Soft tissue in Hounsfield units, for CT images that bring no window.
-_CT_WINDOW = Window(40.0, 400.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,31 +66,48 @@ class Pixels:
 
 
 def read_frames(frames: Iterable[Frame]) -> Iterator[Pixels]:
-    """Decode frames in the order given, one at a time.
+    """Decode frames in the order given.
 
-    Each image is opened once for the frames of it that follow each other, and no more than one frame is in
-    memory. Raises `PixelDataError` where pixel
-    data is damaged or in a form that cannot be decoded here.
+    Each image is opened once for the frames of it that follow each other. No more frames are in memory than
+    there are cores, and one. Raises `PixelDataError` where pixel data is damaged or in a form that cannot be
+    decoded here.
     """
-    for instance, group in groupby(frames, key=lambda frame: frame.instance):
-        of_instance = list(group)
-        header = instance.read_header()
-        stored = _stored_values(header, of_instance)
-        for frame in of_instance:
-            yield Pixels(frame, header, next(stored))
+    for found in attempt_frames(frames):
+        if isinstance(found, PixelDataError):
+            raise found
+        yield found
+
+
+def attempt_frames(frames: Iterable[Frame]) -> Iterator[Pixels | PixelDataError]:
+    """Decode frames in the order given, as `read_frames` does; yield the error of one that cannot be."""
+    for stored in stored_frames(frames):
+        yield _pixels(stored)
+
+
+def _pixels(stored: Outcome) -> Pixels | PixelDataError:
+    if isinstance(stored, PixelDataError):
+        return stored
+    if stored.samples.ndim == 2 and not is_palette(stored.header):
+        return Pixels(stored.frame, stored.header, stored.samples)
+    try:
+        return Pixels(stored.frame, stored.header, rgb_of(stored))
+    except PixelDataError as error:
+        return error
 
 
 def modality_values(pixels: Pixels) -> Float:
-    """Return the modality values of a frame, float32 of (rows, columns): Hounsfield units for CT.
+    """Return the modality values of a frame, float32 of (rows, columns).
 
-    Colour gives luma, 0 to 255. Raises `PixelDataError` where the Modality LUT is damaged.
+    They are Hounsfield units for CT, and what DoseUnits says for a dose. Colour gives luma, 0 to 255.
+    Raises `PixelDataError` where the Modality LUT is damaged.
     """
     if pixels.is_color:
         return (pixels.stored @ _LUMA).astype(np.float32)
-    if attributes.items(pixels.header, "ModalityLUTSequence"):
-        return _looked_up(pixels)
+    luts = attributes.items(pixels.header, "ModalityLUTSequence")
+    if luts:
+        return _looked_up(pixels, luts[0])
     slope, intercept = _rescale(pixels)
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+    with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold becomes infinite
         values = pixels.stored * np.float64(slope)
         values += intercept
         return values.astype(np.float32)
@@ -98,8 +116,8 @@ def modality_values(pixels: Pixels) -> Float:
 def display_values(pixels: Pixels, window: Window | None = None) -> Byte:
     """Return what to show of a frame: uint8 of (rows, columns), or of (rows, columns, 3) for colour.
 
-    Without `window` the image's own first window is taken, else its VOI LUT, else soft tissue for CT, else
-    the range of the values that are no padding. Colour is shown as it is.
+    Without `window` the image's own first window is taken, else its VOI LUT, else what `first_window` says.
+    Colour is shown as it is.
     """
     if pixels.is_color:
         return pixels.stored
@@ -111,39 +129,20 @@ def display_values(pixels: Pixels, window: Window | None = None) -> Byte:
 
 
 def first_window(pixels: Pixels, values: Float) -> Window:
-    """Return the window that a frame is shown with at first; `values` are its modality values."""
-    fitting = _CT_WINDOW if is_hounsfield(pixels.header) else None
-    return _own_window(pixels) or fitting or _range_window(pixels, values)
+    """Return the window that a frame is shown with at first; `values` are its modality values.
+
+    The image's own first one, else soft tissue for CT, else all values that a segmentation may have, else
+    the range of the values that are no padding, of all frames of its stack: these are decoded once for it.
+    """
+    own = own_window(pixels.header, pixels.frame.number)
+    if own is None and is_hounsfield(pixels.header):
+        return SOFT_TISSUE
+    return own or _segment_window(pixels.header) or _peers_window(pixels, values)
 
 
 def is_inverted(header: Dataset) -> bool:
     """Return whether the least value is shown white (MONOCHROME1)."""
     return attributes.text(header, "PhotometricInterpretation") == "MONOCHROME1"
-
-
-def apply_window(values: Float, window: Window) -> Byte:
-    """Map modality values of any shape to uint8 of that shape, 0 to 255.
-
-    LINEAR: PS3.3 C.11.2.1.2.1, LINEAR_EXACT: C.11.2.1.3.2, SIGMOID: C.11.2.1.3.1. Values that are no number
-    come out as that of 0.
-    """
-    values = np.nan_to_num(values, nan=0.0).astype(np.result_type(values, np.float32), copy=False)
-    if window.function == "SIGMOID":
-        with np.errstate(over="ignore"):
-            exponent = np.clip(-4.0 * (values - window.center) / max(window.width, 1e-6), -80.0, 80.0)
-        return _byte(255.0 / (1.0 + np.exp(exponent)))
-    if window.function == "LINEAR":
-        center, width = window.center - 0.5, window.width - 1.0
-    else:
-        center, width = window.center, window.width
-    if width <= 0.0:
-        return np.where(values > center, np.uint8(255), np.uint8(0))
-    values -= center  # in place: `nan_to_num` has made a copy
-    values /= width
-    values += 0.5
-    np.clip(values, 0.0, 1.0, out=values)
-    values *= 255.0
-    return _byte(values)
 
 
 def is_hounsfield(header: Dataset) -> bool:
@@ -156,45 +155,14 @@ def is_hounsfield(header: Dataset) -> bool:
     return attributes.text(header, "PhotometricInterpretation").startswith("MONOCHROME")
 
 
-def _stored_values(header: Dataset, frames: Sequence[Frame]) -> Iterator[NDArray[Any]]:
-    """Yield the pixels of frames of one image."""
-    instance = frames[0].instance
+def _looked_up(pixels: Pixels, lut: Dataset) -> Float:
+    signed = attributes.integer(pixels.header, "PixelRepresentation") == 1
+    little = pixels.header.original_encoding[1] is not False
     try:
-        with opened(instance.source, instance.limits) as file:
-            for stored in decoded(file, header, [frame.number - 1 for frame in frames]):
-                if attributes.text(header, "PhotometricInterpretation") == "PALETTE COLOR":
-                    yield _eight_bits(apply_color_lut(stored, header)[..., :3], _palette_bits(header))
-                elif stored.ndim == 3:
-                    yield _eight_bits(stored[..., :3], attributes.integer(header, "BitsStored") or 8)
-                else:
-                    yield stored
-    except Exception as error:  # decoders raise whatever they trip over
-        raise PixelDataError("pixel data cannot be decoded") from error
-
-
-def _palette_bits(dataset: Dataset) -> int:
-    """Bits of one entry of the palette: third value of its descriptor (PS3.3 C.7.6.3.1.5)."""
-    descriptor = attributes.numbers(dataset, "RedPaletteColorLookupTableDescriptor", 3)
-    return 16 if descriptor is None else int(descriptor[2])
-
-
-def _eight_bits(color: NDArray[Any], bits: int) -> Byte:
-    """Scale samples of `bits` bits so that their greatest value becomes 255."""
-    if bits == 8:
-        return color.astype(np.uint8)
-    return _byte(color.astype(np.float64) * (255.0 / (2.0**bits - 1.0)))
-
-
-def _byte(values: NDArray[Any]) -> Byte:
-    """Round values from 0 to 255, halves upwards."""
-    return (values + 0.5).astype(np.uint8)
-
-
-def _looked_up(pixels: Pixels) -> Float:
-    try:
-        return apply_modality_lut(pixels.stored, pixels.header).astype(np.float32)
-    except Exception as error:  # the table comes as it stands in the file
-        raise PixelDataError("the Modality LUT cannot be applied") from error
+        table = read_table(lut, "LUTDescriptor", "LUTData", signed=signed, little=little)
+    except ValueError as error:
+        raise PixelDataError(f"the Modality LUT cannot be applied: {error}") from error
+    return table.look_up(pixels.stored).astype(np.float32)
 
 
 def _rescale(pixels: Pixels) -> tuple[float, float]:
@@ -203,23 +171,10 @@ def _rescale(pixels: Pixels) -> tuple[float, float]:
         found = attributes.frame_numbers(header, number, "PixelValueTransformationSequence", keyword, 1)
         return default if found is None else found[0]
 
-    return one("RescaleSlope", 1.0), one("RescaleIntercept", 0.0)
-
-
-def _own_window(pixels: Pixels) -> Window | None:
-    """Return the first window of the image, None where it has none."""
-    for group in attributes.frame_macro(pixels.header, pixels.frame.number, "FrameVOILUTSequence"):
-        center, width = attributes.number(group, "WindowCenter"), attributes.number(group, "WindowWidth")
-        if center is None or width is None or width <= 0:
-            continue
-        match attributes.text(group, "VOILUTFunction"):
-            case "SIGMOID":
-                return Window(center, width, "SIGMOID")
-            case "LINEAR_EXACT":
-                return Window(center, width, "LINEAR_EXACT")
-            case _:
-                return Window(center, width)
-    return None
+    scaling = attributes.number(pixels.header, "DoseGridScaling")
+    if scaling and attributes.text(pixels.header, "Modality") == "RTDOSE":  # PS3.3 C.8.8.3
+        return scaling, 0.0
+    return one("RescaleSlope", 1.0) or 1.0, one("RescaleIntercept", 0.0)
 
 
 def _voi_looked_up(pixels: Pixels, values: Float) -> Byte | None:
@@ -227,28 +182,80 @@ def _voi_looked_up(pixels: Pixels, values: Float) -> Byte | None:
 
     None where the image has a window, which goes first, no table, or one that cannot be applied.
     """
-    if _own_window(pixels) is not None:
+    header, number = pixels.header, pixels.frame.number
+    if own_window(header, number) is not None:
         return None
-    groups = attributes.frame_macro(pixels.header, pixels.frame.number, "FrameVOILUTSequence")
-    group = next((one for one in groups if attributes.items(one, "VOILUTSequence")), None)
-    if group is None:
+    groups = attributes.frame_macro(header, number, "FrameVOILUTSequence")
+    lut = next((items[0] for one in groups if (items := attributes.items(one, "VOILUTSequence"))), None)
+    if lut is None:
+        return None
+    looked_up = bool(attributes.items(header, "ModalityLUTSequence"))
+    signed = not looked_up and (
+        attributes.integer(header, "PixelRepresentation") == 1 or _rescale(pixels)[1] < 0
+    )
+    little = header.original_encoding[1] is not False
+    try:
+        table = read_table(lut, "LUTDescriptor", "LUTData", signed=signed, little=little)
+    except ValueError:
+        return None
+    return eight_bits(table.look_up(values), table.bits)
+
+
+def _segment_window(header: Dataset) -> Window | None:
+    """Return the window of all values of a segmentation (PS3.3 C.8.20.2), None for other images."""
+    if attributes.text(header, "Modality") != "SEG":
+        return None
+    match attributes.text(header, "SegmentationType"):
+        case "FRACTIONAL":
+            most = attributes.number(header, "MaximumFractionalValue") or 255.0
+        case "LABELMAP":
+            segments = attributes.items(header, "SegmentSequence")
+            most = max((attributes.number(one, "SegmentNumber") or 0.0 for one in segments), default=0.0)
+        case _:
+            most = 1.0 if (attributes.integer(header, "BitsAllocated") or 8) == 1 else 0.0
+    bits = attributes.integer(header, "BitsStored") or 8
+    return range_window(0.0, most or 2.0**bits - 1.0)
+
+
+def _peers_window(pixels: Pixels, values: Float) -> Window:
+    """Return the window from the least to the greatest value of all frames of a stack."""
+    peers = pixels.frame.peers or _alone(pixels.frame)
+    if peers.range is None:
+        found = [_range(pixels, values)]
+        others = (
+            Frame(instance, number, peers)
+            for instance, number in peers.members
+            if instance is not pixels.frame.instance or number != pixels.frame.number
+        )
+        found += map(_range_or_none, attempt_frames(others))
+        known = [one for one in found if one is not None] or [(0.0, 1.0)]
+        peers.range = min(low for low, _ in known), max(high for _, high in known)
+    return range_window(*peers.range)
+
+
+def _alone(frame: Frame) -> Peers:
+    peers = next(frames_of(frame.instance)).peers
+    assert peers is not None
+    return peers
+
+
+def _range_or_none(pixels: Pixels | PixelDataError) -> tuple[float, float] | None:
+    if isinstance(pixels, PixelDataError) or pixels.is_color:
         return None
     try:
-        entries, first, bits = group.VOILUTSequence[0].LUTDescriptor
-        last = first + (entries or 1 << 16) - 1
-        whole = np.rint(np.clip(np.nan_to_num(values), first, last)).astype(np.int32)
-        return _eight_bits(np.minimum(apply_voi_lut(whole, group), (1 << bits) - 1), bits)
-    except Exception:  # the table comes as it stands in the file
+        return _range(pixels, modality_values(pixels))
+    except PixelDataError:
         return None
 
 
-def _range_window(pixels: Pixels, values: Float) -> Window:
-    """Return the window from the least to the greatest value, PixelPaddingValue left out (C.7.5.1.1.2)."""
+def _range(pixels: Pixels, values: Float) -> tuple[float, float] | None:
+    """Return the least and the greatest value, None where all are padding or no numbers (C.7.5.1.1.2)."""
     counted = np.isfinite(values)
     padding = attributes.number(pixels.header, "PixelPaddingValue")
     if padding is not None:
-        counted &= pixels.stored != padding
+        limit = attributes.number(pixels.header, "PixelPaddingRangeLimit")
+        low, high = sorted((padding, padding if limit is None else limit))
+        counted &= (pixels.stored < low) | (pixels.stored > high)
     if not counted.any():
-        return Window(0.0, 1.0)
-    low, high = float(values[counted].min()), float(values[counted].max())
-    return Window((low + high) / 2.0, high - low, "LINEAR_EXACT")
+        return None
+    return float(values[counted].min()), float(values[counted].max())

@@ -1,24 +1,24 @@
-"""A path or a binary file → the header or the whole of the DICOM object in it, within bounds."""
+"""A path or a binary file → the header or the whole of the DICOM object in it.
+
+A file without preamble and meta information is read too (PS3.10 7.1 asks for both; old archives and
+modalities leave them out): its transfer syntax is the one in which its first elements are written.
+"""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from struct import unpack
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import pydicom
 from pydicom import Dataset
-from pydicom.uid import UID
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from inference_gateway.dicom.inflating import inflated
 from inference_gateway.dicom.limits import Limits
 from inference_gateway.dicom.metering import Metered
-
-# Those elements of the group 7FE0 that hold pixels: float, double float and plain.
-_PIXEL_ELEMENTS = (0x0008, 0x0009, 0x0010)
 
 
 class BinaryFile(Protocol):
@@ -30,6 +30,18 @@ class BinaryFile(Protocol):
 
 
 Source = str | PathLike[str] | BinaryFile
+
+PIXEL_ELEMENTS = {0x0008: "FloatPixelData", 0x0009: "DoubleFloatPixelData", 0x0010: "PixelData"}
+"""Elements of the group 7FE0 that have pixels (PS3.3 C.7.6.24, C.7.6.25, C.7.6.3)."""
+
+UNDEFINED = 0xFFFFFFFF
+"""The length of encapsulated pixel data (PS3.5 A.4)."""
+
+_PIXEL_VRS = (b"OB", b"OW", b"OF", b"OD", b"UN")
+
+# The first group of an object without preamble, and the longest value that its first element may have.
+_FIRST_GROUPS = (0x0002, 0x0008)
+_LONGEST_FIRST_VALUE = 128
 
 
 @contextmanager
@@ -50,41 +62,66 @@ def read_dataset(file: BinaryFile, *, header_only: bool, tags: Sequence[str] | N
     out. Raises `LimitError` where a header has more elements or items than one, `InvalidDicomError` where
     there is no DICOM, and whatever the parser trips over where it is damaged.
     """
-    if not header_only:
-        return pydicom.dcmread(cast(Any, file))
-    metered = Metered(file)
+    bare = _starts_without_preamble(file)
     wanted: Any = None if tags is None else list(tags)
+    metered = Metered(file) if header_only else None
     try:
-        header = pydicom.dcmread(cast(Any, metered), stop_before_pixels=True, specific_tags=wanted)
-        metered.convert(header)
+        dataset = pydicom.dcmread(
+            cast(Any, metered or file), stop_before_pixels=header_only, specific_tags=wanted, force=bare
+        )
     finally:
-        metered.check()  # pydicom makes errors of its own of what is raised while it reads items
-    return header
+        if metered:
+            metered.check()  # pydicom makes errors of its own of what is raised while it reads items
+    if metered:
+        metered.convert(dataset)
+    if bare and "TransferSyntaxUID" not in dataset.file_meta:
+        implicit, little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    return dataset
 
 
-def transfer_syntax(header: Dataset) -> UID | None:
-    """Return the transfer syntax if it is one that pydicom knows, else None."""
-    found: UID | None = header.file_meta.get("TransferSyntaxUID")
-    return found if found is not None and found.is_transfer_syntax else None
+class PixelElement(NamedTuple):
+    """The pixel data of an object: which element of the group 7FE0, and where its value lies in the file.
 
-
-def pixel_bytes(file: BinaryFile, syntax: UID | None) -> int | None:
-    """Return how many bytes of pixel data there are, None where there is no pixel data.
-
-    `file` stands where the header ended, and then where the value of the pixel data begins. Pixel data of
-    unknown length reaches to the end of the file at most.
+    `length` is what the element says: `UNDEFINED` for encapsulated pixel data.
     """
-    start = file.tell()
+
+    element: int
+    vr: str
+    start: int
+    length: int
+
+
+def pixel_element(file: BinaryFile, *, little: bool) -> PixelElement | None:
+    """Read the head of the pixel data in a file that stands where the header ended, None where there is none.
+
+    Whether the VR is written is seen here, not known from the transfer syntax: files lie about it.
+    """
+    at = file.tell()
     head = file.read(12)
     if len(head) < 8:
         return None
-    order = "<" if syntax is None or syntax.is_little_endian else ">"
-    if syntax is not None and syntax.is_implicit_VR:
-        (group, element, length), taken = unpack(f"{order}HHL", head[:8]), 8
-    else:
-        (group, element, _, length), taken = unpack(f"{order}HH4sL", head.ljust(12, b"\0")), 12
-    if group != 0x7FE0 or element not in _PIXEL_ELEMENTS:
+    order = "<" if little else ">"
+    group, element = unpack(f"{order}HH", head[:4])
+    if group != 0x7FE0 or element not in PIXEL_ELEMENTS:
         return None
-    available = min(int(length), file.seek(0, io.SEEK_END) - start - taken)
-    file.seek(start + taken)
-    return available
+    if head[4:6] in _PIXEL_VRS and len(head) == 12:
+        return PixelElement(element, head[4:6].decode("ascii"), at + 12, unpack(f"{order}L", head[8:])[0])
+    return PixelElement(element, "OW", at + 8, unpack(f"{order}L", head[4:8])[0])
+
+
+def _starts_without_preamble(file: BinaryFile) -> bool:
+    """Return whether a file starts with an element of group 2 or 8 instead of a preamble.
+
+    The file is left at its start.
+    """
+    head = file.read(132)
+    file.seek(0)
+    if len(head) < 8 or head[128:] == b"DICM":
+        return False
+    group, element, length = unpack("<HHL", head[:8])
+    if group not in _FIRST_GROUPS or element > 0x0020:
+        return False
+    explicit = head[4:6].isalpha() and head[4:6].isupper()
+    return explicit or length <= _LONGEST_FIRST_VALUE

@@ -15,11 +15,11 @@ from inference_gateway.dicom.series import Stack, Vector
 class Volume:
     """Modality values, float32 of (depth, rows, columns), and the spacing of its axes in mm.
 
-    A spacing of 1 mm stands for one that the images do not give.
+    `spacing` is None where the images do not give it.
     """
 
     values: NDArray[np.float32]
-    spacing: Vector
+    spacing: Vector | None
 
 
 def read_volume(stack: Stack) -> Volume:
@@ -30,4 +30,4 @@ def read_volume(stack: Stack) -> Volume:
     values = np.empty(stack.shape, dtype=np.float32)
     for plane, pixels in zip(values, read_frames(stack.frames), strict=True):
         plane[...] = modality_values(pixels)
-    return Volume(values, stack.spacing or (1.0, 1.0, 1.0))
+    return Volume(values, stack.spacing)

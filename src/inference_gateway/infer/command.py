@@ -8,22 +8,24 @@ import logging
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, ClassVar, NoReturn
+from typing import Any, NoReturn
 
 import click
-import httpx
 
+from inference_gateway.caller.key import environment_key, has_key
 from inference_gateway.dicom.limits import Limits
 from inference_gateway.errors import BrokenAnswer, ClientError, GatewayUnreachable, ProblemAnswer
 from inference_gateway.infer.drawings import plain
 from inference_gateway.infer.gather import GatherError
+from inference_gateway.infer.hints import hint_on_no_answer, hint_on_refusal
+from inference_gateway.infer.options import ManyValues, address_of, headers_of, pair_of, tls_of
 from inference_gateway.infer.pictures import MOST_PIXELS
 from inference_gateway.infer.progress import Phases
-from inference_gateway.infer.run import Order, Outcome, OutputError, Reading, reading, send
+from inference_gateway.infer.run import Order, Outcome, OutputError, Reading, reading, said_of, send
 
 LOCAL, WRONG, UNREACHABLE, REFUSED, FAILED, BROKEN, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
 
@@ -32,40 +34,6 @@ _NOT_NOW = (503, 507)
 
 _PATH = click.Path(exists=True, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
-class ManyValues(click.Command):
-    """A command whose options `-a` and `-R` take all that follows them, up to the next option.
-
-    So did the old tool: `-a notes.txt table.csv -R threshold=0.5 organ=liver`. Of `-R` the values stop where
-    there is no `=`.
-    """
-
-    _MANY: ClassVar[dict[str, Callable[[str], bool]]] = {
-        "-a": lambda value: True,
-        "--attachments": lambda value: True,
-        "-R": lambda value: "=" in value,
-        "--request-options": lambda value: "=" in value,
-        "--request_options": lambda value: "=" in value,
-    }
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, list(self._one_each(args)))
-
-    def _one_each(self, args: Sequence[str]) -> Iterator[str]:
-        """Yield `-a x -a y` for `-a x y`."""
-        option, count = "", 0
-        for at, arg in enumerate(args):
-            if arg == "--":
-                yield from args[at:]
-                return
-            if arg.startswith("-"):
-                option, count = arg, 0
-            else:
-                if count and option in self._MANY and self._MANY[option](arg):
-                    yield option
-                count += 1
-            yield arg
 
 
 @click.command(
@@ -88,8 +56,29 @@ class ManyValues(click.Command):
 @click.option(
     "-p", "--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Its port."
 )
-@click.option("--url", help="Its address, instead of --host and --port: https://gateway.example:8443.")
-@click.option("-r", "--route", default="/", show_default=True, help="Route of the model.")
+@click.option(
+    "--url",
+    help="Address of the model, instead of --host, --port and --route: https://gateway.example/liver. "
+    "A --route goes behind its path.",
+)
+@click.option("-r", "--route", show_default="/", help="Route of the model.")
+@click.option(
+    "-H",
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="'NAME: VALUE'",
+    help="Send this header too; repeatable. A key is better given in the environment, GATEWAY_API_KEY: other "
+    "users may see options.",
+)
+@click.option(
+    "--ca-certs", type=_FILE, help="CA certificates, PEM, for https, instead of those that are known."
+)
+@click.option("--cert", type=_FILE, help="Certificate of yours, PEM, where the gateway asks for one.")
+@click.option("--key", type=_FILE, help="Its key, PEM; by default in the same file.")
+@click.option(
+    "--follow-links", is_flag=True, help="Take files and folders that links lead to from within a folder."
+)
 @click.option(
     "-a",
     "--attachments",
@@ -155,7 +144,12 @@ def infer(
     host: str,
     port: int,
     url: str | None,
-    route: str,
+    route: str | None,
+    headers: tuple[str, ...],
+    ca_certs: Path | None,
+    cert: Path | None,
+    key: Path | None,
+    follow_links: bool,
     attachments: tuple[Path, ...],
     inference_command: str,
     request_options: tuple[str, ...],
@@ -199,14 +193,16 @@ def infer(
         raise click.UsageError(f"name a STUDY: a folder, an archive or a DICOMDIR{after}")
     if any(place.resolve() == output.resolve() for place in places):
         raise click.UsageError("the result would go into the study itself: name another folder with -o")
+    address = address_of(url or f"http://{f'[{host}]' if ':' in host else host}:{port}", route)
     order = Order(
         output=output,
-        url=_url(url or f"http://{f'[{host}]' if ':' in host else host}:{port}"),
-        route=route if route.startswith("/") else f"/{route}",
+        url=str(address),
+        headers=headers_of(headers),
+        tls=tls_of(address, ca_certs, cert, key),
         timeout=timeout,
         attachments=attachments,
         inference_command=inference_command,
-        options=dict(_pair(option) for option in request_options),
+        options=dict(pair_of(option) for option in request_options),
         study_size=send_study_size,
         study_path=request_study_path,
         labels_everywhere=include_label_plots,
@@ -215,11 +211,11 @@ def infer(
     say = _Voice(quiet, as_json)
     phases = Phases(show=not (quiet or as_json))
     with (
-        _told(say, order),
+        _told(say, order, with_certificate=cert is not None),
         _terminable(),
         _without_warnings(),
         phases.shown(),
-        reading(places, output, phases, order.limits) as read,
+        reading(places, output, phases, follow_links=follow_links, limits=order.limits) as read,
     ):
         say.reading(read)
         outcome = send(read, order, phases)
@@ -234,7 +230,7 @@ class _Voice:
 
     def reading(self, read: Reading) -> None:
         if not self._quiet and not self._as_json:
-            click.echo(str(read), err=True)
+            click.echo(f"found {read}", err=True)
 
     def outcome(self, read: Reading, outcome: Outcome) -> None:
         if self._as_json:
@@ -252,7 +248,7 @@ class _Voice:
 
 
 @contextmanager
-def _told(say: _Voice, order: Order) -> Iterator[None]:
+def _told(say: _Voice, order: Order, *, with_certificate: bool) -> Iterator[None]:
     """Make of each way in which the journey may end badly a message and an exit code."""
     try:
         yield
@@ -261,15 +257,19 @@ def _told(say: _Voice, order: Order) -> Iterator[None]:
     except ProblemAnswer as error:
         known = {"http_status": error.status, "request_id": error.request_id}
         detail = f"{error.status}: {plain(error.detail, 500)}"
+        if hint := hint_on_refusal(
+            error, order.url, with_key=has_key(order.headers) or environment_key() is not None
+        ):
+            detail += f". {hint}"
         if error.status < 500 or error.status in _NOT_NOW:
             say.failure("refused", REFUSED, f"the gateway refused it, {detail}", **known)
         hint = f" (request {plain(error.request_id)} in the gateway's log)" if error.request_id else ""
         say.failure("failed", FAILED, f"the model failed, {detail}{hint}", **known)
     except GatewayUnreachable as error:
-        start = (
-            "`inference-gateway serve my_model:model` starts one; --host, --port and --url say where it is"
+        hint = hint_on_no_answer(error, order.url, with_certificate=with_certificate)
+        say.failure(
+            "unreachable", UNREACHABLE, f"{error}{'' if str(error).endswith('?') else '.'} {hint}".strip()
         )
-        say.failure("unreachable", UNREACHABLE, f"{error} {start}.")
     except BrokenAnswer as error:
         say.failure("broken", BROKEN, f"{error}: nothing was written")
     except ClientError as error:
@@ -331,6 +331,7 @@ def _document(read: Reading, outcome: Outcome) -> dict[str, Any]:
         "images": len(read.study.instances),
         "series": len(read.study.series),
         "not_dicom": read.found.other,
+        "left_out": said_of(read.found),
         "files_sent": outcome.sent_files,
         "input_hash": outcome.input_hash,
         "output_hash": outcome.output_hash,
@@ -343,20 +344,3 @@ def _document(read: Reading, outcome: Outcome) -> dict[str, Any]:
         "pictures": written.pictures,
         "not_drawn": written.notes,
     }
-
-
-def _url(text: str) -> str:
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL:
-        url = httpx.URL()
-    if url.scheme not in ("http", "https") or not url.host:
-        raise click.UsageError("that is no address of a gateway: write http://host:port or https://host:port")
-    return text
-
-
-def _pair(option: str) -> tuple[str, str]:
-    key, equals, value = option.partition("=")
-    if not equals or not key.strip():
-        raise click.UsageError("an option of -R has no =: write KEY=VALUE")
-    return key.strip(), value

@@ -185,8 +185,6 @@ class Drawings:
 
     def _line(self, line: Json, frame: Frame) -> Line:
         start, end = (_in_pixels(line.get(one), line.get("coordinates_type"), frame) for one in _ENDS)
-        if start is None or end is None:
-            raise ValueError("start and end are no points of its coordinates_type")
         _check_near(frame, start, end)
         return Line(start, end, f"{plain(line.get('label', ''))} {_length(start, end, frame)}".strip())
 
@@ -306,11 +304,11 @@ def _list(value: Any) -> list[Json]:
 
 
 def _point(value: Any, count: int) -> tuple[float, ...] | None:
-    """Return `count` finite numbers, None where there are not so many."""
-    if not isinstance(value, list) or len(value) < count:
+    """Return a point of `count` finite numbers, None where it is none."""
+    if not isinstance(value, list) or len(value) != count:
         return None
-    numbers = value[:count]
-    if not all(isinstance(one, int | float) and abs(one) < 1e9 for one in numbers):  # NaN compares false
+    numbers = [one for one in value if isinstance(one, int | float) and not isinstance(one, bool)]
+    if len(numbers) < count or not all(abs(one) < 1e9 for one in numbers):  # NaN compares false
         return None
     return tuple(float(one) for one in numbers)
 
@@ -330,18 +328,25 @@ def _size(frame: Frame) -> tuple[int, int]:
     return frame.instance.rows, frame.instance.columns
 
 
-def _in_pixels(value: Any, coordinates_type: Any, frame: Frame) -> tuple[float, float] | None:
-    """Return (column, row) of an end of a line; for world coordinates by PS3.3 C.7.6.2.1.1, turned around."""
+def _in_pixels(value: Any, coordinates_type: Any, frame: Frame) -> tuple[float, float]:
+    """Return (column, row) of an end of a line; for world coordinates by PS3.3 C.7.6.2.1.1, turned around.
+
+    Raises `ValueError` where it is no point, or cannot be placed.
+    """
     if coordinates_type in (None, "pixel"):
         point = _point(value, 2)
-        return None if point is None else _xy(point)
+        if point is None:
+            raise ValueError("start and end are not two numbers each")
+        return _xy(point)
+    if coordinates_type != "world":
+        raise ValueError("its coordinates_type is neither pixel nor world")
     world = _point(value, 3)
-    unplaced = frame.position is None or frame.orientation is None or frame.pixel_spacing is None
-    if coordinates_type != "world" or world is None or unplaced:
-        return None
-    assert frame.position is not None
-    assert frame.orientation is not None
-    assert frame.pixel_spacing is not None
+    if world is None and _point(value, 2) is not None:
+        raise ValueError("world coordinates of two numbers cannot be placed: three are needed, in mm")
+    if world is None:
+        raise ValueError("start and end are not three numbers each, as world coordinates are")
+    if frame.position is None or frame.orientation is None or frame.pixel_spacing is None:
+        raise ValueError("its image does not say where it lies: world coordinates cannot be placed")
     away = [a - b for a, b in zip(world, frame.position, strict=True)]
     along_row = sum(a * b for a, b in zip(away, frame.orientation[:3], strict=True))
     along_column = sum(a * b for a, b in zip(away, frame.orientation[3:], strict=True))

@@ -12,15 +12,16 @@ import os
 import shutil
 import uuid
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal
 
 import pydicom
 
+from inference_gateway.caller.folders import LeftOut, files_below
 from inference_gateway.dicom import attributes
 from inference_gateway.dicom.capture import make_capture
 from inference_gateway.dicom.limits import LimitError, Limits
@@ -36,21 +37,24 @@ class GatherError(Exception):
     """A study cannot be gathered; the message says what to do."""
 
 
+class _Damaged(Exception):
+    """A file is not what its first bytes say."""
+
+
 @dataclass
-class Found:
+class Found(LeftOut):
     """DICOM files in order of their places, and numbers of what else there was.
 
     `pictures`: PNG and JPEG files that became DICOM, `archives`: those looked into, `directories`: DICOMDIRs,
-    which only list files, `other`: neither DICOM nor picture, `damaged`: archives or pictures that cannot be
-    read, `refused`: pictures that are too large, by reason, `missing`: files that a DICOMDIR lists and that
-    are not there.
+    which only list files, `damaged`: archives, files of archives or pictures that cannot be read, `refused`:
+    pictures that are too large, by reason, `missing`: files that a DICOMDIR lists and that are not there. Of
+    `LeftOut`, `unreadable` counts files too, and `other` what is neither DICOM nor picture.
     """
 
     paths: list[Path] = field(default_factory=list)
     pictures: int = 0
     archives: int = 0
     directories: int = 0
-    other: int = 0
     damaged: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     missing: int = 0
@@ -61,16 +65,21 @@ def gather(
     workspace: Path,
     exclude: Path | None = None,
     seen: Callable[[], None] = lambda: None,
+    *,
+    follow_links: bool = False,
     limits: Limits | None = None,
 ) -> Found:
     """Find DICOM files in folders, .zip archives, DICOMDIRs and among files.
 
     `workspace` is an empty folder that must stay as long as the files are wanted; nothing is taken from below
-    `exclude`. `seen` is called for each file looked at. The same file is taken once. `limits` say how large
-    a picture may be. Raises `GatherError` where there is no room to unpack, or a DICOMDIR cannot be read,
-    `OSError` where a file cannot.
+    `exclude`. `seen` is called for each file looked at. The same file is taken once; one that cannot be used
+    is counted, and ends nothing. A link that leads out of its folder is followed with `follow_links` only.
+    `limits` say how large a picture may be.
+
+    Raises `GatherError` where there is no room to unpack, or a DICOMDIR cannot be read, `OSError` where a
+    file that is itself a place cannot.
     """
-    return _Gathering(workspace, seen, limits or Limits()).gather(places, exclude)
+    return _Gathering(workspace, seen, limits or Limits()).gather(places, exclude, follow_links)
 
 
 class _Gathering:
@@ -82,19 +91,27 @@ class _Gathering:
         self._series = ""  # of the pictures
         self._numbers = itertools.count(len(os.listdir(workspace)))
 
-    def gather(self, places: Iterable[Path], exclude: Path | None) -> Found:
+    def gather(self, places: Iterable[Path], exclude: Path | None, follow_links: bool) -> Found:
         taken: set[str] = set()
-        for path in _files(places, exclude, self._found):
+        named = dict.fromkeys(places)
+        for path in _files(named, exclude, self._found, follow_links):
             resolved = os.path.realpath(path)
             if resolved not in taken:
                 taken.add(resolved)
-                self._take(path)
+                self._take(path, must=path in named)
         return self._found
 
-    def _take(self, path: Path) -> None:
+    def _take(self, path: Path, *, must: bool) -> None:
+        """Take a file for what it is. Raises `OSError` where it cannot be read, but must."""
         self._seen()
-        with path.open("rb") as file:
-            kind = _kind_of(file.read(_HEAD))
+        try:
+            with path.open("rb") as file:
+                kind = _kind_of(file.read(_HEAD))
+        except OSError:
+            if must:
+                raise
+            self._found.unreadable += 1
+            return
         match kind:
             case "dicom":
                 self._found.paths.append(path)
@@ -102,39 +119,51 @@ class _Gathering:
                 self._take_picture(path)
             case "archive":
                 self._found.archives += 1
-                try:
-                    self._take_members(path)
-                except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError):
-                    self._found.damaged += 1  # RuntimeError: encrypted, or packed in a way unknown here
+                self._take_members(path)
             case None:
                 self._found.other += 1
 
     def _take_members(self, path: Path) -> None:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
+        with ExitStack() as stack:
+            try:
+                with _reading():
+                    archive = stack.enter_context(zipfile.ZipFile(path))
+                    members = archive.infolist()
+            except _Damaged:
+                self._found.damaged += 1
+                return
+            for member in members:
                 if member.is_dir():
                     continue
                 if _is_directory(member.filename):
                     self._found.directories += 1
                     continue
-                with archive.open(member) as file:
-                    self._take_member(file, member.file_size)
+                try:
+                    self._take_member(archive, member)
+                except _Damaged:
+                    self._found.damaged += 1
 
-    def _take_member(self, file: IO[bytes], size: int) -> None:
+    def _take_member(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+        """Take one file of an archive; raises `_Damaged` where it cannot be unpacked."""
         self._seen()
-        head = file.read(_HEAD)
-        kind = _kind_of(head)
-        if kind not in ("dicom", "picture"):
-            self._found.other += 1
-            return
-        if size > shutil.disk_usage(self._workspace).free:
-            raise GatherError(
-                f"there is no room in {self._workspace} to unpack an archive: set TMPDIR to another"
-            )
-        unpacked = self._new_path()
-        with unpacked.open("wb") as copy:
-            copy.write(head)
-            shutil.copyfileobj(file, copy, 1 << 20)
+        with ExitStack() as stack:
+            with _reading():
+                file = stack.enter_context(archive.open(member))
+                head = file.read(_HEAD)
+            kind = _kind_of(head)
+            if kind not in ("dicom", "picture"):
+                self._found.other += 1
+                return
+            if member.file_size > shutil.disk_usage(self._workspace).free:
+                raise GatherError(
+                    f"there is no room in {self._workspace} to unpack an archive: set TMPDIR to another"
+                )
+            unpacked = self._new_path()
+            try:
+                _copy(head, file, unpacked)
+            except _Damaged:
+                unpacked.unlink()
+                raise
         if kind == "dicom":
             self._found.paths.append(unpacked)
         else:
@@ -164,18 +193,45 @@ class _Gathering:
         return self._workspace / f"{next(self._numbers):06}.dcm"
 
 
-def _files(places: Iterable[Path], exclude: Path | None, found: Found) -> Iterator[Path]:
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Make `_Damaged` of whatever is raised in reading what may be damaged.
+
+    The readers of archives and pictures have no common error: zlib, bz2, lzma and Pillow raise their own,
+    `OSError`, `EOFError`, `struct.error`, `SyntaxError`, `NotImplementedError`, `RuntimeError` for what is
+    encrypted, and whatever they trip over. Nothing is written within.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise _Damaged from error
+
+
+def _copy(head: bytes, file: IO[bytes], to: Path) -> None:
+    """Write what was read of a member, and the rest of it."""
+    with to.open("wb") as copy:
+        block = head
+        while block:
+            copy.write(block)
+            with _reading():
+                block = file.read(1 << 20)
+
+
+def _files(places: Iterable[Path], exclude: Path | None, found: Found, follow_links: bool) -> Iterator[Path]:
     """Yield the files of all places, those of a folder before its folders, and what DICOMDIRs list."""
     excluded = None if exclude is None else exclude.resolve()
     for place in places:
         if place.is_dir():
-            for folder, folders, names in os.walk(place):
-                folders[:] = sorted(name for name in folders if (Path(folder) / name).resolve() != excluded)
-                for path in (Path(folder) / name for name in sorted(names)):
-                    if _is_directory(path.name):
-                        found.directories += 1
-                    elif path.is_file():
-                        yield path
+            for path in files_below(
+                place,
+                found,
+                follow_links=follow_links,
+                taken=lambda path: excluded is None or path.resolve() != excluded,
+            ):
+                if _is_directory(path.name):
+                    found.directories += 1
+                else:
+                    yield path
         elif _is_directory(place.name):
             found.directories += 1
             yield from _listed(place, found)

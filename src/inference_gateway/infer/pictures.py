@@ -49,7 +49,7 @@ def _size_of(file: BinaryIO) -> tuple[int, int]:
         columns, rows = unpack(">2L", head[16:])  # IHDR comes first (ISO 15948 11.2.2)
         size = rows, columns
     else:
-        size = size_of(head + file.read()) or (0, 0)
+        size = (size_of(head + file.read()) or (0, 0, 0))[:2]
     file.seek(0)
     return size
 

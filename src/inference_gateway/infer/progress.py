@@ -20,20 +20,25 @@ from rich.progress import (
 from rich.text import Text
 
 from inference_gateway.client import Progress as Call
+from inference_gateway.infer.words import counted
 
-Unit = Literal["files", "bytes", "pictures", ""]
+Unit = Literal["files", "bytes", "planes", ""]
 
 
 class _AmountColumn(ProgressColumn):
-    """`12.0 of 240.5 MB`, `3 of 48 files`, or nothing where nothing is counted."""
+    """`12.0 of 240.5 MB`, `3 of 48 files`, `1 file`, or nothing where nothing is counted."""
 
     def render(self, task: Task) -> Text:
         unit = task.fields["unit"]
         if not unit:
             return Text("")
-        scale, shown, form = (1e6, "MB", ".1f") if unit == "bytes" else (1, unit, ".0f")
-        of = "" if task.total is None else f" of {task.total / scale:{form}}"
-        return Text(f"{task.completed / scale:{form}}{of} {shown}")
+        if unit == "bytes":
+            of = "" if task.total is None else f" of {task.total / 1e6:.1f}"
+            return Text(f"{task.completed / 1e6:.1f}{of} MB")
+        of = "" if task.total is None else f"{task.completed:.0f} of "
+        return Text(
+            of + counted(int(task.completed if task.total is None else task.total), unit.removesuffix("s"))
+        )
 
 
 class Phases:
@@ -82,14 +87,17 @@ class Phases:
         self._bars.advance(self._task)
 
     def end(self) -> None:
-        """End the phase, if there is one."""
+        """End the phase, if there is one. An upload that was refused halfway stays at what has gone out."""
         if not self._name:
             return
         spent = time.perf_counter() - self._begun
         self.seconds[self._name] = self.seconds.get(self._name, 0.0) + spent
         task = self._bars.tasks[-1]
-        done = task.completed or (0 if task.fields["unit"] else 1)  # nothing that is counted is not one
-        self._bars.update(self._task, total=done, completed=done)
+        if task.fields["unit"] == "bytes" and task.total is not None and task.completed < task.total:
+            self._bars.stop_task(self._task)
+        else:
+            done = task.completed or (0 if task.fields["unit"] else 1)  # nothing that is counted is not one
+            self._bars.update(self._task, total=done, completed=done)
         self._name = ""
 
     def called(self, call: Call) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,8 +16,14 @@ from PIL import Image
 
 from inference_gateway.dicom.limits import Limits
 from inference_gateway.dicom.overlay import contact_sheet, draw_overlay, zoom_to
-from inference_gateway.dicom.pixels import PixelDataError, Pixels, display_values, read_frames
-from inference_gateway.dicom.series import Frame, Study, read_study
+from inference_gateway.dicom.pixels import (
+    PixelDataError,
+    Pixels,
+    attempt_frames,
+    display_values,
+    read_frames,
+)
+from inference_gateway.dicom.series import Frame, Instance, Study, read_study
 from inference_gateway.infer.drawings import Drawing, Drawings, Group, Json, Overlay
 from inference_gateway.infer.masks import MASK_TYPES, Element, store_mask
 from inference_gateway.infer.report import Facts, Report
@@ -136,19 +141,18 @@ def _groups_of_objects(objects: Iterable[Path], limits: Limits | None) -> Iterat
 
 
 def _decoded(groups: Sequence[Group], drawings: Drawings) -> Iterator[tuple[Drawing, Pixels | None]]:
-    """Yield each drawing with its pixels, None from where the pixels of an image cannot be decoded."""
+    """Yield each drawing with its pixels, None where they cannot be decoded: noted once for each image."""
     for group in groups:
-        for _, of_image in groupby(group.drawings, key=lambda drawing: drawing.frame.instance):
-            same = list(of_image)
-            decoded = 0
-            try:
-                for pixels in read_frames(drawing.frame for drawing in same):
-                    yield same[decoded], pixels
-                    decoded += 1
-            except PixelDataError:
-                drawings.note(same[decoded].name, "its pixels cannot be decoded here")
-                for drawing in same[decoded:]:
-                    yield drawing, None
+        noted: Instance | None = None
+        decoded = attempt_frames(drawing.frame for drawing in group.drawings)
+        for drawing, pixels in zip(group.drawings, decoded, strict=True):
+            if not isinstance(pixels, PixelDataError):
+                yield drawing, pixels
+                continue
+            if noted is not drawing.frame.instance:
+                drawings.note(drawing.name, str(pixels))
+                noted = drawing.frame.instance
+            yield drawing, None
 
 
 def _picture(pixels: Pixels, overlay: Overlay) -> Image.Image:
@@ -174,17 +178,24 @@ def _described(element: Element) -> str:
 
 def _write_contact_sheet(pictures: Sequence[str], drawings: Drawings, folder: Path) -> None:
     names = _spread(pictures, _SHEET)
-    captions = [Path(name).stem for name in names]
+    captions = [caption_of(Path(name).stem) for name in names]
     tiles: Iterable[Image.Image] = (_opened(folder / name) for name in names)
     if not pictures:
         nothing = [
-            (_small(_picture(pixels, Overlay())), f"{drawing.name}: nothing")
+            (_small(_picture(pixels, Overlay())), f"{caption_of(drawing.name)}\nnothing")
             for drawing in _spread(drawings.all(), _SHEET_OF_NOTHING)
             for pixels in _one(drawing.frame)
         ]
         tiles, captions = (picture for picture, _ in nothing), [caption for _, caption in nothing]
     if captions:
         contact_sheet(tiles, captions, _TILE).save(folder / "contact-sheet.png")
+
+
+def caption_of(name: str) -> str:
+    """Return the name of a picture in words: `series-1-plane-003` is series 1, plane 3."""
+    words = name.split("-")
+    pairs = [f"{word} {int(number)}" for word, number in zip(words[::2], words[1::2], strict=True)]
+    return "\n".join([", ".join(pairs[:-1]), pairs[-1]]) if len(pairs) > 2 else ", ".join(pairs)
 
 
 def _opened(path: Path) -> Image.Image:

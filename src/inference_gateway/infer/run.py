@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import ssl
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ import httpx
 
 from inference_gateway.client import InferenceClient, RetryPolicy
 from inference_gateway.dicom.limits import Limits
-from inference_gateway.dicom.series import Study, read_study
+from inference_gateway.dicom.series import NO_PIXELS, Study, read_study
 from inference_gateway.errors import BrokenAnswer
 from inference_gateway.infer.drawings import plain
 from inference_gateway.infer.gather import Found, GatherError, gather
@@ -25,6 +26,7 @@ from inference_gateway.infer.progress import Phases
 from inference_gateway.infer.report import Facts
 from inference_gateway.infer.request import objects_in_order, request_json
 from inference_gateway.infer.results import RESULT_FILES, Written, write_json, write_results
+from inference_gateway.infer.words import counted, listed
 
 
 class OutputError(Exception):
@@ -35,14 +37,16 @@ class OutputError(Exception):
 class Order:
     """What is to be sent where, and where the result goes.
 
-    `timeout`: seconds that the answer may take to begin. `inference_command`, `options`, `study_size` and
-    `study_path` go into the request's JSON; with `study_path` no image is sent. `limits` say what one image
-    may take, of those that come back too.
+    `url`: of the model's route. `headers`: sent besides. `tls`: what to trust and show, for https. `timeout`:
+    seconds that the answer may take to begin. `inference_command`, `options`, `study_size` and `study_path`
+    go into the request's JSON; with `study_path` no image is sent. `limits` say what one image may take, of
+    those that come back too.
     """
 
     output: Path
-    url: str = "http://127.0.0.1:8000"
-    route: str = "/"
+    url: str = "http://127.0.0.1:8000/"
+    headers: Sequence[tuple[str, str]] = ()
+    tls: ssl.SSLContext | bool = True
     timeout: float = 660.0
     attachments: Sequence[Path] = ()
     inference_command: str = ""
@@ -63,21 +67,51 @@ class Reading:
     def __str__(self) -> str:
         """Say how much of what there is."""
         images, series = len(self.study.instances), len(self.study.series)
+        objects = sum(skipped.is_object for skipped in self.study.skipped)
         others = [
-            (sum(skipped.is_object for skipped in self.study.skipped), "other DICOM objects"),
-            (self.found.pictures, "of them PNG or JPEG"),
-            (self.found.other, "files that are not DICOM, ignored"),
-            (self.found.damaged, "archives or pictures that cannot be read"),
-            (self.found.missing, "files that a DICOMDIR lists but that are not there"),
+            (objects, "other DICOM object", None),
+            (self.found.pictures, "of them PNG or JPEG", "of them PNG or JPEG"),
         ]
-        counted = "".join(f", {count} {what}" for count, what in others if count)
-        return f"{images} images in {series} series{counted}{self.left_out()}"
+        here = f"{counted(images, 'image')} in {counted(series, 'series', 'series')}"
+        return ", ".join([here, *listed(others), *self.left_out()])
 
-    def left_out(self) -> str:
-        """Say how many files are left out and why: what is sent and not drawn is among them."""
-        skipped = (one.reason for one in self.study.skipped if one.reason != "no pixels")
-        reasons = self.found.refused + Counter(skipped)
-        return "".join(f", {count} left out: {reason}" for reason, count in reasons.items())
+    def left_out(self) -> list[str]:
+        """Return in words what is left out, and why; what is sent and not drawn is among it."""
+        reasons = self.found.refused + Counter(
+            one.reason for one in self.study.skipped if one.reason != NO_PIXELS
+        )
+        skipped = [f"{count} left out: {reason}" for reason, count in reasons.items()]
+        return [*said_of(self.found), *skipped]
+
+
+def said_of(found: Found) -> list[str]:
+    """Return in words what of the places is left out, and why."""
+    return listed(
+        [
+            (found.other, "file that is not DICOM, ignored", "files that are not DICOM, ignored"),
+            (
+                found.damaged,
+                "archive, file of one or picture that is damaged, left out",
+                "archives, files of them or pictures that are damaged, left out",
+            ),
+            (
+                found.unreadable,
+                "file or folder that cannot be read, left out",
+                "files or folders that cannot be read, left out",
+            ),
+            (
+                found.links,
+                "link that leads out of its folder, left out (--follow-links takes it)",
+                "links that lead out of their folder, left out (--follow-links takes them)",
+            ),
+            (found.dangling, "link to nowhere", "links to nowhere"),
+            (
+                found.missing,
+                "file that a DICOMDIR lists but that is not there",
+                "files that a DICOMDIR lists but that are not there",
+            ),
+        ]
+    )
 
 
 @dataclass(frozen=True)
@@ -96,38 +130,57 @@ class Outcome:
 
     def __str__(self) -> str:
         """Say what came back, how long it took, and where it is."""
-        counts = [
-            (self.elements, "elements"),
-            (_length(self.answer, "bounding_boxes_2d"), "bounding boxes"),
-            (_length(self.answer, "linear_measurements_2d"), "linear measurements"),
-            (_length(self.answer, "series_ml_json"), "labelled series"),
-            (_length(self.answer, "study_ml_json"), "labels of the study"),
-            (len(self.written.pictures), "pictures"),
-        ]
-        found = ", ".join(f"{count} {what}" for count, what in counts if count) or "nothing was found"
+        found = listed(
+            [
+                (self.elements, "element", None),
+                (_length(self.answer, "bounding_boxes_2d"), "bounding box", "bounding boxes"),
+                (_length(self.answer, "linear_measurements_2d"), "linear measurement", None),
+                (_length(self.answer, "series_ml_json"), "labelled series", "labelled series"),
+                (_length(self.answer, "study_ml_json"), "label of the study", "labels of the study"),
+                (len(self.written.pictures), "picture", None),
+            ]
+        )
         spent = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in self.seconds.items())
-        return "\n".join([found, spent, *self.written.notes, f"Look at it: {self.folder / 'report.html'}"])
+        return "\n".join(
+            [
+                ", ".join(found) or "nothing was found",
+                f"sent {counted(self.sent_files, 'file')} to {self.url}",
+                spent,
+                *self.written.notes,
+                f"Look at it: {self.folder / 'report.html'}",
+            ]
+        )
 
 
 @contextmanager
 def reading(
-    places: Sequence[Path], output: Path, phases: Phases, limits: Limits | None = None
+    places: Sequence[Path],
+    output: Path,
+    phases: Phases,
+    *,
+    follow_links: bool = False,
+    limits: Limits | None = None,
 ) -> Iterator[Reading]:
     """Read the study in folders, archives, DICOMDIRs and files; what lies in `output` is none of it.
+
+    `follow_links`: those that lead out of a folder too.
 
     Raises `GatherError` where there is no DICOM object.
     """
     with TemporaryDirectory(prefix="inference-gateway-infer-") as workspace:
         phases.begin("find", "files")
-        found = gather(places, Path(workspace), output, phases.advance, limits)
+        found = gather(
+            places, Path(workspace), output, phases.advance, follow_links=follow_links, limits=limits
+        )
         phases.begin("read", "files", len(found.paths))
         study = read_study(_counted(found.paths, phases), without_decoder=True, limits=limits)
         phases.end()
         read = Reading(found, study)
         if places and not objects_in_order(study, found.paths):
+            left = "; ".join(read.left_out())
             raise GatherError(
-                f"there is no DICOM object in it{read.left_out()}: "
-                "name a folder, archive or DICOMDIR with some"
+                "there is no DICOM object in it: name a folder, archive or DICOMDIR with some"
+                + (f" ({left})" if left else "")
             )
         yield read
 
@@ -154,12 +207,14 @@ def send(reading: Reading, order: Order, phases: Phases) -> Outcome:
             order.url,
             timeout=httpx.Timeout(30, read=order.timeout),
             retry=RetryPolicy(attempts=1),  # who looks on wants to know at once
+            headers=list(order.headers),
+            verify=order.tls,
             trust_env=not _is_here(order.url),
         ) as client,
-        client.infer(asked, inputs, route=order.route, on_progress=phases.called) as result,
+        client.infer(asked, inputs, route=order.url, on_progress=phases.called) as result,
     ):
-        phases.begin("write", "pictures")
-        url = str(httpx.URL(order.url).copy_with(userinfo=b"").join(order.route))
+        phases.begin("write", "planes")
+        url = str(httpx.URL(order.url).copy_with(userinfo=b"", fragment=None))
         seconds = {**phases.seconds, **result.timings}
         rows = [
             ("Sent to", url),

@@ -216,7 +216,7 @@ class Decoder:
                 raise MalformedMultipart("a part's headers run into a delimiter: the empty line is missing")
             if len(self._fields) == self._limits.headers:
                 raise LimitExceeded(f"a part has more headers than the limit of {self._limits.headers}")
-            self._fields.append(parse_header_line(line[:-2]))
+            self._fields.append(parse_header_line(line[:-2], self._fields))
             self._header_bytes += len(line)
             position = end
         return position + 2, self._begin_body(base + position + 2)

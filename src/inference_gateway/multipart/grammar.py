@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar, overload
 from urllib.parse import unquote_to_bytes
 
@@ -40,9 +40,22 @@ _BLANKS = " \t"
 _STEERING = ("boundary", "charset", "start")
 
 # Fields of a part that must not be repeated: two values would leave a choice.
-_SINGULAR = frozenset(
-    {"content-type", "content-disposition", "content-id", "content-length", "content-transfer-encoding"}
+_SINGULAR = (
+    "Content-Type",
+    "Content-Disposition",
+    "Content-ID",
+    "Content-Length",
+    "Content-Transfer-Encoding",
 )
+
+# Names of the standards (RFC 2045, 2183, 2387, 2557, 9110), which errors may say. No other name that came is
+# ever repeated: it may be anything.
+_FIELD_NAMES = {
+    name.lower(): name
+    for name in (*_SINGULAR, "Content-Encoding", "Content-Description", "Content-Location", "MIME-Version")
+}
+_PARAMETER_NAMES = frozenset({*_STEERING, "type", "start-info"})
+_LEADING_TOKEN = re.compile(rf"[ \t]*({_TOKEN.pattern})")
 
 
 class Headers(Mapping[str, str]):
@@ -92,35 +105,57 @@ class Headers(Mapping[str, str]):
         return f"<Headers: {len(self.fields)} fields>"
 
 
-def parse_header_line(line: bytes) -> tuple[str, str]:
-    """One header line without its CRLF → field name as sent, value without the blanks around it.
+def parse_header_line(line: bytes, before: Sequence[tuple[str, str]] = ()) -> tuple[str, str]:
+    """Read one header line without its CRLF: field name as sent, value without the blanks around it.
 
-    Raises `MalformedMultipart` where it is folded (RFC 9112 §5.2), has no colon, a name that is not a
-    token, a value that is not UTF-8 or has a control character other than tab.
+    `before`: the fields before it. Raises `MalformedMultipart` where the line goes on with the one before
+    (folded, RFC 9112 §5.2), has no colon, a name that is not a token, a value that is not UTF-8 or has a
+    control character other than tab.
     """
     if line.startswith((b" ", b"\t")):
-        raise MalformedMultipart("a part header is folded: send each header on one line")
+        field = _field(before[-1][0] if before else "")
+        raise MalformedMultipart(f"{field} is folded: send each header on one line")
     raw_name, colon, raw_value = line.partition(b":")
-    if not colon:
-        raise MalformedMultipart("a part header has no colon, or the empty line after the headers is missing")
     name = raw_name.decode("latin-1")
+    if not colon:
+        raise MalformedMultipart(
+            f"{_field(name)} has no colon, or the empty line after the headers is missing"
+        )
     if not _TOKEN.fullmatch(name):
-        raise MalformedMultipart("a part header has an empty or malformed name")
+        raise MalformedMultipart(f"{_field(name)} has an empty or malformed name")
     try:
         value = raw_value.strip(b" \t").decode("utf-8")
     except UnicodeDecodeError:
-        raise MalformedMultipart("a part header has a value that is not UTF-8") from None
+        raise MalformedMultipart(f"{_field(name)} has a value that is not UTF-8") from None
     if not value.isprintable() and any(unicodedata.category(c) == "Cc" and c != "\t" for c in value):
-        raise MalformedMultipart("a part header has a control character in its value")
+        raise MalformedMultipart(f"{_field(name)} has a control character in its value")
     return name, value
 
 
+def _field(text: str) -> str:
+    """Return how an error calls the header field that `text` begins with: by name if it is of a standard."""
+    name = _FIELD_NAMES.get(_leading_token(text))
+    return f"the {name} header of a part" if name else "a part header"
+
+
+def _parameter(text: str) -> str:
+    """Return how an error calls the parameter that `text` begins with: by name if it is of a standard."""
+    name = _leading_token(text).partition("*")[0]
+    return f"the {name} parameter" if name in _PARAMETER_NAMES else "a parameter"
+
+
+def _leading_token(text: str) -> str:
+    match = _LEADING_TOKEN.match(text)
+    return match[1].lower() if match else ""
+
+
 def check_repeated(headers: Headers) -> None:
-    """Raises `MalformedMultipart` where a field that must be single is repeated (RFC 2045 §3)."""
+    """Raise `MalformedMultipart` where a field that must be single is repeated (RFC 2045 §3)."""
     if len(headers) < len(headers.fields):
         names = [name.lower() for name, _ in headers.fields]
-        if any(names.count(name) > 1 for name in _SINGULAR):
-            raise MalformedMultipart("a part repeats a header that may occur only once")
+        for name in _SINGULAR:
+            if names.count(name.lower()) > 1:
+                raise MalformedMultipart(f"a part repeats its {name} header, which may occur only once")
 
 
 class MediaType(NamedTuple):
@@ -150,16 +185,18 @@ def parse_media_type(value: str) -> MediaType:
         tail = rest[match.end() :].lstrip(_BLANKS) if match else ""
         if match is None or tail[:1] not in ("", ";"):
             raise InvalidContentType(
-                'invalid content-type: a parameter is malformed, write name=value or name="value"'
+                f'invalid content-type: {_parameter(rest)} is malformed, write name=value or name="value"'
             )
         name, quoted = match["name"].lower(), match["quoted"]
         text = match["plain"] if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
         if name.partition("*")[0] in _STEERING and "*" in name:
-            raise InvalidContentType("invalid content-type: an extended (name*) parameter is not accepted")
+            raise InvalidContentType(
+                f"invalid content-type: {_parameter(name)} is not accepted in its extended form (name*)"
+            )
         if name in parameters:
-            raise InvalidContentType("invalid content-type: a parameter is given twice")
+            raise InvalidContentType(f"invalid content-type: {_parameter(name)} is given twice")
         if not text:
-            raise InvalidContentType("invalid content-type: a parameter has no value")
+            raise InvalidContentType(f"invalid content-type: {_parameter(name)} has no value")
         parameters[name] = text
         rest, semicolon = tail[1:], tail[:1]
     return MediaType(essence, parameters)

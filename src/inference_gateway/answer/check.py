@@ -1,0 +1,168 @@
+"""What a model returned, checked as a whole before the first byte of the answer is sent."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from inference_gateway.answer.json_text import json_text
+from inference_gateway.errors import InvalidModelOutput
+from inference_gateway.payload.element import (
+    Element,
+    FileElement,
+    IterableElement,
+    as_array,
+    element_of,
+    type_name,
+)
+
+_WHAT_TO_RETURN = 'return {"protocol_version": "1.0", "parts": [...]}, elements'
+_NOT_READABLE = (
+    "return a NumPy array of it, such as tensor.detach().cpu().numpy() or SimpleITK.GetArrayFromImage(image)"
+)
+
+
+class InferenceResponse(NamedTuple):
+    """A checked result, ready to be sent.
+
+    `elements`: media type and element, one for each of `parts`. `warnings`: for the log; what is sent
+    although not every client can read it.
+    """
+
+    json: bytes
+    elements: list[tuple[str, Element]]
+    warnings: list[str]
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether the model goes on working while the answer is sent."""
+        return any(isinstance(element, IterableElement) for _, element in self.elements)
+
+    def end_iterables(self) -> None:
+        """End the generators that have not come to their end: to be called on the model's thread."""
+        for _, element in self.elements:
+            if isinstance(element, IterableElement):
+                element.end()
+
+    def close(self) -> None:
+        """Close the files that were made for this response. A model's own stay open."""
+        for _, element in self.elements:
+            if isinstance(element, FileElement) and element.own:
+                element.file.close()
+
+
+def prepare(result: Any, binary_types: Mapping[str, str], spool_dir: Path) -> InferenceResponse:
+    """Check what a model returned: `(json, elements)`, or just `json`.
+
+    Blocks; exhausts `elements`, and asks each element that is an iterable for its first item. `binary_types`:
+    `binary_type` → media type. Raises `InvalidModelOutput` where the result does not fit the wire contract,
+    and what a lazy `elements` or an iterable element raises.
+    """
+    json_value, elements = _split(result)
+    parts = json_value.get("parts", [])
+    if not isinstance(parts, list | tuple):
+        raise InvalidModelOutput(f"'parts' is a {type_name(parts)}, not a list")
+    media_types = [_media_type(index, part, binary_types) for index, part in enumerate(parts)]
+    found = _listed(() if elements is None else elements, len(media_types))
+    text, not_finite = json_text(json_value)
+    warnings = []
+    if not_finite:
+        more = f" and {len(not_finite) - 1} more places" if len(not_finite) > 1 else ""
+        warnings.append(
+            f"the JSON has NaN or Infinity at {not_finite[0]}{more}, which is no JSON to most readers: "
+            "write null or a number"
+        )
+    response = InferenceResponse(text.encode("ascii"), [], warnings)
+    try:
+        for index, value in enumerate(found):
+            element = _element(index, value, spool_dir)
+            response.elements.append((media_types[index], element))
+            if isinstance(element, IterableElement) and element.size is None:
+                _begin(index, value, element)
+    except BaseException:
+        response.end_iterables()
+        response.close()
+        raise
+    return response
+
+
+def _split(result: Any) -> tuple[dict[Any, Any], Any]:
+    """Return the JSON object and the elements. Raises `InvalidModelOutput` where there is no such object."""
+    if isinstance(result, tuple):
+        if len(result) != 2:
+            raise InvalidModelOutput(
+                f"the model returned a tuple of {len(result)}, not (json, elements): {_WHAT_TO_RETURN}"
+            )
+        json_value, elements = result
+        place = "the first of the two that the model returned is"
+    else:
+        json_value, elements = result, None
+        place = "the model returned"
+    if not isinstance(json_value, dict):
+        what = "None (is a return missing?)" if json_value is None else f"a {type_name(json_value)}"
+        raise InvalidModelOutput(f"{place} {what}, not the JSON object: {_WHAT_TO_RETURN}")
+    return json_value, elements
+
+
+def _media_type(index: int, part: Any, binary_types: Mapping[str, str]) -> str:
+    binary_type = part.get("binary_type") if isinstance(part, dict) else None
+    if not isinstance(binary_type, str) or binary_type not in binary_types:
+        raise InvalidModelOutput(f"parts[{index}] has no known 'binary_type': {', '.join(binary_types)}")
+    return binary_types[binary_type]
+
+
+def _listed(elements: Any, count: int) -> list[Any]:
+    """Return the `count` elements. Raises `InvalidModelOutput` where there are more or fewer."""
+    no_list = f"the elements are a {type_name(elements)}, not a list of elements"
+    if isinstance(elements, str | bytes | bytearray | memoryview | Mapping | io.IOBase):
+        raise InvalidModelOutput(no_list)
+    try:
+        array = as_array(elements)
+    except TypeError as error:
+        raise InvalidModelOutput(f"{no_list}, and NumPy cannot read it: {_NOT_READABLE}") from error
+    try:
+        iterator = iter(elements if array is None else array)
+    except TypeError:
+        raise InvalidModelOutput(no_list) from None
+    found = list(islice(iterator, count + 1))  # there may be no end to them
+    if len(found) != count:
+        came = f"more than {count}" if len(found) > count else str(len(found))
+        hint = ""
+        if array is not None:
+            hint = ": an array is taken along its first axis, [array] is one element"
+        elif not isinstance(elements, list | tuple):
+            hint = f": they came as a {type_name(elements)}"
+        raise InvalidModelOutput(f"the model returned {came} elements for {count} entries of 'parts'{hint}")
+    return found
+
+
+def _element(index: int, value: Any, spool_dir: Path) -> Element:
+    """Return the element for what a model returned; raise `InvalidModelOutput` for what is none."""
+    what = f"element {index} is a {type_name(value)}"
+    try:
+        element = element_of(value, spool_dir)
+    except InvalidModelOutput as error:
+        raise InvalidModelOutput(f"{what}: {error.reason}") from error
+    except (OSError, ValueError) as error:
+        raise InvalidModelOutput(f"{what} that cannot be read ({type(error).__name__})") from error
+    except TypeError as error:
+        raise InvalidModelOutput(f"{what} that NumPy cannot read: {_NOT_READABLE}") from error
+    if element is None:
+        raise InvalidModelOutput(
+            f"{what}: return an array, bytes, a binary file, a path, a pydicom Dataset or "
+            "an iterable of bytes"
+        )
+    return element
+
+
+def _begin(index: int, value: Any, element: IterableElement) -> None:
+    """See that the first item is bytes; what the iterable raises is the model's own error."""
+    try:
+        element.begin()
+    except InvalidModelOutput as error:
+        raise InvalidModelOutput(
+            f"element {index} is a {type_name(value)}: {error.reason}: {_NOT_READABLE}"
+        ) from error

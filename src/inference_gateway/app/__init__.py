@@ -1,0 +1,1 @@
+"""The ASGI application, and one request's way through the rooms."""

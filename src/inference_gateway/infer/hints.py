@@ -1,0 +1,53 @@
+"""What to do where a call failed, in terms of the command's options."""
+
+from __future__ import annotations
+
+import httpx
+
+from inference_gateway.caller.key import HEADER, VARIABLE
+from inference_gateway.caller.tls import Handshake, handshake, speaks_tls
+from inference_gateway.errors import GatewayUnreachable, ProblemAnswer
+
+_START = "`inference-gateway serve my_model:model` starts one; --host, --port and --url say where it is."
+
+
+def hint_on_refusal(error: ProblemAnswer, url: str, *, with_key: bool) -> str:
+    """Return a sentence on an answer that is no result; empty where it says enough itself. May connect."""
+    if error.status == 401 and with_key:
+        return f"The key that was sent, of {VARIABLE} or --header, is none of the gateway's."
+    if error.status == 401:
+        return f"Give a key in the environment, {VARIABLE}, or by --header '{HEADER}: KEY'."
+    if error.status == 400 and error.request_id is None:  # by another than the gateway
+        return _hint_on_tls(url)
+    return ""
+
+
+def hint_on_no_answer(error: GatewayUnreachable, url: str, *, with_certificate: bool) -> str:
+    """Return a sentence on a gateway that was not reached. May connect."""
+    match handshake(error):
+        case Handshake.PLAIN:
+            return f"Try --url {_with_scheme(url, 'http')}"
+        case Handshake.UNTRUSTED:
+            return "--ca-certs or SSL_CERT_FILE name the certificates of its CA."
+        case Handshake.WANTS_CERTIFICATE | Handshake.ENDED:
+            return "--cert and --key name a certificate of yours."
+    if hint := _hint_on_tls(url):
+        return hint
+    if error.sent and httpx.URL(url).scheme == "https" and not with_certificate:
+        return "It may want a certificate of yours (mutual TLS): --cert and --key name one."
+    return "" if error.sent else _START
+
+
+def _hint_on_tls(url: str) -> str:
+    """Return a sentence where plain HTTP was sent to a port at which TLS is spoken."""
+    parts = httpx.URL(url)
+    if parts.scheme != "http" or not speaks_tls(parts.host, parts.port or 80):
+        return ""
+    return f"The server speaks TLS at this port, not plain HTTP: try --url {_with_scheme(url, 'https')}"
+
+
+def _with_scheme(url: str, scheme: str) -> str:
+    """Return the same address in the other protocol; its port stays what it was, written or not."""
+    parts = httpx.URL(url)
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    return str(parts.copy_with(scheme=scheme, port=port, userinfo=b""))

@@ -1,0 +1,66 @@
+"""What a request's header says of its body."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from starlette.types import Scope
+
+from inference_gateway.errors import BadRequest, InvalidContentType, LimitExceeded, UnsupportedEncoding
+from inference_gateway.multipart import check_boundary, parse_media_type
+from inference_gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from inference_gateway.settings import Settings  # pydantic is no matter of the client
+from inference_gateway.payload.root_part import codec_name
+
+
+def read_header(scope: Scope, settings: Settings) -> tuple[RequestType, int]:
+    """What the request's header says of its body: how to read it, and its length, 0 where not declared.
+
+    Raises `InvalidContentType`, `UnsupportedEncoding` or `LimitExceeded`.
+    """
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in scope["headers"]:
+        values.setdefault(name.lower(), []).append(value)
+    request_type = RequestType.parse([value.decode("latin-1") for value in values.get(b"content-type", ())])
+    if b"content-encoding" in values:
+        raise UnsupportedEncoding("the request has a Content-Encoding: send the body as it is")
+    codings = [value.strip(b" \t").lower() for value in values.get(b"transfer-encoding", ())]
+    if codings and codings != [b"chunked"]:
+        raise UnsupportedEncoding("the request has a Transfer-Encoding other than chunked")
+    digits = values.get(b"content-length", [b"0"])[-1].strip(b" \t")
+    if not digits.isdigit():
+        raise BadRequest("the Content-Length is not a number")
+    length = int(digits.lstrip(b"0")[:20] or b"0")  # more digits are as much too many
+    if length > settings.max_body_bytes:
+        raise LimitExceeded(f"the body is larger than the limit of {settings.max_body_bytes} bytes")
+    return request_type, length
+
+
+class RequestType(NamedTuple):
+    """What the request's Content-Type says (RFC 2387 §3): how to read the body."""
+
+    boundary: bytes
+    charset: str
+    start: str | None
+
+    @classmethod
+    def parse(cls, values: Sequence[str]) -> RequestType:
+        """`values`: all Content-Type headers of the request; raises `InvalidContentType`."""
+        if len(values) != 1:
+            raise InvalidContentType(
+                "invalid content-type: send exactly one Content-Type header, multipart/related; boundary=..."
+            )
+        essence = values[0].partition(";")[0].strip(" \t").lower()
+        if essence != "multipart/related":
+            raise InvalidContentType("invalid content-type: send multipart/related; boundary=...")
+        parameters = parse_media_type(values[0]).parameters
+        if "boundary" not in parameters:
+            raise InvalidContentType("invalid content-type: the boundary parameter is missing")
+        return cls(
+            boundary=check_boundary(parameters["boundary"]),
+            charset=codec_name(parameters.get("charset", "utf-8")),
+            start=parameters.get("start"),
+        )

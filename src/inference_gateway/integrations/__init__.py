@@ -1,0 +1,1 @@
+"""How applications that were made for something else run on this gateway."""

@@ -1,0 +1,1 @@
+"""uvicorn with hardened defaults, and several of it behind one port."""

@@ -1,0 +1,101 @@
+"""What `serve` is told to serve: an object of a module, found and imported."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+import click
+
+
+def resolve(target: str) -> Any:
+    """Return the object that `module:object` names.
+
+    Raises `click.UsageError` where there is none, and another `click.ClickException` where the module cannot
+    be imported; its author then finds the traceback on standard error.
+    """
+    module_name, _, attribute = target.partition(":")
+    if os.sep in module_name or Path(module_name).is_file():
+        raise click.UsageError(_module_of_file(module_name, attribute))
+    if not module_name or not attribute:
+        raise click.UsageError(
+            f"{target!r} does not name an object: write module:object, such as my_model:model"
+        )
+    folder = Path.cwd()
+    sys.path.insert(0, str(folder))
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if not f"{module_name}.".startswith(f"{error.name}."):  # one that the module itself imports
+            raise _not_imported(module_name, error, folder) from None
+        if module_name.endswith(".py"):
+            raise click.UsageError(_module_of_file(module_name, attribute)) from None
+        raise click.UsageError(
+            f"there is no module {module_name!r} here or on PYTHONPATH: run this in the folder that has it"
+        ) from None
+    except (Exception, SystemExit) as error:
+        raise _not_imported(module_name, error, folder) from None
+    _check_origin(found, module_name, folder)
+    for name in attribute.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise click.UsageError(f"module {module_name!r} has no {attribute!r}") from None
+    return found
+
+
+def _module_of_file(file: str, attribute: str) -> str:
+    """Return what to say where a module is named by its file."""
+    path = Path(file).with_suffix("")
+    inside = not path.is_absolute() and ".." not in path.parts
+    module = ".".join(path.parts) if inside else path.name
+    where = "" if inside else f" in the folder {path.parent}"
+    return (
+        "name the module, not its file: leave out .py and write dots for slashes, "
+        f"{module}:{attribute or 'model'}{where}"
+    )
+
+
+def _check_origin(module: ModuleType, name: str, folder: Path) -> None:
+    """Raise `click.UsageError` where a module of this name lies here, and another one was imported."""
+    mine = folder.joinpath(*name.split("."))
+    if mine.with_suffix(".py").exists() or (mine / "__init__.py").exists():
+        origin = getattr(module, "__file__", None)
+        if origin is None or Path(origin).resolve().parent not in (mine.resolve(), mine.parent.resolve()):
+            raise click.UsageError(
+                f"{name} is the name of another module, which Python takes instead of yours: rename yours"
+            )
+
+
+def _not_imported(name: str, error: BaseException, folder: Path) -> click.ClickException:
+    """Print the traceback, and return what to say after it."""
+    traceback.print_exception(error.with_traceback(_after_import(error.__traceback__)))
+    hint = "".join(
+        f"; {file.name} here hides Python's own module {file.stem}: rename it"
+        for file in sorted(folder.glob("*.py"))
+        if file.stem in sys.stdlib_module_names
+        and getattr(sys.modules.get(file.stem), "__file__", None) == str(file)
+    )
+    return _NotImported(f"{name} cannot be imported ({type(error).__name__}){hint}")
+
+
+class _NotImported(click.ClickException):
+    exit_code = 2
+
+
+def _after_import(frames: TracebackType | None) -> TracebackType | None:
+    """Return the traceback from where the imported module's own begins."""
+    machinery = (
+        __file__,
+        importlib.__file__,
+        "<frozen importlib._bootstrap>",
+        "<frozen importlib._bootstrap_external>",
+    )
+    while frames is not None and frames.tb_frame.f_code.co_filename in machinery:
+        frames = frames.tb_next
+    return frames

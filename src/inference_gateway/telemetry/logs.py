@@ -1,0 +1,95 @@
+"""The process's log lines, as text or JSON, each with the request that it is about.
+
+No line of the gateway has anything of a request in it but hashes, sizes, counts, routes and durations.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.config
+import sys
+import warnings
+from typing import Any, Literal
+
+from inference_gateway.telemetry.context import working_for
+from inference_gateway.telemetry.stacks import report_crashes
+from inference_gateway.telemetry.tagged_logger import TaggedMessage
+
+logger = logging.getLogger("inference_gateway")
+
+
+def _says_nothing_of_a_patient(record: logging.LogRecord) -> bool:
+    """pydicom quotes values of data sets. A filter, since importing pydicom sets its logger's level anew."""
+    return record.name.partition(".")[0] != "pydicom"
+
+
+def _name_the_request(record: logging.LogRecord) -> bool:
+    """Puts a model's own line under the request that the model works for.
+
+    To be asked where the line is logged: another thread does not know. Lines that name their request already
+    stay as they are.
+    """
+    request = working_for.get(None)
+    if request is not None:
+        message = record.msg
+        if not isinstance(message, TaggedMessage):
+            message = TaggedMessage({}, message, has_args=bool(record.args))
+        record.msg = message.with_tags({"request_id": request.request_id, "route": request.route})
+    return True
+
+
+class _JsonFormatter(logging.Formatter):
+    """One JSON object a line; a message's tags and fields are fields of the object."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname,
+            "logger": record.name,
+        }
+        message = record.msg
+        if isinstance(message, TaggedMessage):
+            text = str(message.text)
+            line["message"] = text % record.args if record.args else text
+            line = {**message.tags, **message.fields, **line}
+        else:
+            line["message"] = record.getMessage()
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def configure_logging(log_format: Literal["text", "json"] = "text", level: str = "INFO") -> None:
+    """Sets up the process's logging for `inference-gateway serve`: lines on standard error.
+
+    Where the process crashes, Python's stack is written there too. pydicom's own lines and warnings quote
+    values of data sets: its lines are dropped, and no Python warning is shown unless `-W` or PYTHONWARNINGS
+    asks for them.
+    """
+    report_crashes()
+    formatter: dict[str, object] = {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}
+    if log_format == "json":
+        formatter = {"()": _JsonFormatter}
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"line": formatter},
+            "filters": {
+                "privacy": {"()": lambda: _says_nothing_of_a_patient},
+                "request": {"()": lambda: _name_the_request},
+            },
+            "handlers": {
+                "stderr": {
+                    "class": "logging.StreamHandler",
+                    "formatter": "line",
+                    "filters": ["privacy", "request"],
+                }
+            },
+            "root": {"handlers": ["stderr"], "level": level},
+            "loggers": {"uvicorn.access": {"level": "CRITICAL"}},
+        }
+    )
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")

@@ -1,0 +1,122 @@
+"""Prometheus metrics: plain counts, put together when they are scraped."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from itertools import accumulate
+
+from prometheus_client import CONTENT_TYPE_LATEST, Metric, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+from inference_gateway.telemetry.record import Record
+
+_BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
+_BOUNDS = [*(str(float(bound)) for bound in _BUCKETS), "+Inf"]
+
+_GAUGES = {
+    "uploads": "Bodies being received",
+    "spool_bytes": "Bytes in spool files",
+    "queued": "Requests admitted but not yet in a model slot",
+    "slots_taken": "Model slots in use, orphaned ones too",
+    "orphaned": "Model calls whose caller is gone or whose time is up",
+}
+
+
+class Metrics:
+    """The Prometheus metrics of one gateway: all of them are put together when they are scraped.
+
+    An observer of its requests' records.
+    """
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self.worker = 0  # its number, where several processes answer on one port
+        self._routes: dict[str, _RouteCounts] = {}
+        self._gauges: list[tuple[str, str | None, Callable[[], float]]] = []
+
+    def gauge(self, name: str, value: Callable[[], float], route: str | None = None) -> None:
+        """Lets gauge `name` tell `value()` whenever it is scraped."""
+        self._gauges.append((name, route, value))
+
+    def add_route(self, route: str) -> None:
+        """Counts the requests of `route`, from 0 on."""
+        self._routes[route] = _RouteCounts()
+
+    def phase_ended(self, record: Record, phase: str, begun: float, ended: float, /) -> None:
+        """Counts the seconds of a phase."""
+        self._routes[record.route].phases[phase].observe(ended - begun)
+
+    def request_ended(self, record: Record, /) -> None:
+        """Counts a request and what has come of its body."""
+        route = self._routes[record.route]
+        route.requests[record.status] += 1
+        route.received += record.received
+
+    def text(self) -> bytes:
+        """The exposition format, as Prometheus scrapes it."""
+        return generate_latest(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """For Prometheus's library: what there is, of which worker."""
+        for metric in (*self._counted(), *self._told()):
+            if self.worker:
+                metric.samples = [
+                    sample._replace(labels={**sample.labels, "worker": str(self.worker)})
+                    for sample in metric.samples
+                ]
+            yield metric
+
+    def _counted(self) -> tuple[Metric, ...]:
+        requests = CounterMetricFamily(
+            "gateway_requests",
+            "Inference requests that have ended; status 0: the client left or the answer was cut",
+            labels=["route", "status"],
+        )
+        seconds = HistogramMetricFamily(
+            "gateway_request_seconds", "Time of an inference request by phase", labels=["route", "phase"]
+        )
+        received = CounterMetricFamily("gateway_received_bytes", "Bytes of request bodies", labels=["route"])
+        for name, route in self._routes.items():
+            for status, count in route.requests.items():
+                requests.add_metric([name, str(status)], count)
+            for phase, durations in route.phases.items():
+                seconds.add_metric([name, phase], durations.buckets(), durations.sum)
+            received.add_metric([name], route.received)
+        return requests, seconds, received
+
+    def _told(self) -> Iterator[Metric]:
+        for name, text in _GAUGES.items():
+            told = [(route, value()) for gauge, route, value in self._gauges if gauge == name]
+            by_route = any(route is not None for route, _ in told)
+            family = GaugeMetricFamily(f"gateway_{name}", text, labels=["route"] if by_route else [])
+            for route, value in told:
+                family.add_metric([] if route is None else [route], value)
+            yield family
+
+
+class _RouteCounts:
+    """What has been counted of one route. Only the event loop counts, so there is no lock."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.requests: defaultdict[int, int] = defaultdict(int)  # by status
+        self.phases: defaultdict[str, _Durations] = defaultdict(_Durations)
+
+
+class _Durations:
+    """A histogram of seconds, without the locks of the library's own (docs/decisions/0009)."""
+
+    def __init__(self) -> None:
+        self.sum = 0.0
+        self._counts = [0] * len(_BOUNDS)
+
+    def observe(self, seconds: float) -> None:
+        self.sum += seconds
+        self._counts[bisect_left(_BUCKETS, seconds)] += 1
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Upper bound → how many are not above it."""
+        return list(zip(_BOUNDS, accumulate(self._counts), strict=True))

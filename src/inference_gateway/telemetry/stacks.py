@@ -1,0 +1,51 @@
+"""Where Python is: for the log, when the process crashes or a call does not come back.
+
+File, line and function of each frame, and no values: those are a patient's.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from types import CodeType, FrameType
+from typing import Any
+
+_MOST = 50  # frames, the innermost
+
+
+def report_crashes() -> None:
+    """Has a crash (segmentation fault, abort, bus error) leave Python's stack on standard error.
+
+    For the whole process. Nothing happens where it is on already, or standard error is no file.
+    """
+    if not faulthandler.is_enabled():
+        with suppress(AttributeError, OSError, RuntimeError, ValueError):  # none, closed, or no descriptor
+            faulthandler.enable()
+
+
+def stack_of_thread(identity: int) -> str:
+    """The stack of a running thread, innermost frame first; empty where there is no such thread."""
+    return _told(_frames(sys._current_frames().get(identity)))
+
+
+def stack_of_coroutine(coroutine: Any) -> str:
+    """The stack of a suspended coroutine and of what it awaits, innermost frame first."""
+    places = []
+    while (frame := getattr(coroutine, "cr_frame", None)) is not None:
+        places.append((frame.f_code, frame.f_lineno))
+        coroutine = coroutine.cr_await
+    return _told(reversed(places))
+
+
+def _frames(frame: FrameType | None) -> Iterator[tuple[CodeType, int]]:
+    while frame is not None:
+        yield frame.f_code, frame.f_lineno
+        frame = frame.f_back
+
+
+def _told(places: Iterable[tuple[CodeType, int]]) -> str:
+    lines = [f'  File "{code.co_filename}", line {line}, in {code.co_qualname}' for code, line in places]
+    left_out = [f"  ... and {len(lines) - _MOST} more"] if len(lines) > _MOST else []
+    return "\n".join([*lines[:_MOST], *left_out])

@@ -1,0 +1,74 @@
+"""A logger whose lines carry tags, as the old SDK had it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+_to_json = json.JSONEncoder(sort_keys=True, default=str).encode
+
+
+class TaggedMessage:
+    """A log line's message, rendered when a handler asks for it: `{"a": 1, "b": 2} - text`, keys sorted.
+
+    `tags`: shown in front of the text. `fields`: what a JSON line has beyond the tags. `text`: what `%`
+    arguments of the log record, where `has_args`, are put into; a percent sign in a tag is no conversion.
+    """
+
+    __slots__ = ("fields", "has_args", "tags", "text")
+
+    def __init__(
+        self,
+        tags: Mapping[str, Any],
+        text: object,
+        *,
+        has_args: bool = False,
+        fields: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.tags = tags
+        self.text = text
+        self.has_args = has_args
+        self.fields = fields or {}
+
+    def with_tags(self, tags: Mapping[str, Any]) -> TaggedMessage:
+        """The same message under these tags and its own, which win."""
+        return TaggedMessage({**tags, **self.tags}, self.text, has_args=self.has_args, fields=self.fields)
+
+    def __str__(self) -> str:
+        tags = _to_json(self.tags)
+        if self.has_args:
+            tags = tags.replace("%", "%%")
+        return f"{tags} - {self.text}"
+
+
+class TaggedLogger(logging.LoggerAdapter[logging.Logger]):
+    """Prefixes each message with its tags: `{"a": 1, "b": 2} - message`, keys sorted.
+
+    `logger`: a logger, or another `TaggedLogger`, whose tags this one begins with (a copy: tags added later
+    to the one do not show in the other). In JSON lines each tag is a field of its own.
+    """
+
+    def __init__(self, logger: logging.Logger | TaggedLogger) -> None:
+        self.tags: dict[str, Any] = {}
+        if isinstance(logger, TaggedLogger):
+            self.tags.update(logger.tags)
+            logger = logger.logger
+        super().__init__(logger, {})
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Logs `msg % args` under the tags; a percent sign in a tag is no conversion."""
+        if self.isEnabledFor(level):
+            message = TaggedMessage(dict(self.tags), msg, has_args=bool(args))
+            self.logger.log(level, message, *args, **kwargs)
+
+    def add_tags(self, tags: Mapping[str, Any]) -> None:
+        """Adds tags, or replaces those of the same name. Values: what JSON can hold, else their `str`."""
+        self.tags.update(tags)
+
+    def tag(self, tags: Mapping[str, Any]) -> TaggedLogger:
+        """A new logger with this one's tags and these."""
+        child = TaggedLogger(self)
+        child.add_tags(tags)
+        return child

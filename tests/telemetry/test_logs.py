@@ -1,0 +1,147 @@
+"""Log lines: text and JSON, and what they leave out."""
+
+import contextvars
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Literal
+
+import pytest
+
+from inference_gateway.telemetry.context import working_for
+from inference_gateway.telemetry.logs import configure_logging
+from inference_gateway.telemetry.tagged_logger import TaggedLogger, TaggedMessage
+
+
+@pytest.fixture
+def _log_of_its_own() -> Iterator[None]:
+    """Puts back what `configure_logging` changes in the process."""
+    root = logging.getLogger()
+    loggers = [root, *(logging.getLogger(name) for name in ("pydicom", "pydicom.valuerep", "uvicorn.access"))]
+    before = [(logger, logger.level, logger.handlers[:], logger.propagate) for logger in loggers]
+    with warnings.catch_warnings():
+        yield
+    for logger, level, handlers, propagate in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+        logger.propagate = propagate
+
+
+@pytest.mark.usefixtures("_log_of_its_own")
+class TestLogging:
+    def configure(self, log_format: Literal["text", "json"] = "text", level: str = "INFO") -> None:
+        configure_logging(log_format, level)
+
+    def test_text_goes_to_standard_error(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.configure()
+        logging.getLogger("inference_gateway.test").info("%d of %d", 1, 2)
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert output.err.endswith(" INFO inference_gateway.test: 1 of 2\n")
+
+    def test_json_is_one_object_a_line(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.configure("json")
+        logger = logging.getLogger("inference_gateway.test")
+        logger.info("two\nlines of %s", "ä")
+        try:
+            raise KeyError("k")
+        except KeyError:
+            logger.exception("it failed")
+        first, second = map(json.loads, capsys.readouterr().err.splitlines())
+        assert first["message"] == "two\nlines of ä"
+        assert (first["level"], first["logger"]) == ("INFO", "inference_gateway.test")
+        assert first.keys() == {"time", "level", "logger", "message"}
+        assert second["message"] == "it failed"
+        assert second["traceback"].startswith("Traceback (most recent call last)")
+        assert second["traceback"].endswith("KeyError: 'k'")
+
+    def test_tags_and_fields_are_fields_of_their_own(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.configure("json")
+        tagged = TaggedLogger(logging.getLogger("inference_gateway.test"))
+        tagged.add_tags({"study": 7, "level": "a tag's", "odd": {1}})
+        tagged.warning("%d%% of it", 50)
+        message = TaggedMessage({"a": 1}, "done", fields={"seconds": 0.5})
+        tagged.logger.info(message)
+        first, second = map(json.loads, capsys.readouterr().err.splitlines())
+        assert first == first | {"study": 7, "odd": "{1}", "level": "WARNING", "message": "50% of it"}
+        assert second == second | {"a": 1, "seconds": 0.5, "message": "done"}
+
+    @pytest.mark.parametrize("log_format", ["text", "json"])
+    def test_a_line_of_a_model_names_its_request(
+        self, capsys: pytest.CaptureFixture[str], log_format: Literal["text", "json"]
+    ) -> None:
+        self.configure(log_format)
+        plain = logging.getLogger("the.model")
+        own = TaggedLogger(plain)
+        own.add_tags({"request_id": "its own", "organ": "liver 100%"})
+
+        def model() -> None:
+            working_for.set(SimpleNamespace(request_id="id-1", route="/a"))
+            plain.info("%d%% done", 50)
+            plain.info("100%")
+            own.info("%s", "found")
+
+        contextvars.copy_context().run(model)
+        plain.info("outside")
+        lines = capsys.readouterr().err.splitlines()
+        names = {"request_id": "id-1", "route": "/a"}
+        tags = [names, names, {"organ": "liver 100%", "request_id": "its own", "route": "/a"}, {}]
+        texts = ["50% done", "100%", "found", "outside"]
+        if log_format == "json":
+            for line, has, text in zip(map(json.loads, lines), tags, texts, strict=True):
+                assert line == line | has | {"message": text}
+            assert "request_id" not in lines[3]
+        else:
+            heads = [f"{json.dumps(each)} - " if each else "" for each in tags]
+            shown = [line.partition(" the.model: ")[2] for line in lines]
+            assert shown == [head + text for head, text in zip(heads, texts, strict=True)]
+
+    @pytest.mark.parametrize("log_format", ["text", "json"])
+    def test_nothing_of_pydicom_is_shown(
+        self, capsys: pytest.CaptureFixture[str], log_format: Literal["text", "json"]
+    ) -> None:
+        self.configure(log_format, "DEBUG")
+        for name in ("pydicom", "pydicom.valuerep"):
+            logger = logging.getLogger(name)
+            logger.setLevel(logging.DEBUG)  # as importing pydicom, or its debug switch, may do afterwards
+            for level in (logging.DEBUG, logging.WARNING, logging.ERROR, logging.CRITICAL):
+                logger.log(level, "Invalid value for VR PN: 'SECRET'")
+        logging.getLogger("pydicomish").warning("seen")
+        assert "SECRET" not in (shown := capsys.readouterr().err)
+        assert "seen" in shown
+
+    def test_the_level(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.configure(level="WARNING")
+        logging.getLogger("inference_gateway").info("not this")
+        logging.getLogger("inference_gateway").warning("this")
+        assert capsys.readouterr().err.endswith("inference_gateway: this\n")
+
+    def test_no_line_for_each_access(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.configure()
+        logging.getLogger("uvicorn.access").info("GET /SECRET")
+        logging.getLogger("uvicorn.error").info("started")
+        assert capsys.readouterr().err.endswith("uvicorn.error: started\n")
+
+    def test_loggers_that_are_there_stay_on(self, capsys: pytest.CaptureFixture[str]) -> None:
+        logger = logging.getLogger("somebody.else")
+        self.configure()
+        logger.warning("still here")
+        assert "still here" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(("options", "shown"), [([], False), (["default"], True)])
+    def test_python_warnings_are_shown_only_where_asked_for(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        options: list[str],
+        shown: bool,
+    ) -> None:
+        warnings.simplefilter("default")
+        monkeypatch.setattr(warnings, "showwarning", lambda *args, **_: print(args[0], file=sys.stderr))
+        monkeypatch.setattr(sys, "warnoptions", options)
+        self.configure()
+        warnings.warn("Invalid value for VR PN: 'SECRET'", UserWarning, stacklevel=1)
+        assert ("SECRET" in capsys.readouterr().err) == shown

@@ -1,0 +1,55 @@
+"""The log's line of each request that has ended."""
+
+import json
+import logging
+from types import SimpleNamespace
+
+import pytest
+
+from inference_gateway.telemetry.record import Record
+from inference_gateway.telemetry.request_lines import RequestLines
+from inference_gateway.telemetry.tagged_logger import TaggedMessage
+from tests.harness.log import LogCapture
+
+
+@pytest.fixture
+def record(monkeypatch: pytest.MonkeyPatch) -> Record:
+    """A request that has ended, by a clock that tells these times, one after the other."""
+    times = iter([10.0, 12.0, 12.5, 20.0, 20.25])
+    clock = SimpleNamespace(monotonic=lambda: next(times))
+    monkeypatch.setattr("inference_gateway.telemetry.record.time", clock)
+    made = Record("id-1", "/a", [RequestLines()])
+    for name in ("upload", "queue", "model"):
+        made.phase(name)
+    made.status, made.received, made.sent = 200, 42, 7
+    made.tags["input_hash"] = "abc"
+    return made
+
+
+def test_the_line(record: Record, log: LogCapture) -> None:
+    record.end()
+    [line] = log.lines
+    tags, _, message = line.removeprefix("INFO inference_gateway ").partition(" - ")
+    assert json.loads(tags) == {"input_hash": "abc", "request_id": "id-1", "route": "/a"}
+    assert message == "status 200, 42 bytes received, 10.250 s (upload 2.000, queue 0.500, model 7.500)"
+
+
+def test_the_fields(record: Record, log: LogCapture) -> None:
+    record.end()
+    [line] = log.records
+    assert isinstance(line.msg, TaggedMessage)
+    assert line.msg.fields == {
+        "status": 200,
+        "received_bytes": 42,
+        "sent_bytes": 7,
+        "seconds": 10.25,
+        "upload_seconds": 2.0,
+        "queue_seconds": 0.5,
+        "model_seconds": 7.5,
+    }
+
+
+def test_no_line_where_nobody_asked_for_it(record: Record, log: LogCapture) -> None:
+    logging.getLogger("inference_gateway").setLevel(logging.WARNING)  # the capture puts it back
+    record.end()
+    assert log.lines == []
