@@ -19,8 +19,8 @@ import click
 from inference_gateway.caller.key import environment_key, has_key
 from inference_gateway.dicom.limits import Limits
 from inference_gateway.errors import BrokenAnswer, ClientError, GatewayUnreachable, ProblemAnswer
-from inference_gateway.infer.drawings import plain
 from inference_gateway.infer.gather import GatherError
+from inference_gateway.infer.geometry import plain
 from inference_gateway.infer.hints import hint_on_no_answer, hint_on_refusal
 from inference_gateway.infer.options import ManyValues, address_of, headers_of, pair_of, tls_of
 from inference_gateway.infer.pictures import MOST_PIXELS

@@ -7,7 +7,6 @@ noted.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,8 +15,10 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from inference_gateway.dicom.hues import Colors
 from inference_gateway.dicom.overlay import Box, Heatmap, Line, Mask
 from inference_gateway.dicom.series import Frame, Series, Stack, Study
+from inference_gateway.infer.geometry import box_of, line_of, plain, size_of
 from inference_gateway.infer.masks import StoredMask
 from inference_gateway.infer.palettes import palette_of
 from inference_gateway.infer.request import by_timepoint
@@ -34,6 +35,7 @@ _MOST_NOTES = 20
 # Boxes, and lines, on one image: more of them hide it, and are drawn one by one.
 _MOST_SHAPES = 1000
 _MOST_LABELS = 12
+_MOST_SHAPES_TOLD = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,7 @@ class Overlay:
 
     @property
     def empty(self) -> bool:
-        drawn = self.boxes or self.lines or self.labels or any(mask.regions() for mask in self.masks)
+        drawn = self.boxes or self.lines or self.labels or any(mask.regions.numbers for mask in self.masks)
         return not drawn and all(heatmap.empty for heatmap in self.heatmaps)
 
 
@@ -87,7 +89,8 @@ class Group:
 class Drawings:
     """The planes of a study in the order of their stacks, named by numbers from 1, never by UIDs.
 
-    `notes` say what of the answer is not drawn, and why; they quote nothing of it.
+    `notes` say what of the answer is not drawn, and why; they quote nothing of it. `colors` are those of all
+    pictures: a thing has one, whatever it is drawn over.
     """
 
     def __init__(self, study: Study) -> None:
@@ -95,6 +98,7 @@ class Drawings:
             group for number, series in enumerate(study.series, start=1) for group in _groups(number, series)
         ]
         self.notes: list[str] = []
+        self.colors = Colors()
         self._by_image = {(one.frame.instance.sop_instance_uid, one.frame.number): one for one in self.all()}
         self._palettes: dict[str, NDArray[np.uint8]] = {}
         self._makers: dict[str, Maker] = {}
@@ -109,6 +113,11 @@ class Drawings:
         if len(self.notes) < _MOST_NOTES:
             self.notes.append(f"{what} is not drawn: {why}")
 
+    def hint(self, sentence: str) -> None:
+        """Say what is drawn, but hardly as it was meant."""
+        if len(self.notes) < _MOST_NOTES:
+            self.notes.append(sentence)
+
     def add_mask(self, what: str, part: Json, mask: StoredMask, palettes: Any = None) -> None:
         """Lay a mask over the image that its part names, or over the planes of the series that it names.
 
@@ -119,9 +128,13 @@ class Drawings:
         except ValueError as error:
             self.note(what, str(error))
             return
+        if mask.greatest == 1 and part.get("binary_type") == "probability_mask":
+            self.hint(
+                f"{what} has no value over 1: 255 stands for 1 in a probability_mask, a boolean_mask has 0 and 1"
+            )
         planes = self._planes_of(part, mask)
         if not planes:
-            self.note(what, "no image or series of the study has its UID and its shape")
+            self.note(what, self._why_not(part, mask))
         for at, drawing in planes:
             drawing.layers += (partial(_read_layer, make, mask, at),)
 
@@ -144,12 +157,12 @@ class Drawings:
 
     def add_boxes(self, boxes: Any) -> None:
         """Put boxes, entries of `bounding_boxes_2d`, on the images that they name."""
-        for drawing, found in self._on_images(boxes, "bounding box", self._box):
+        for drawing, found in self._on_images(boxes, "bounding box", box_of):
             drawing.boxes += tuple(found)
 
     def add_lines(self, lines: Any) -> None:
         """Put lines, entries of `linear_measurements_2d`, on the images that they name, with lengths."""
-        for drawing, found in self._on_images(lines, "linear measurement", self._line):
+        for drawing, found in self._on_images(lines, "linear measurement", line_of):
             drawing.lines += tuple(found)
 
     def _on_images(
@@ -176,18 +189,6 @@ class Drawings:
             self.note(f"{name}, {left_over:,} times,", f"its image has {_MOST_SHAPES:,} already")
         return by_image.values()
 
-    def _box(self, box: Json, frame: Frame) -> Box:
-        top_left, bottom_right = _point(box.get("top_left"), 2), _point(box.get("bottom_right"), 2)
-        if top_left is None or bottom_right is None:
-            raise ValueError("top_left and bottom_right are not two numbers each")
-        _check_near(frame, top_left, bottom_right)
-        return Box(_xy(top_left), _xy(bottom_right), plain(box.get("label", "")))
-
-    def _line(self, line: Json, frame: Frame) -> Line:
-        start, end = (_in_pixels(line.get(one), line.get("coordinates_type"), frame) for one in _ENDS)
-        _check_near(frame, start, end)
-        return Line(start, end, f"{plain(line.get('label', ''))} {_length(start, end, frame)}".strip())
-
     def add_labels(self, series_labels: Any, study_labels: Any, *, everywhere: bool = False) -> None:
         """Write `series_ml_json` and `study_ml_json` on the plane in the middle of each stack, or on all."""
         by_series = series_labels if isinstance(series_labels, Mapping) else {}
@@ -204,7 +205,7 @@ class Drawings:
         """Return which plane of the mask goes to which drawing."""
         if len(mask.shape) == 2 and not _names_series_only(part):
             found = self._image(_reference(part))
-            fits = found is not None and _size(found.frame) == mask.shape
+            fits = found is not None and size_of(found.frame) == mask.shape
             return [(0, found)] if found is not None and fits else []
         uid = part.get("SeriesInstanceUID")
         candidates = [
@@ -218,21 +219,26 @@ class Drawings:
         turn = self._turns[key] = self._turns.get(key, -1) + 1
         return candidates[turn % len(candidates)]
 
+    def _why_not(self, part: Json, mask: StoredMask) -> str:
+        """Return why a mask has no planes to lie over, with the shapes that do not fit."""
+        shape = _told(mask.shape)
+        if len(mask.shape) == 2 and not _names_series_only(part):
+            found = self._image(_reference(part))
+            if found is None:
+                return "no image of the study has its SOPInstanceUID and frame_number"
+            return f"it is {shape}, and its image is {_told(size_of(found.frame))}"
+        uid = part.get("SeriesInstanceUID")
+        shapes = [_shape_of(group) for group in self.groups if uid in (None, group.series_instance_uid)]
+        if not shapes:
+            return "no series of the study has its SeriesInstanceUID"
+        its = "its series is" if uid else "the series are"
+        return f"it is {shape}, and {its} {', '.join(dict.fromkeys(shapes[:_MOST_SHAPES_TOLD]))}"
+
     def _image(self, reference: Mapping[str, Any]) -> Drawing | None:
         number = reference.get("frame_number")
-        # Old models count from 0 or say nothing: both mean the first.
+        # Frames count from 1 (PS3.3 10.3); models that count from 0 mean the first by 0, as by nothing.
         frame = max(1, number) if isinstance(number, int) else 1
         return self._by_image.get((str(reference.get("SOPInstanceUID")), frame))
-
-
-_ENDS = ("start", "end")
-
-
-def plain(value: Any, most: int = 80) -> str:
-    """Return a value of the answer as one line of text that can be shown: no control characters, not long."""
-    text = str(value)[: most + 1]
-    shown = "".join(one if one.isprintable() else " " for one in text)
-    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 
 def _groups(number: int, series: Series) -> Iterable[Group]:
@@ -288,6 +294,17 @@ def _matched(group: Group, volume: tuple[int, int, int, int]) -> list[tuple[int,
     return [(at, by_frame[frame]) for at, frame in enumerate(stack.frames)]
 
 
+def _shape_of(group: Group) -> str:
+    """Return timepoints (where there are several), depth, height and width of a stack."""
+    depth, rows, columns = group.stack.shape
+    timepoints = group.stack.timepoints
+    return _told((timepoints, depth // timepoints, rows, columns)[timepoints == 1 :])
+
+
+def _told(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
 def _names_series_only(part: Json) -> bool:
     return "SeriesInstanceUID" in part and "SOPInstanceUID" not in _reference(part)
 
@@ -301,63 +318,6 @@ def _list(value: Any) -> list[Json]:
     """Return the entries that are objects; another thing in their place becomes an empty one."""
     entries = value if isinstance(value, list) else []
     return [entry if isinstance(entry, dict) else {} for entry in entries]
-
-
-def _point(value: Any, count: int) -> tuple[float, ...] | None:
-    """Return a point of `count` finite numbers, None where it is none."""
-    if not isinstance(value, list) or len(value) != count:
-        return None
-    numbers = [one for one in value if isinstance(one, int | float) and not isinstance(one, bool)]
-    if len(numbers) < count or not all(abs(one) < 1e9 for one in numbers):  # NaN compares false
-        return None
-    return tuple(float(one) for one in numbers)
-
-
-def _check_near(frame: Frame, *points: tuple[float, ...]) -> None:
-    """Raise `ValueError` where a point is not near its image: drawing far away takes for ever."""
-    rows, columns = _size(frame)
-    if not all(-columns <= x <= 2 * columns and -rows <= y <= 2 * rows for x, y in points):
-        raise ValueError("it lies outside of its image")
-
-
-def _xy(point: tuple[float, ...]) -> tuple[float, float]:
-    return point[0], point[1]
-
-
-def _size(frame: Frame) -> tuple[int, int]:
-    return frame.instance.rows, frame.instance.columns
-
-
-def _in_pixels(value: Any, coordinates_type: Any, frame: Frame) -> tuple[float, float]:
-    """Return (column, row) of an end of a line; for world coordinates by PS3.3 C.7.6.2.1.1, turned around.
-
-    Raises `ValueError` where it is no point, or cannot be placed.
-    """
-    if coordinates_type in (None, "pixel"):
-        point = _point(value, 2)
-        if point is None:
-            raise ValueError("start and end are not two numbers each")
-        return _xy(point)
-    if coordinates_type != "world":
-        raise ValueError("its coordinates_type is neither pixel nor world")
-    world = _point(value, 3)
-    if world is None and _point(value, 2) is not None:
-        raise ValueError("world coordinates of two numbers cannot be placed: three are needed, in mm")
-    if world is None:
-        raise ValueError("start and end are not three numbers each, as world coordinates are")
-    if frame.position is None or frame.orientation is None or frame.pixel_spacing is None:
-        raise ValueError("its image does not say where it lies: world coordinates cannot be placed")
-    away = [a - b for a, b in zip(world, frame.position, strict=True)]
-    along_row = sum(a * b for a, b in zip(away, frame.orientation[:3], strict=True))
-    along_column = sum(a * b for a, b in zip(away, frame.orientation[3:], strict=True))
-    return along_row / frame.pixel_spacing[1], along_column / frame.pixel_spacing[0]
-
-
-def _length(start: tuple[float, float], end: tuple[float, float], frame: Frame) -> str:
-    across, down = end[0] - start[0], end[1] - start[1]
-    if frame.pixel_spacing is None:
-        return f"{math.hypot(across, down):.1f} px"
-    return f"{math.hypot(across * frame.pixel_spacing[1], down * frame.pixel_spacing[0]):.1f} mm"
 
 
 def _lines(of: str, labels: Any) -> list[str]:

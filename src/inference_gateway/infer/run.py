@@ -20,8 +20,8 @@ from inference_gateway.client import InferenceClient, RetryPolicy
 from inference_gateway.dicom.limits import Limits
 from inference_gateway.dicom.series import NO_PIXELS, Study, read_study
 from inference_gateway.errors import BrokenAnswer
-from inference_gateway.infer.drawings import plain
 from inference_gateway.infer.gather import Found, GatherError, gather
+from inference_gateway.infer.geometry import plain
 from inference_gateway.infer.progress import Phases
 from inference_gateway.infer.report import Facts
 from inference_gateway.infer.request import objects_in_order, request_json
