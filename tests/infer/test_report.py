@@ -20,7 +20,7 @@ from inference_gateway.dicom.overlay import COLORS
 from inference_gateway.dicom.pixels import read_frames
 from inference_gateway.dicom.series import read_study
 from inference_gateway.infer.drawings import Drawings
-from inference_gateway.infer.report import Facts, Report
+from inference_gateway.infer.report import Facts, Report, Texts
 from inference_gateway.infer.results import write_results
 from tests.demo.study import PHANTOM, files
 from tests.dicom.objects import as_file, color_image, image
@@ -87,11 +87,11 @@ def small_report(tmp_path: Path, pixels: int) -> Path:
     )
     path = tmp_path / "report.html"
     drawings = Drawings(study)
-    with Report(path, drawings.groups, pixels) as report:
+    with Report(path, drawings.groups, pixels=pixels) as report:
         for drawing in drawings.all():
             (decoded,) = read_frames([drawing.frame])
             report.add(drawing, decoded, drawing.overlay())
-        report.finish({"text": "x" * 300_000}, [], [], Facts())
+        report.finish({"text": "x" * 300_000}, Texts(), Facts())
     return path
 
 
@@ -124,7 +124,6 @@ def test_a_large_study_is_made_smaller_then_thinned_out(
 
 def test_what_is_found_survives_being_made_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inference_gateway.infer.report.PIXELS", 20)
-    monkeypatch.setattr(Report.__init__, "__defaults__", (20,))
     mask = np.zeros((8, 8), np.uint8)
     mask[5, 6] = 1
     part = {"binary_type": "boolean_mask", "binary_data_shape": told_shape((8, 8)), "SOPInstanceUID": UID}
@@ -271,12 +270,12 @@ class TestInBrowser:
             assert HOSTILE[:40] in await text_of(page, "legend")
             assert HOSTILE[:40] in await text_of(page, "shapes")
             assert HOSTILE in json.dumps(
-                json.loads(await page.evaluate("document.querySelector('pre').textContent"))
+                json.loads(await page.evaluate("document.getElementById('json').textContent"))
             )
             counts = (
                 "[document.scripts.length, document.images.length, document.querySelectorAll('rect').length]"
             )
-            assert await page.evaluate(counts) == [4, 1, 1]
+            assert await page.evaluate(counts) == [5, 0, 1]
             assert page.errors == []
 
     async def test_no_script_but_the_report_s_own_runs(

@@ -91,8 +91,10 @@ def _pieces(text: str, points: int) -> Iterator[tuple[ImageFont.FreeTypeFont, st
 
 def _shown(character: str) -> str:
     """Return a character that some font has: itself, or what is nearest."""
-    if _path_for(character) is not None or character.isspace():
-        return " " if character.isspace() else character
+    if character.isspace() or not character.isprintable():
+        return " "
+    if _path_for(character) is not None:
+        return character
     if unicodedata.category(character).startswith("M"):  # a mark without the letter below it
         return ""
     bare = unicodedata.normalize("NFKD", character)[:1]
@@ -109,7 +111,10 @@ def _has(path: str, character: str) -> bool:
     if character == " ":
         return True
     font = _font(path, 24)
-    mask, missing = (font.getmask(one) for one in (character, _MISSING))
+    try:
+        mask, missing = (font.getmask(one) for one in (character, _MISSING))
+    except RuntimeError:  # of the library that lays out text
+        return False
     return mask.getbbox() is not None and (mask.size, bytes(mask)) != (missing.size, bytes(missing))
 
 

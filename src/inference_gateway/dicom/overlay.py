@@ -70,7 +70,7 @@ def legend(
 
 
 class _Scale:
-    """From pixels of an image to those of its picture, of which there are `down` and `across` times as many."""
+    """From pixels of an image to those of its picture: there are `down` times `across` as many."""
 
     def __init__(self, rows: int, columns: int, zoom: int, aspect: float) -> None:
         aspect = min(max(aspect, 1 / _MOST_ASPECT), _MOST_ASPECT)
@@ -194,8 +194,8 @@ def contact_sheet(pictures: Iterable[Image.Image], captions: Sequence[str], tile
         small.thumbnail((tile - 2, tile - 2))
         sheet.paste(small, (left + (tile - small.width) // 2, top + (tile - small.height) // 2))
         for number, line in enumerate(caption):
-            shown, points = _fitted(line, tile - 8)
-            draw_text(draw, (left + 4, top + tile + number * _LINE), shown, points, _TEXT, outline=0)
+            shown, points = _fitted(line, tile - 10)
+            draw_text(draw, (left + 5, top + tile + number * _LINE), shown, points, _TEXT, outline=0)
     return sheet
 
 
@@ -261,7 +261,7 @@ def _draw_box(draw: ImageDraw.ImageDraw, box: Box, color: Color, scale: _Scale) 
     )
     draw.rectangle(corners, outline=color, width=scale.line_width)
     if box.label:
-        draw_text(draw, (corners[0], max(0.0, corners[1] - 18)), box.label, 14, color)
+        _draw_label(draw, (corners[0], max(0.0, corners[1] - 18)), box.label, color)
 
 
 def _draw_line(draw: ImageDraw.ImageDraw, line: Line, color: Color, scale: _Scale) -> None:
@@ -271,7 +271,13 @@ def _draw_line(draw: ImageDraw.ImageDraw, line: Line, color: Color, scale: _Scal
         for x, y in points:
             draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=color)
     if line.label:
-        draw_text(draw, (points[-1][0] + 5, points[-1][1] - 8), line.label, 14, color)
+        _draw_label(draw, (points[-1][0] + 5, points[-1][1] - 8), line.label, color)
+
+
+def _draw_label(draw: ImageDraw.ImageDraw, place: Point, label: str, color: Color) -> None:
+    """Draw a label at a place, or so far to the left of it that it ends within the picture."""
+    room = draw.im.size[0] - width_of(label, _LARGEST) - 2
+    draw_text(draw, (max(2.0, min(place[0], room)), place[1]), label, _LARGEST, color)
 
 
 def _draw_captions(

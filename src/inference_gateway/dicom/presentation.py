@@ -33,7 +33,8 @@ class Shown:
 class PresentationState:
     """What a presentation state says, image by image; what cannot be read of it is left out.
 
-    `images` are (SOPInstanceUID, frame number from 1, None for all frames), `left_out` is what is not applied.
+    `images` are (SOPInstanceUID, frame number from 1, None for all frames), `left_out` is what is not
+    applied.
     """
 
     def __init__(self, state: Dataset) -> None:

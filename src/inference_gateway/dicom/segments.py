@@ -22,7 +22,8 @@ class SegmentFrame:
     """What a frame covers and where.
 
     `segment` is the number of its segment, None where its values are numbers of segments; `image` names what
-    it was made from (SOPInstanceUID, frame number), None where nothing does; `position` is that of its corner.
+    it was made from (SOPInstanceUID, frame number), None where nothing does; `position` is where its corner
+    lies.
     """
 
     segment: int | None

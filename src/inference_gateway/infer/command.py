@@ -118,6 +118,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     is_flag=True,
     help="Write classification labels on every plane, not only on the middle one.",
 )
+@click.option("--outlines", is_flag=True, help="Draw masks as outlines only.")
 @click.option(
     "--timeout", default=660.0, show_default=True, help="Seconds that the model may take.", metavar="SECONDS"
 )
@@ -156,6 +157,7 @@ def infer(
     send_study_size: bool,
     request_study_path: str,
     include_label_plots: bool,
+    outlines: bool,
     timeout: float,
     max_frame_pixels: int,
     max_inflated_bytes: int,
@@ -206,6 +208,7 @@ def infer(
         study_size=send_study_size,
         study_path=request_study_path,
         labels_everywhere=include_label_plots,
+        outlines=outlines,
         limits=Limits(max_frame_pixels, max_inflated_bytes),
     )
     say = _Voice(quiet, as_json)
@@ -235,8 +238,11 @@ class _Voice:
     def outcome(self, read: Reading, outcome: Outcome) -> None:
         if self._as_json:
             click.echo(json.dumps(_document(read, outcome), indent=2))
-        elif not self._quiet:
+            return
+        if not self._quiet:
             click.echo(str(outcome))
+        for alarm in outcome.written.alarms:
+            click.secho(alarm, fg="red", bold=True, err=True)
 
     def failure(self, kind: str, code: int, message: str, **more: Any) -> NoReturn:
         if self._as_json:
@@ -343,4 +349,6 @@ def _document(read: Reading, outcome: Outcome) -> dict[str, Any]:
         "objects": written.objects,
         "pictures": written.pictures,
         "not_drawn": written.notes,
+        "not_decoded": dict(written.undecoded),
+        "warnings": written.warnings,
     }

@@ -7,8 +7,8 @@ noted.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from inference_gateway.dicom.hues import Colors
 from inference_gateway.dicom.overlay import Box, Heatmap, Line, Mask
-from inference_gateway.dicom.series import Frame, Series, Stack, Study
+from inference_gateway.dicom.series import Frame, Study, Vector
 from inference_gateway.infer.geometry import box_of, line_of, plain, size_of
+from inference_gateway.infer.groups import Drawing, Group, groups_of
 from inference_gateway.infer.masks import StoredMask
 from inference_gateway.infer.palettes import palette_of
-from inference_gateway.infer.request import by_timepoint
 
 Json = dict[str, Any]
 Maker = Callable[[Any], Mask | Heatmap]
@@ -35,55 +35,10 @@ _MOST_NOTES = 20
 # Boxes, and lines, on one image: more of them hide it, and are drawn one by one.
 _MOST_SHAPES = 1000
 _MOST_LABELS = 12
+
+# Corners that are nearer are of one plane: positions are rounded, slices are thicker.
+_NEAR_MM = 0.2
 _MOST_SHAPES_TOLD = 5
-
-
-@dataclass(frozen=True, eq=False)
-class Overlay:
-    """All that is drawn over one plane."""
-
-    masks: Sequence[Mask] = ()
-    heatmaps: Sequence[Heatmap] = ()
-    boxes: Sequence[Box] = ()
-    lines: Sequence[Line] = ()
-    labels: Sequence[str] = ()
-
-    @property
-    def empty(self) -> bool:
-        drawn = self.boxes or self.lines or self.labels or any(mask.regions.numbers for mask in self.masks)
-        return not drawn and all(heatmap.empty for heatmap in self.heatmaps)
-
-
-@dataclass(eq=False, slots=True)
-class Drawing:
-    """One plane of a stack, the name of its picture, and what is to be drawn over it.
-
-    `layers` read their plane of a mask when they are called. Tuples: of most planes all four are empty.
-    """
-
-    frame: Frame
-    name: str
-    layers: tuple[Callable[[], Mask | Heatmap], ...] = ()
-    boxes: tuple[Box, ...] = ()
-    lines: tuple[Line, ...] = ()
-    labels: tuple[str, ...] = ()
-
-    def overlay(self) -> Overlay:
-        """Read all that is drawn over this plane."""
-        layers = [layer() for layer in self.layers]
-        masks = [layer for layer in layers if isinstance(layer, Mask)]
-        heatmaps = [layer for layer in layers if isinstance(layer, Heatmap)]
-        return Overlay(masks, heatmaps, self.boxes, self.lines, self.labels)
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """The drawings of one stack, with a title that is made of numbers and words of ours."""
-
-    title: str
-    series_instance_uid: str
-    stack: Stack
-    drawings: list[Drawing]
 
 
 class Drawings:
@@ -95,18 +50,40 @@ class Drawings:
 
     def __init__(self, study: Study) -> None:
         self.groups = [
-            group for number, series in enumerate(study.series, start=1) for group in _groups(number, series)
+            group
+            for number, series in enumerate(study.series, start=1)
+            for group in groups_of(number, series)
         ]
         self.notes: list[str] = []
         self.colors = Colors()
         self._by_image = {(one.frame.instance.sop_instance_uid, one.frame.number): one for one in self.all()}
         self._palettes: dict[str, NDArray[np.uint8]] = {}
         self._makers: dict[str, Maker] = {}
+        self._by_place: dict[tuple[int, int], list[Drawing]] | None = None
         self._turns: dict[tuple[str, tuple[int, ...]], int] = {}
 
     def all(self) -> list[Drawing]:
         """Return the drawings of all planes."""
         return [drawing for group in self.groups for drawing in group.drawings]
+
+    def of_image(self, uid: str, frame: int | None = 1) -> list[Drawing]:
+        """Return the drawing of a frame of an image, from 1; those of all frames where it is None."""
+        if frame is not None:
+            found = self._by_image.get((uid, frame))
+            return [] if found is None else [found]
+        return [one for (of, _), one in self._by_image.items() if of == uid]
+
+    def at_place(self, rows: int, columns: int, position: Vector) -> Drawing | None:
+        """Return the drawing of that size whose corner lies nearest, None where none lies near."""
+        if self._by_place is None:
+            self._by_place = {}
+            for one in self.all():
+                if one.frame.position is not None:
+                    self._by_place.setdefault(size_of(one.frame), []).append(one)
+        candidates = self._by_place.get((rows, columns), [])
+        distances = [math.dist(cast(Vector, one.frame.position), position) for one in candidates]
+        nearest = min(range(len(distances)), key=distances.__getitem__, default=-1)
+        return candidates[nearest] if nearest >= 0 and distances[nearest] < _NEAR_MM else None
 
     def note(self, what: str, why: str) -> None:
         """Note that something is not drawn."""
@@ -130,7 +107,7 @@ class Drawings:
             return
         if mask.greatest == 1 and part.get("binary_type") == "probability_mask":
             self.hint(
-                f"{what} has no value over 1: 255 stands for 1 in a probability_mask, a boolean_mask has 0 and 1"
+                f"{what} has no value over 1: in a probability_mask 255 stands for 1 (0 and 1: boolean_mask)"
             )
         planes = self._planes_of(part, mask)
         if not planes:
@@ -239,18 +216,6 @@ class Drawings:
         # Frames count from 1 (PS3.3 10.3); models that count from 0 mean the first by 0, as by nothing.
         frame = max(1, number) if isinstance(number, int) else 1
         return self._by_image.get((str(reference.get("SOPInstanceUID")), frame))
-
-
-def _groups(number: int, series: Series) -> Iterable[Group]:
-    for at, stack in enumerate(series.stacks, start=1):
-        one = len(series.stacks) == 1
-        prefix = f"series-{number}" if one else f"series-{number}-stack-{at}"
-        title = f"Series {number}" if one else f"Series {number}, stack {at}"
-        drawings = [
-            Drawing(frame, f"{prefix}-plane-{plane:03d}")
-            for plane, frame in enumerate(by_timepoint(stack), start=1)
-        ]
-        yield Group(title, series.series_instance_uid, stack, drawings)
 
 
 def _maker_of(part: Json, palette: Callable[[], NDArray[np.uint8]]) -> Maker:

@@ -6,27 +6,35 @@ Files are named by numbers and words of ours. One plane of the study and of each
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
 
+from inference_gateway.dicom.hues import Colors
 from inference_gateway.dicom.limits import Limits
 from inference_gateway.dicom.overlay import contact_sheet, draw_overlay, zoom_to
 from inference_gateway.dicom.pixels import (
     PixelDataError,
     Pixels,
+    Window,
     attempt_frames,
     display_values,
     read_frames,
 )
-from inference_gateway.dicom.series import Frame, Instance, Study, read_study
-from inference_gateway.infer.drawings import Drawing, Drawings, Group, Json, Overlay
+from inference_gateway.dicom.proportions import aspect_of
+from inference_gateway.dicom.series import Frame, Instance, Study
+from inference_gateway.infer.drawings import Drawings, Json
+from inference_gateway.infer.geometry import plain
+from inference_gateway.infer.groups import Drawing, Group, Overlay
 from inference_gateway.infer.masks import MASK_TYPES, Element, store_mask
-from inference_gateway.infer.report import Facts, Report
+from inference_gateway.infer.objects import Objects
+from inference_gateway.infer.report import Facts, Report, Texts
+from inference_gateway.infer.words import counted
 
 # What may lie in a result folder from a former run; nothing else is ever replaced or deleted.
 RESULT_FILES = ("series-*.png", "element-*.*", "contact-sheet.png", "response.json", "report.html")
@@ -35,6 +43,9 @@ RESULT_FILES = ("series-*.png", "element-*.*", "contact-sheet.png", "response.js
 # sheet is in memory whole, beside all that is known of the study.
 _SHEET = 36
 _SHEET_OF_NOTHING = 12
+
+# Lines of `dicomConformance` that are shown.
+_MOST_WARNINGS = 50
 
 # Pixels that the longer side of a picture takes on the sheet.
 _TILE = 160
@@ -46,13 +57,24 @@ T = TypeVar("T")
 class Written:
     """Names of what was written: overlays and pictures of DICOM objects, masks, DICOM objects.
 
-    `notes`: what is not drawn, and why.
+    `notes`: what is not drawn, and why. `warnings`: the answer's own, of `dicomConformance`. `undecoded`:
+    images of the study that cannot be decoded here, by the reason and what helps.
     """
 
     pictures: list[str]
     masks: list[str]
     objects: list[str]
     notes: list[str]
+    warnings: list[str] = field(default_factory=list)
+    undecoded: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def alarms(self) -> list[str]:
+        """What nobody may overlook: images in which nothing can be seen."""
+        return [
+            f"{counted(count, 'image')} of the study cannot be shown: {reason}"
+            for reason, count in self.undecoded.items()
+        ]
 
 
 def write_results(
@@ -63,6 +85,7 @@ def write_results(
     facts: Facts,
     *,
     labels_everywhere: bool = False,
+    outlines: bool = False,
     limits: Limits | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Written:
@@ -70,31 +93,56 @@ def write_results(
 
     `elements[i]` belongs to `parts[i]` of `answer`. There is a picture for each plane that has something on
     it, and a `contact-sheet.png` of them, or of planes of the study where nothing was found. Images that
-    cannot be decoded have no picture. `progress` is told how many planes are done, of how many.
+    cannot be decoded have no picture. `outlines`: masks are drawn as contours only. `progress` is told how
+    many planes are done, of how many.
     """
     answer = answer if isinstance(answer, dict) else {}
     drawings = Drawings(study)
-    masks, objects = _write_elements(answer, elements, drawings, folder)
+    returned = Objects(drawings, limits or Limits())
+    masks = _write_elements(answer, elements, drawings, returned, folder)
     drawings.add_boxes(answer.get("bounding_boxes_2d"))
     drawings.add_lines(answer.get("linear_measurements_2d"))
     drawings.add_labels(
         answer.get("series_ml_json"), answer.get("study_ml_json"), everywhere=labels_everywhere
     )
-    groups = [*_groups_of_objects((folder / name for name in objects), limits), *drawings.groups]
+    warnings = conformance_of(answer)
+    groups = [*returned.groups, *drawings.groups]
     total = sum(len(group.drawings) for group in groups)
     pictures: list[str] = []
-    with Report(folder / "report.html", groups) as report:
-        for done, (drawing, pixels) in enumerate(_decoded(groups, drawings), start=1):
+    undecoded: Counter[str] = Counter()
+    with Report(folder / "report.html", groups, drawings.colors) as report:
+        for done, (drawing, pixels) in enumerate(_decoded(groups, drawings, undecoded), start=1):
             if pixels is not None:
                 overlay = drawing.overlay()
                 if not overlay.empty or drawing.name.startswith("element-"):
                     pictures.append(f"{drawing.name}.png")
-                    _picture(pixels, overlay).save(folder / pictures[-1])
+                    picture = _picture(pixels, overlay, drawing.window, drawings.colors, outlines)
+                    picture.save(folder / pictures[-1])
                 report.add(drawing, pixels, overlay)
             progress(done, total)
-        report.finish(answer, [_described(element) for element in elements], drawings.notes, facts)
+        written = Written(pictures, masks, returned.names, drawings.notes, warnings, undecoded)
+        described = [_described(element) for element in elements]
+        texts = Texts(described, drawings.notes, warnings, returned.texts, written.alarms)
+        report.finish(answer, texts, facts)
     _write_contact_sheet(pictures, drawings, folder)
-    return Written(pictures, masks, objects, drawings.notes)
+    return written
+
+
+def conformance_of(answer: Json) -> list[str]:
+    """Return what an answer says under `dicomConformance`, a line for each thing, whatever form it has."""
+    lines: list[str] = []
+    waiting: list[tuple[str, Any]] = [("", answer.get("dicomConformance"))]
+    while waiting and len(lines) < _MOST_WARNINGS:
+        name, value = waiting.pop(0)
+        if isinstance(value, dict):
+            waiting[:0] = [
+                (f"{name}{plain(key)}: ", one) for key, one in list(value.items())[:_MOST_WARNINGS]
+            ]
+        elif isinstance(value, list):
+            waiting[:0] = [(name, one) for one in value[:_MOST_WARNINGS]]
+        elif value not in (None, ""):
+            lines.append(f"{name}{plain(value, 300)}")
+    return lines
 
 
 def write_json(answer: Any, path: Path) -> None:
@@ -105,11 +153,10 @@ def write_json(answer: Any, path: Path) -> None:
 
 
 def _write_elements(
-    answer: Json, elements: Sequence[Element], drawings: Drawings, folder: Path
-) -> tuple[list[str], list[str]]:
-    """Write elements as files; return the names of masks and DICOM objects."""
+    answer: Json, elements: Sequence[Element], drawings: Drawings, returned: Objects, folder: Path
+) -> list[str]:
+    """Write elements as files; return the names of masks."""
     masks: list[str] = []
-    objects: list[str] = []
     for at, element in enumerate(elements):
         name = f"element-{at:03d}"
         part = element.part if isinstance(element.part, dict) else {}
@@ -123,25 +170,20 @@ def _write_elements(
                 drawings.add_mask(f"element {at}", part, mask, answer.get("palettes"))
                 continue
         is_object = element.content_type == "application/dicom"
-        element.save(folder / f"{name}{'.dcm' if is_object else '.bin'}")
+        path = folder / f"{name}{'.dcm' if is_object else '.bin'}"
+        element.save(path)
         if is_object:
-            objects.append(f"{name}.dcm")
-    return masks, objects
+            returned.add(at, path)
+    return masks
 
 
-def _groups_of_objects(objects: Iterable[Path], limits: Limits | None) -> Iterator[Group]:
-    """Yield the frames of DICOM objects that came back, with nothing to be drawn over them."""
-    for path in objects:
-        for series in read_study([path], limits=limits).series:
-            for stack in series.stacks:
-                frames = sorted(stack.frames, key=lambda frame: frame.number)
-                drawings = [Drawing(frame, f"{path.stem}-frame-{frame.number}") for frame in frames]
-                number = int(path.stem.removeprefix("element-"))
-                yield Group(f"Element {number}", "", stack, drawings)
+def _decoded(
+    groups: Sequence[Group], drawings: Drawings, undecoded: Counter[str]
+) -> Iterator[tuple[Drawing, Pixels | None]]:
+    """Yield each drawing with its pixels, None where they cannot be decoded.
 
-
-def _decoded(groups: Sequence[Group], drawings: Drawings) -> Iterator[tuple[Drawing, Pixels | None]]:
-    """Yield each drawing with its pixels, None where they cannot be decoded: noted once for each image."""
+    Images of the study that cannot be are counted, others noted, once for each image.
+    """
     for group in groups:
         noted: Instance | None = None
         decoded = attempt_frames(drawing.frame for drawing in group.drawings)
@@ -150,13 +192,22 @@ def _decoded(groups: Sequence[Group], drawings: Drawings) -> Iterator[tuple[Draw
                 yield drawing, pixels
                 continue
             if noted is not drawing.frame.instance:
-                drawings.note(drawing.name, str(pixels))
+                if group in drawings.groups:
+                    undecoded[str(pixels)] += 1
+                else:
+                    drawings.note(drawing.name, str(pixels))
                 noted = drawing.frame.instance
             yield drawing, None
 
 
-def _picture(pixels: Pixels, overlay: Overlay) -> Image.Image:
-    shown = display_values(pixels)
+def _picture(
+    pixels: Pixels,
+    overlay: Overlay,
+    window: Window | None = None,
+    colors: Colors | None = None,
+    outlines: bool = False,
+) -> Image.Image:
+    shown = display_values(pixels, window)
     return draw_overlay(
         shown,
         masks=overlay.masks,
@@ -165,6 +216,9 @@ def _picture(pixels: Pixels, overlay: Overlay) -> Image.Image:
         lines=overlay.lines,
         labels=overlay.labels,
         zoom=zoom_to(*shown.shape[:2]),
+        aspect=aspect_of(pixels.frame, pixels.header),
+        outlines=outlines,
+        colors=colors,
     )
 
 

@@ -54,6 +54,7 @@ class Order:
     study_size: bool = False
     study_path: str = ""
     labels_everywhere: bool = False
+    outlines: bool = False
     limits: Limits = field(default_factory=Limits)
 
 
@@ -146,6 +147,7 @@ class Outcome:
                 ", ".join(found) or "nothing was found",
                 f"sent {counted(self.sent_files, 'file')} to {self.url}",
                 spent,
+                *(f"the model warns: {warning}" for warning in self.written.warnings),
                 *self.written.notes,
                 f"Look at it: {self.folder / 'report.html'}",
             ]
@@ -233,6 +235,7 @@ def send(reading: Reading, order: Order, phases: Phases) -> Outcome:
                 staged,
                 Facts(rows, seconds),
                 labels_everywhere=order.labels_everywhere,
+                outlines=order.outlines,
                 limits=order.limits,
                 progress=phases.update,
             )
