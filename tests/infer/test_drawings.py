@@ -143,7 +143,7 @@ NO_IMAGE = "no image of the study has its SOPInstanceUID and frame_number"
     [
         ({"SeriesInstanceUID": SECOND}, (1, 1, 5, 5), "it is 1 x 1 x 5 x 5, and its series is 2 x 5 x 5"),
         ({"SeriesInstanceUID": "9.9"}, (1, 3, 2, 3), "no series of the study has its SeriesInstanceUID"),
-        ({}, (3, 9, 9), "it is 3 x 9 x 9, and the series are 3 x 2 x 3, 1 x 4 x 4, 2 x 5 x 5"),
+        ({}, (3, 9, 9), "it is 3 x 9 x 9, and the series are 3 x 2 x 3, 1 x 4 x 4, 2 x 5 x 5, 3 x 2 x 2 x 3"),
         ({"dicom_image": {"SOPInstanceUID": "1.9.3"}}, (9, 9), "it is 9 x 9, and its image is 2 x 3"),
         ({"dicom_image": {"SOPInstanceUID": "9.9"}}, (2, 3), NO_IMAGE),
         ({"dicom_image": {"SOPInstanceUID": ["1.9.3"]}}, (2, 3), NO_IMAGE),

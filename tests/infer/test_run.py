@@ -102,7 +102,9 @@ def test_what_cannot_be_decoded_here_is_sent_all_the_same(tmp_path: Path, serve:
     outcome = journey(path, tmp_path / "out", gateway({"study_ml_json": {"label": "sick"}}), serve)
     assert outcome.sent_files == 1
     assert outcome.written.pictures == []
-    assert outcome.written.notes == ["series-1-plane-001 is not drawn: its pixels cannot be decoded here"]
+    assert outcome.written.alarms == [
+        "1 image of the study cannot be shown: its pixels cannot be decoded here"
+    ]
     assert not (tmp_path / "out" / "contact-sheet.png").exists()
 
 

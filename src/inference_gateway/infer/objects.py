@@ -12,7 +12,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 
 from inference_gateway.dicom import attributes, presentation, report_text, segments
-from inference_gateway.dicom.limits import Limits
+from inference_gateway.dicom.limits import LimitError, Limits
 from inference_gateway.dicom.pixels import PixelDataError, read_frames
 from inference_gateway.dicom.series import NO_PIXELS, Instance, Study, frames_of, read_study
 from inference_gateway.dicom.shapes import Mask
@@ -67,6 +67,8 @@ class Objects:
                 return read_dataset(file, header_only=True)
         except InvalidDicomError:
             raise _NotDrawn("it is no DICOM file") from None
+        except LimitError as error:
+            raise _NotDrawn(str(error)) from None
         except Exception as error:  # pydicom's parser raises whatever it trips over
             if isinstance(error, OSError) and error.errno is not None:
                 raise
