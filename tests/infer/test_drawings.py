@@ -147,6 +147,8 @@ NO_IMAGE = "no image of the study has its SOPInstanceUID and frame_number"
         ({"dicom_image": {"SOPInstanceUID": "1.9.3"}}, (9, 9), "it is 9 x 9, and its image is 2 x 3"),
         ({"dicom_image": {"SOPInstanceUID": "9.9"}}, (2, 3), NO_IMAGE),
         ({"dicom_image": {"SOPInstanceUID": ["1.9.3"]}}, (2, 3), NO_IMAGE),
+        ({"dicom_image": {"SOPInstanceUID": "1.9.3", "frame_number": -1}}, (2, 3), NO_IMAGE),
+        ({"dicom_image": {"SOPInstanceUID": "1.9.3", "frame_number": "1"}}, (2, 3), NO_IMAGE),
         ({}, (2, 3), NO_IMAGE),
     ],
 )

@@ -214,7 +214,11 @@ class Drawings:
     def _image(self, reference: Mapping[str, Any]) -> Drawing | None:
         number = reference.get("frame_number")
         # Frames count from 1 (PS3.3 10.3); models that count from 0 mean the first by 0, as by nothing.
-        frame = max(1, number) if isinstance(number, int) else 1
+        if number is None:
+            number = 1
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            return None
+        frame = max(1, number)
         return self._by_image.get((str(reference.get("SOPInstanceUID")), frame))
 
 
