@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import decoding, measure, report, servers, workloads
+from benchmarks import curve, curve_report, decoding, measure, report, servers, workloads
 from benchmarks.measure import Failed
 from benchmarks.report import Results
 from benchmarks.servers import Server, Unavailable
@@ -26,20 +26,36 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measure the gateway beside other servers. All traffic stays on 127.0.0.1.",
-        epilog="In make: make bench BENCH='--only parts,one --servers ours,floor --rounds 5'",
+        epilog="In make: make bench BENCH='--only parts,one --servers ours,floor --rounds 5', or "
+        "make bench BENCH='--curve 64KB,1MB --connections 1,16 --servers ours-serve,hash'",
     )
     parser.add_argument(
         "--quick", action="store_true", help="smaller bodies, fewer servers, one round: two minutes"
     )
     parser.add_argument("--only", metavar="A,B", help=f"these workloads: {', '.join(workloads.NAMES)}")
+    parser.add_argument(
+        "--curve",
+        metavar="A,B",
+        nargs="?",
+        const=",".join(curve.SIZES),
+        help=f"the curve only, at these sizes: {', '.join(curve.SIZES)} (default all)",
+    )
+    parser.add_argument("--connections", metavar="A,B", help="of the curve (default 1,4,16; with --quick 16)")
     parser.add_argument("--servers", metavar="A,B", help=f"these servers: {', '.join(servers.NAMES)}")
     parser.add_argument(
         "--rounds", type=int, metavar="N", help=f"how often (default {ROUNDS}, with --quick 1)"
     )
     parser.add_argument("--name", help="the files' name in benchmarks/results (default bench or bench-quick)")
     chosen = parser.parse_args(arguments)
+    given = [word for word in (sys.argv[1:] if arguments is None else arguments) if word != "--quick"]
+    chosen.options = [f"BENCH='{' '.join(given)}'"] if given else []
     chosen.only = picked(parser, "workload", chosen.only, workloads.NAMES)
     chosen.servers = picked(parser, "server", chosen.servers, servers.NAMES)
+    chosen.curve_only = chosen.curve is not None
+    sizes = picked(parser, "size", chosen.curve, tuple(curve.SIZES))
+    chosen.curve = sizes or (curve.QUICK if chosen.quick else tuple(curve.SIZES))
+    counts = picked(parser, "number of connections", chosen.connections, curve.CONNECTIONS)
+    chosen.connections = counts or (("16",) if chosen.quick else curve.CONNECTIONS)
     return chosen
 
 
@@ -54,7 +70,7 @@ def picked(parser: argparse.ArgumentParser, what: str, text: str | None, known: 
 def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parsed(arguments)
     results = Results(
-        command="make bench-quick" if chosen.quick else "make bench",
+        command=" ".join(["make bench-quick" if chosen.quick else "make bench", *chosen.options]),
         rounds=chosen.rounds or (1 if chosen.quick else ROUNDS),
         servers=chosen_servers(chosen),
     )
@@ -62,7 +78,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     RESULTS.mkdir(exist_ok=True)
     code = 0
     try:
-        run(results, chosen_workloads(chosen))
+        if not chosen.curve_only:
+            run(results, chosen_workloads(chosen))
+        if chosen.curve_only or not chosen.only:
+            curve.run(
+                results,
+                curve.points(chosen.curve, chosen.connections),
+                [server for server in results.servers if server.name in curve.SERVERS],
+                RESULTS,
+            )
     except KeyboardInterrupt:
         code = INTERRUPTED
         print("\ninterrupted: what follows is of the workloads that were done", file=sys.stderr)
@@ -73,6 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def chosen_servers(chosen: argparse.Namespace) -> list[Server]:
     names = chosen.servers or (servers.QUICK_NAMES if chosen.quick else servers.NAMES)
+    if chosen.curve_only:
+        names = chosen.servers or (curve.QUICK_SERVERS if chosen.quick else curve.SERVERS)
     return [servers.by_name(name) for name in names]
 
 
@@ -133,20 +159,22 @@ def shown(workload: Workload, figures: measure.Figures) -> str:
 
 
 def write(results: Results, name: str) -> None:
-    text = report.markdown(results)
+    text = report.markdown(results, curve_report.sections(results), curve_report.verdicts(results))
     figures, tables, picture = (RESULTS / f"{name}.{kind}" for kind in ("json", "md", "png"))
+    lines = RESULTS / f"{name}-curve.png"
     figures.write_text(json.dumps(results.as_json(), indent=1))
     tables.write_text(text)
     print(f"\n{text}")
     try:
         python = servers.programs("plot") / "python"
-        subprocess.run([str(python), str(HERE / "plot.py"), str(figures), str(picture)], check=True)
+        plot = [str(python), str(HERE / "plot.py"), str(figures)]
+        subprocess.run([*plot, str(picture), str(lines)], check=True)
     except (Unavailable, subprocess.CalledProcessError) as reason:
         print(f"no picture: {reason}", file=sys.stderr)
     print(
         "Written: "
         + ", ".join(
-            str(file.relative_to(HERE.parent)) for file in (figures, tables, picture) if file.exists()
+            str(file.relative_to(HERE.parent)) for file in (figures, tables, picture, lines) if file.exists()
         )
     )
 

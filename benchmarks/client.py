@@ -280,6 +280,7 @@ class Connection:
 
 
 def small(job: Job) -> Seen:
+    """The first tenth of the time warms up. What is asked in the time is waited for, and counts in full."""
     with open(job.body_file, "rb") as file:
         body = file.read()
     request = request_head(job, len(body), close=False) + body
@@ -288,21 +289,24 @@ def small(job: Job) -> Seen:
         connections = [Connection(job.port, request) for _ in range(job.connections)]
         for connection in connections:
             connection.open(selector)
-            connection.ask(selector)
-        ask_in_a_loop(job, selector, seen)
+        ask_for(job.seconds / 10, selector, connections, Seen())
+        seen.seconds = ask_for(job.seconds * 9 / 10, selector, connections, seen)
         for connection in connections:
             connection.close(selector)
     return seen
 
 
-def ask_in_a_loop(job: Job, selector: selectors.BaseSelector, seen: Seen) -> None:
-    """The first tenth of the time warms up and is not counted."""
-    begin = time.perf_counter()
-    counted_from, until = begin + job.seconds / 10, begin + job.seconds
-    now = begin
-    while now < until:
+def ask_for(
+    seconds: float, selector: selectors.BaseSelector, connections: Sequence[Connection], seen: Seen
+) -> float:
+    """Each connection asks again and again, for so long; returns the seconds until the last answer."""
+    begin = now = time.perf_counter()
+    for connection in connections:
+        connection.ask(selector)
+    busy = len(connections)
+    while busy and not seen.error:
         for key, events in selector.select(PATIENCE):
-            connection: Connection = key.data
+            connection = key.data
             if events & selectors.EVENT_WRITE:
                 connection.push(selector)
             if not events & selectors.EVENT_READ:
@@ -311,25 +315,30 @@ def ask_in_a_loop(job: Job, selector: selectors.BaseSelector, seen: Seen) -> Non
                 pulled = connection.pull()
             except (Broken, OSError) as failure:
                 seen.error = str(failure)
-                return
+                break
             now = time.perf_counter()
             if pulled is None:
                 continue
             answer, goes_on = pulled
-            seen.status = int(answer[9:12])
-            if seen.status != 200:
-                seen.error = answer[:400].decode("latin-1")
-                return
-            if now >= counted_from:
-                seen.requests += 1
-                seen.latencies.append(now - connection.begin)
-                if not seen.answer:
-                    seen.answer = answer[-KEPT:].decode("latin-1")
+            note(answer, now - connection.begin, seen)
             if not goes_on:
                 connection.close(selector)
                 connection.open(selector)
-            connection.ask(selector)
-    seen.seconds = now - counted_from
+            if now < begin + seconds:
+                connection.ask(selector)
+            else:
+                busy -= 1
+    return now - begin
+
+
+def note(answer: bytes, latency: float, seen: Seen) -> None:
+    seen.status = int(answer[9:12])
+    seen.requests += 1
+    seen.latencies.append(latency)
+    if seen.status != 200:
+        seen.error = answer[:400].decode("latin-1")
+    elif not seen.answer:
+        seen.answer = answer[-KEPT:].decode("latin-1")
 
 
 # Probes: a new connection each, as an orchestrator does

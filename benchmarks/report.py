@@ -118,7 +118,8 @@ def processor() -> str:
 # Tables
 
 
-def markdown(results: Results) -> str:
+def markdown(results: Results, more: Iterable[str] = (), promises: Iterable[Verdict] = ()) -> str:
+    """All tables. `more`: sections of others, `promises`: their verdicts."""
     described = machine()
     head = [
         f"`{results.command}` on {described['processor']}, {described['cores']} cores, "
@@ -136,9 +137,10 @@ def markdown(results: Results) -> str:
             small,
             lambda w: w.kind == "requests",
         ),
+        *more,
         section(results, "Probes: median / 99th percentile / worst (ms)", probes, lambda w: w.kind == "ping"),
         decoder_section(results),
-        verdicts(results),
+        verdicts(results, promises),
         reasons(results),
     ]
     return "\n\n".join([*head, *filter(None, sections)]) + "\n"
@@ -253,12 +255,13 @@ HOSTILE_WINDOWS = ("near-delimiters", "CR after CR", "the boundary's last charac
 HOSTILE_RATIO = 0.1
 
 
-def verdicts(results: Results) -> str:
+def verdicts(results: Results, more: Iterable[Verdict]) -> str:
     found = [
         *ratio_verdicts(results),
         *memory_verdicts(results),
         *ping_verdicts(results),
         *hostile_verdicts(results),
+        *more,
     ]
     if not found:
         return ""

@@ -70,6 +70,7 @@ SERVERS = (
         counts_parts=False,
         holds=0,
     ),
+    Server("hash", "hash", ("{bin}/uvicorn", "hashing:app", *UVICORN), counts_parts=False, holds=0),
     Server(
         "old",
         "old design, gunicorn",
@@ -122,7 +123,7 @@ SERVERS = (
     ),
 )
 NAMES = tuple(server.name for server in SERVERS)
-FLOORS = ("floor", "floor-tuned")
+FLOORS = ("floor", "floor-tuned", "hash")
 OURS = ("ours", "ours-serve")
 TUNED_PEERS = ("aiohttp-tuned",)  # beyond what their documentation says: shown, and a verdict of their own
 QUICK_NAMES = ("ours", "ours-serve", "floor", "floor-tuned", "old", "fastapi", "aiohttp")

@@ -16,7 +16,7 @@ MB, KB = 1_000_000, 1000
 MIB = 1 << 20
 
 Fill = Literal["random", "near-delimiters", "returns", "tails"]
-Kind = Literal["rate", "requests", "ping"]
+Kind = Literal["rate", "requests", "curve", "ping"]
 Answer = Literal["", "array", "iterable"]
 
 
@@ -25,7 +25,8 @@ class Workload:
     """`parts` inputs of `part_bytes` each, `connections` at once; or, as `answer` says, bytes the other way.
 
     kind `rate`: bytes per second of one request on each connection. `requests`: requests per second for
-    `seconds`. `ping`: the latency of probes for `seconds`, while the request is repeated on `connections`.
+    `seconds`; `curve`: the same, as a point of the curve. `ping`: the latency of probes for `seconds`, while
+    the request is repeated on `connections`.
     """
 
     name: str

@@ -9,10 +9,9 @@ import random
 import re
 import zlib
 
+from tests.multipart.oracle import Oracle
 from tests.multipart.reading import Begin, Data, End, bytewise, read
-from tests.multipart.test_oracle import Oracle
 
-from inference_gateway.errors import RequestError
 from inference_gateway.multipart import Limits
 
 LIMITS = Limits(parts=20, part_bytes=2000, headers=4, header_bytes=300)
@@ -33,7 +32,7 @@ def check(data: bytes) -> None:
     if len(data) < 300:
         assert read(bytewise(data), BOUNDARY, LIMITS) == whole
     if whole.error is not None:
-        assert issubclass(whole.error[0], RequestError)
+        assert whole.error[0] in (400, 413, 415)
         return
     begun = None
     for event in whole.events:  # the offsets lead to the data

@@ -256,7 +256,10 @@ def test_ctrl_c_before_the_server_listens_ends_by_that_signal(
     """
     lines = [line.removeprefix(" " * 8) for line in body.splitlines()]
     if where == "constructor":
-        lines = ["class model:", "    def __init__(self):", *(f"        {line}" for line in lines)]
+        lines = [
+            *("class model:", "    def __call__(self, json_input, inputs, input_hash): ..."),
+            *("    def __init__(self):", *(f"        {line}" for line in lines)),
+        ]
     (folder / "slow.py").write_text("\n".join(lines))
     process = run("slow:model")
     process.wait_line("is importing")

@@ -34,7 +34,8 @@ DEFAULTS: dict[str, Any] = {
     "orphaned_unhealthy_after": None,
     "max_queue": 16,
     "max_uploads": 32,
-    "spool_memory_bytes": MIB,
+    "refuse_after_body": False,
+    "spool_memory_bytes": 8 * MIB,
     "spool_quota_bytes": 0,
     "worker_timeout": 900,
     "api_keys": None,
@@ -52,6 +53,7 @@ COUNTS = [
     "max_queue",
     "max_uploads",
 ]
+SWITCHES = {"refuse_after_body"}
 MAY_BE_ZERO = ["min_upload_rate", "spool_memory_bytes", "spool_quota_bytes"]
 
 
@@ -67,7 +69,9 @@ def test_names_and_defaults() -> None:
 
 
 def test_the_lists_above_cover_every_field() -> None:
-    assert {*TIMES, *SIZES, *COUNTS, "api_keys", "api_keys_file", "metrics", "log_format"} == set(DEFAULTS)
+    assert {*TIMES, *SIZES, *COUNTS, "api_keys", "api_keys_file", "metrics", "log_format"} | SWITCHES == set(
+        DEFAULTS
+    )
 
 
 def test_every_field_says_what_it_is_for() -> None:
@@ -93,6 +97,7 @@ def test_each_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch, name
         "api_keys": ("a, b", SecretStr("a, b")),
         "api_keys_file": ("/run/keys", Path("/run/keys")),
         "metrics": ("false", False),
+        "refuse_after_body": ("true", True),
         "log_format": ("json", "json"),
         "spool_dir": ("/var/spool", Path("/var/spool")),
     }.get(name, ("7", 7))

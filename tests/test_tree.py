@@ -22,9 +22,10 @@ UNTESTED = {
     "demo/__main__": "arguments for demo.run, which has the test",
     "demo/models/answer": "the shape of an answer: the test of each model holds it",
     "execution/job": "one step of a slot: its test makes every kind of call",
+    "execution/line": "who waits: the tests of slots and of the thread runner make every kind of line",
+    "execution/runner": "a protocol: the test of what fulfils it holds it",
     "extensions": "two names: the tests of the hardened server use what they stand for",
     "intake/pace": "the time limits of an upload: the tests of the ingest run into each",
-    "intake/workers": "threads: the tests of the ingest hold them up",
     "payload/contract": "constants of the wire: the tests of both sides compare what is sent",
     "telemetry/context": "one variable: the tests of log lines and of the current request read it",
     "serving/exit_codes": "numbers: the tests of server and supervisor compare them",
@@ -38,6 +39,8 @@ OWN = {
     "test_tree": "this one",
     "test_wire_rows": "the wire contract as a list",
     "multipart/test_oracle": "the decoder beside another parser",
+    "dicom/test_document": "the tables of docs/dicom.md",
+    "dicom/test_foreign": "other projects' files beside another program",
     "demo/models/test_models": "the table in the package's __init__",
 }
 """Test modules without a module of their own, and why."""
@@ -104,7 +107,7 @@ def test_the_architecture_names_every_module_of_the_journey(room: str) -> None:
 
 def test_a_module_is_a_room_of_one_screenful_or_a_few() -> None:
     long = {module for module in modules() if len((SOURCE / f"{module}.py").read_text().splitlines()) > 350}
-    assert long == {"dicom/series"}
+    assert long == {"payload/spool"}
 
 
 # The name: on the public index `inference-gateway` is somebody else's package
@@ -139,7 +142,7 @@ def test_the_metadata_name_this_distribution() -> None:
 
 
 def test_everybody_says_the_same_versions_of_python() -> None:
-    """`requires-python`, the classifiers, README and the Makefile."""
+    """`requires-python`, the classifiers, README, the Makefile and the workflow."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     found = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", project["requires-python"])
     assert found
@@ -150,6 +153,9 @@ def test_everybody_says_the_same_versions_of_python() -> None:
     makefile = (ROOT / "Makefile").read_text()
     assert f"(3, {first}) <= sys.version_info < (3, {last + 1})" in makefile
     assert f"Python 3.{first} to 3.{last} is needed" in makefile
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    matrix = ", ".join(f'"3.{minor}"' for minor in range(first, last + 1))
+    assert f"python: [{matrix}]" in workflow
 
 
 # Links, mentions and code

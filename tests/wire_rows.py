@@ -12,9 +12,11 @@ ROUTES = (
     "routes: /metrics",
     "routes: other methods 405 with Allow",
     "routes: other paths 404",
+    "routes: 404 names the routes",
     "routes: port open during setup",
     "routes: failed setup",
     "routes: route registered twice",
+    "routes: model that cannot be called",
 )
 
 REQUEST = (
@@ -136,6 +138,9 @@ RESPONSE = (
     "response: chunked otherwise",
     "response: JSON as json.dumps writes it",
     "response: NumPy values in the JSON",
+    "response: dates, enums, pydicom's values and keys of NumPy in the JSON",
+    "response: NaN in the JSON",
+    "response: JSON is an object",
     "response: output_hash",
     "response: client refuses an answer without hashes",
     "response: application/binary types",
@@ -152,6 +157,7 @@ RESPONSE = (
 
 ELEMENTS = (
     "element: NumPy array",
+    "element: array of another library",
     "element: bytes",
     "element: bytearray",
     "element: memoryview",
@@ -160,6 +166,7 @@ ELEMENTS = (
     "element: path",
     "element: pydicom Dataset",
     "element: iterable of bytes",
+    "element: first item of an iterable",
     "element: refused kinds",
 )
 

@@ -6,12 +6,13 @@ from typing import Any
 
 from counting import ANSWER_BYTES, ARRAY, STEP, answer_pieces  # with numpy, as every other server
 
+Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await answer_lifespan(receive, send)
         return

@@ -17,6 +17,7 @@ GatewayError
 │   ├── Unavailable              503, with `retry_after`
 │   ├── ModelTimeout             504
 │   └── InsufficientStorage      507
+├── MultipartError               a message breaks the wire format, whoever sent it; has a `status_hint`
 ├── ClientDisconnected           there is nobody left to answer
 ├── ResponseCut                  the answer had begun: the connection is cut
 ├── RequestCancelled             raised inside a callback that asked whether to go on
@@ -31,8 +32,8 @@ GatewayError
         └── HashMismatch
 ```
 
-An error carries one public sentence, `detail`. It is made of words of this package only: nothing of a
-request, nothing of a model's exception is ever in it.
+A `RequestError` or `MultipartError` carries one public sentence, `detail`. It is made of words of this
+package only: nothing of a request, nothing of a model's exception is ever in it.
 """
 
 from __future__ import annotations
@@ -142,10 +143,14 @@ class Unavailable(RequestError):
 
 
 class ModelTimeout(RequestError):
-    """The model's deadline has passed."""
+    """The model's deadline has passed. `stack`, for the log: where its call is, innermost frame first."""
 
     status = 504
     sentence = "the model did not finish within its time limit"
+
+    def __init__(self, stack: str = "") -> None:
+        super().__init__()
+        self.stack = stack
 
 
 class InsufficientStorage(RequestError):
@@ -153,6 +158,18 @@ class InsufficientStorage(RequestError):
 
     status = 507
     sentence = "the gateway has no room left to store this request: try again later or send less"
+
+
+class MultipartError(GatewayError):
+    """A multipart message, or a header of one, breaks the wire format or a limit, whoever sent it.
+
+    `detail` says how. `status_hint` is the status that a server answers with: 400, 413 or 415.
+    """
+
+    def __init__(self, detail: str, status_hint: int = 400) -> None:
+        self.detail = detail
+        self.status_hint = status_hint
+        super().__init__(detail)
 
 
 class ClientDisconnected(GatewayError):

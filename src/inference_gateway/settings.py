@@ -132,12 +132,19 @@ class Settings(BaseSettings):
     max_uploads: PositiveInt = Field(
         default=32, description="bodies being received at once; over it: 503. Bounds memory: a few MiB each"
     )
+    refuse_after_body: bool = Field(
+        default=False,
+        description="read the rest of a refused request's body before the answer, at most 10 s and 256 MiB. "
+        "For a gateway behind a proxy that loses an answer which comes while it still sends",
+    )
     spool_dir: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()),
         description="folder for the bodies in flight, as unlinked files; by default the system's temp folder",
     )
     spool_memory_bytes: Bytes = Field(
-        default=1 << 20, description="bytes of a body that stay in memory before the spool becomes a file"
+        default=8 << 20,
+        description="bytes of a body that stay in memory before the spool becomes a file, which costs more "
+        "time than the hash. A request that waits for its model keeps them",
     )
     spool_quota_bytes: Bytes = Field(
         default=0,

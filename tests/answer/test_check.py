@@ -32,7 +32,7 @@ NOT_OBJECTS: list[Any] = [
 
 
 class TestObject:
-    @pytest.mark.wire("refused: model returned what does not fit")
+    @pytest.mark.wire("refused: model returned what does not fit", "response: JSON is an object")
     @pytest.mark.parametrize("value", [*NOT_OBJECTS, object(), iter([{}]), np.zeros(3), UserDict()])
     def test_what_is_no_object_is_refused_with_what_to_write(self, value: Any) -> None:
         results: list[Any] = [value, (value, None), (value, [])]

@@ -185,7 +185,7 @@ async def test_a_body_that_is_complete_is_not_drained() -> None:
     client, sent = Client([body_message(b"x", more=False)]), Sent()
     body = AsgiBody(client.receive)
     assert await body.readinto(memoryview(bytearray(10))) == 1
-    await Problem(400, "malformed", "id").send(sent.send, body)
+    await Problem(400, "malformed", "id").send(sent.send, body, scope(CHUNKED))
     assert b"connection" not in sent.headers
     assert sent.ended
     assert client.taken == 1
@@ -195,7 +195,72 @@ async def test_a_body_that_is_half_read_is_drained() -> None:
     client = Client([body_message(b"x"), body_message(b"y"), body_message(b"z", more=False)])
     sent, body = Sent(), AsgiBody(client.receive)
     await body.readinto(memoryview(bytearray(10)))
-    await Problem(400, "malformed", "id").send(sent.send, body)
+    await Problem(400, "malformed", "id").send(sent.send, body, scope(CHUNKED))
     assert sent.headers[b"connection"] == b"close"
     assert body.complete
     assert sent.ended
+
+
+async def test_the_body_is_read_first_where_it_is_wished() -> None:
+    """A proxy that is still sending would lose the answer."""
+    sent = Sent()
+    client = Client([body_message(b"x"), body_message(b"y"), body_message(b"z", more=False)])
+
+    async def receive() -> Message:
+        assert sent.messages == []
+        return await client.receive()
+
+    await Problem(413, "too large", "id", after_body=True)(scope(CHUNKED), receive, sent.send)
+    assert client.taken == 3
+    assert b"connection" not in sent.headers  # the body has come whole: the connection serves on
+    assert sent.ended
+
+
+async def test_reading_first_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(problem, "DRAIN_BYTES", 1000)
+    sent = Sent()
+    answered_after: list[int] = []
+    client = Client(body_message(b"x" * 100) for _ in range(1000))
+
+    async def send(message: Message) -> None:
+        answered_after.append(client.taken)
+        await sent.send(message)
+
+    await Problem(413, "too large", "id", after_body=True)(scope(CHUNKED), client.receive, send)
+    assert answered_after[0] == 10
+    assert client.taken == 20  # and then as ever
+    assert sent.headers[b"connection"] == b"close"
+    assert sent.ended
+
+
+async def test_reading_first_is_bounded_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(problem, "DRAIN_SECONDS", 0.01)
+    sent, client = Sent(), Client([body_message(b"x")])
+    async with asyncio.timeout(5):
+        await Problem(413, "too large", "id", after_body=True)(scope(CHUNKED), client.receive, sent.send)
+    assert sent.ended
+
+
+async def test_a_client_that_waits_for_a_100_is_refused_without_it() -> None:
+    """It has sent nothing that a proxy could stumble over, and shall not be asked for it."""
+    sent = Sent()
+    client = Client([body_message(b"x", more=False)])
+
+    async def receive() -> Message:
+        assert sent.body
+        return await client.receive()
+
+    expects = scope(CHUNKED, (b"expect", b"100-Continue"))
+    await Problem(415, "no", "id", after_body=True)(expects, receive, sent.send)
+    assert sent.ended
+
+
+async def test_a_client_that_has_been_sent_its_100_is_heard_to_the_end() -> None:
+    sent = Sent()
+    client = Client([body_message(b"x"), body_message(b"y", more=False)])
+    body = AsgiBody(client.receive)
+    await body.readinto(memoryview(bytearray(10)))
+    expects = scope(CHUNKED, (b"expect", b"100-continue"))
+    await Problem(400, "no", "id", after_body=True).send(sent.send, body, expects)
+    assert client.taken == 2
+    assert b"connection" not in sent.headers

@@ -4,16 +4,28 @@ import asyncio
 import hashlib
 import io
 import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from inference_gateway import Gateway, Settings
 from inference_gateway.answer.check import prepare
 from inference_gateway.answer.stream import ResponseStream
 from inference_gateway.payload.contract import BINARY_TYPES
 from inference_gateway.payload.element import BLOCK
+from tests.conftest import Serve
+from tests.harness.asgi import app_thread
+from tests.harness.raw import exchange
 from tests.harness.results import INPUT_HASH, LARGE, TEMP, TOKEN, TYPES, described, prepared, streamed
-from tests.harness.wire import assert_same, reply_bytes
+from tests.harness.server import plain_server
+from tests.harness.serving import POST, TYPE, check_ok
+from tests.harness.wire import assert_same, message, part, reply_bytes
 
 
 class TestFraming:
@@ -80,3 +92,59 @@ class TestFraming:
         sent = await streamed(prepared(*[b"x" * 10] * 1000))
         assert len(sent.blocks) <= 10
         assert all(sent.blocks)
+
+
+ELEMENTS: list[Callable[[], Any]] = [
+    lambda: np.ones(3_000_000, np.uint8),
+    lambda: bytes(3_000_000),
+    lambda: bytearray(70_000),
+    lambda: io.BytesIO(bytes(3_000_000)),
+    lambda: iter([bytes(100), bytearray(3_000_000), memoryview(bytes(70_000))]),
+]
+
+
+def large(json_input: Any, inputs: Any, input_hash: str) -> Any:
+    return described(*["heatmap"] * len(ELEMENTS)), [make() for make in ELEMENTS]
+
+
+def gateway(spool_dir: Path) -> Gateway:
+    app = Gateway(settings=Settings(spool_dir=spool_dir))
+    app.add_inference_route("/", large)
+    return app
+
+
+def test_a_server_that_takes_bytes_only_gets_bytes(spool_dir: Path) -> None:
+    """One that pickles its messages for another process; daphne looks at the type, as ASGI allows."""
+    app = gateway(spool_dir)
+
+    async def pickling(scope: Scope, receive: Receive, send: Send) -> None:
+        async def pickled(message: Message) -> None:
+            assert type(message.get("body", b"")) is bytes
+            await send(pickle.loads(pickle.dumps(message)))
+
+        await app(scope, receive, pickled if scope["type"] == "http" else send)
+
+    with app_thread(pickling) as running:
+        while (answer := running.post(TYPE, [message(part(b"1"))])).status == 503:
+            continue  # the model is being set up
+    assert len(check_ok(answer).body) > 9_000_000
+
+
+def test_uvicorn_gets_views(serve: Serve, spool_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes them, and nothing large is copied for it."""
+    longest = 0
+    send = RequestResponseCycle.send
+
+    async def noted(self: RequestResponseCycle, message: Any) -> None:
+        nonlocal longest
+        body = message.get("body", b"")
+        if type(body) is bytes:
+            longest = max(longest, len(body))
+        await send(self, message)
+
+    monkeypatch.setattr(RequestResponseCycle, "send", noted)
+    app = Gateway(settings=Settings(spool_dir=spool_dir))
+    app.add_inference_route("/", lambda *_: (described("heatmap"), [np.ones(3_000_000, np.uint8)]))
+    answer = exchange(serve(app, plain_server(app)).address, POST)
+    assert len(check_ok(answer).body) > 3_000_000
+    assert longest < 2000

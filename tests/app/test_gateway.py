@@ -1,25 +1,27 @@
-"""Routes, probes and life cycle of the application, over real sockets."""
+"""Routes and life cycle of the application, over real sockets."""
 
 import asyncio
 import functools
 import json
 import re
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inference_gateway import Gateway, Settings, current_request
+from inference_gateway.errors import UnusableModel
 from tests.conftest import Serve
+from tests.harness.asking import call, check_plain, media_type
 from tests.harness.log import LogCapture
 from tests.harness.raw import Address, Answer, Connection, exchange, head, request
 from tests.harness.server import serving
@@ -29,7 +31,6 @@ TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
 ROOT = b'{"k": "SECRET"}'
 POST = request(TYPE, message(part(ROOT)))
 PONG = b"inference-service is up and accepting connections"
-PROBES = (b"GET", b"HEAD", b"POST")
 LIMIT = 20.0
 
 
@@ -42,297 +43,10 @@ def app(spool_dir: Path) -> Gateway:
     return Gateway(settings=Settings(spool_dir=spool_dir))
 
 
-def call(address: Address, path: bytes, method: bytes = b"GET", body: bytes | None = None) -> Answer:
-    length = () if body is None else ((b"Content-Length", b"%d" % len(body)),)
-    sent = head(length, method=method, target=path) + (body or b"")
-    answer = exchange(address, sent, head_only=method == b"HEAD")
-    assert answer is not None
-    assert answer.whole
-    return answer
-
-
-def media_type(answer: Answer) -> str:
-    return (answer.header("content-type") or "").partition(";")[0]
-
-
-def check_plain(answer: Answer, status: int, body: bytes, method: bytes = b"GET") -> None:
-    assert answer.status == status
-    assert media_type(answer) == "text/plain"
-    assert answer.body == (b"" if method == b"HEAD" else body)
-
-
 def post(address: Address, path: bytes = b"/") -> Answer:
     answer = exchange(address, POST.replace(b"POST / ", b"POST " + path + b" "))
     assert answer is not None
     return answer
-
-
-# Probes
-
-
-@pytest.mark.wire("routes: /ping")
-def test_ping(app: Gateway, serve: Serve) -> None:
-    running = serve(app)
-    for method in PROBES:
-        answer = call(running.address, b"/ping", method)
-        check_plain(answer, 200, PONG, method)
-        assert answer.header("content-length") == str(len(PONG))
-
-
-def test_ping_takes_a_body(app: Gateway, serve: Serve) -> None:
-    running = serve(app)
-    with Connection(running.address) as connection:
-        for _ in range(2):
-            connection.send(head(((b"Content-Length", b"3"),), target=b"/ping") + b"abc")
-            answer = connection.read_answer()
-            assert answer is not None
-            assert answer.body == PONG
-
-
-async def async_health() -> str:
-    return "READY"
-
-
-class AsyncHealth:
-    async def __call__(self) -> str:
-        return "READY"
-
-
-@pytest.mark.wire("routes: /healthcheck says what the handler says")
-@pytest.mark.parametrize(
-    ("handler", "status", "body"),
-    [
-        (lambda: "READY", 200, b"READY"),
-        (lambda: "warming up", 200, b"warming up"),
-        (lambda: "", 200, b""),
-        (lambda: ("NOT READY", 503), 503, b"NOT READY"),
-        (lambda: ("READY", 200), 200, b"READY"),
-        (lambda: PlainTextResponse("gone", 500), 500, b"gone"),
-        (async_health, 200, b"READY"),
-        (functools.partial(async_health), 200, b"READY"),
-        (AsyncHealth(), 200, b"READY"),
-        (lambda: async_health(), 200, b"READY"),
-    ],
-    ids=[
-        "text",
-        "other text",
-        "empty text",
-        "tuple",
-        "tuple 200",
-        "response",
-        "async",
-        "async partial",
-        "async instance",
-        "lambda of async",
-    ],
-)
-def test_healthcheck(handler: Any, status: int, body: bytes, app: Gateway, serve: Serve) -> None:
-    app.add_healthcheck_route(handler)
-    running = serve(app)
-    for method in PROBES:
-        check_plain(call(running.address, b"/healthcheck", method), status, body, method)
-
-
-@pytest.mark.wire("routes: /healthcheck says what the handler says")
-def test_healthcheck_with_a_response_of_its_own_type(app: Gateway, serve: Serve) -> None:
-    app.add_healthcheck_route(lambda: JSONResponse({"gpu": "ok"}, 207, headers={"x-gpu": "1"}))
-    answer = call(serve(app).address, b"/healthcheck")
-    assert (answer.status, media_type(answer), answer.header("x-gpu")) == (207, "application/json", "1")
-    assert json.loads(answer.body) == {"gpu": "ok"}
-
-
-@pytest.mark.wire("routes: /healthcheck says what the handler says")
-def test_healthcheck_without_a_handler(app: Gateway, serve: Serve) -> None:
-    check_plain(call(serve(app).address, b"/healthcheck"), 200, b"READY")
-
-
-@pytest.mark.wire("routes: /healthcheck 503 while setting up, draining or raising")
-@pytest.mark.parametrize("is_async", [False, True])
-@pytest.mark.parametrize("error", [ValueError("HIDDEN"), SystemExit("HIDDEN")], ids=["error", "exit"])
-def test_healthcheck_that_raises(
-    error: BaseException, is_async: bool, app: Gateway, serve: Serve, log: LogCapture
-) -> None:
-    def fail() -> str:
-        raise error
-
-    async def fail_async() -> str:
-        raise error
-
-    app.add_healthcheck_route(fail_async if is_async else fail)
-    running = serve(app)
-    answer = call(running.address, b"/healthcheck")
-    assert answer.status == 503
-    assert b"HIDDEN" not in answer.body
-    assert any("HIDDEN" in line for line in log.tracebacks)
-    check_plain(call(running.address, b"/ping"), 200, PONG)
-
-
-@pytest.mark.wire("routes: /healthcheck 503 while setting up, draining or raising")
-@pytest.mark.parametrize("answer", [None, 3, ("READY", 200, 1), b"READY"])
-def test_healthcheck_that_says_nothing_sensible(answer: Any, app: Gateway, serve: Serve) -> None:
-    app.add_healthcheck_route(lambda: answer)
-    assert call(serve(app).address, b"/healthcheck").status == 503
-
-
-def test_a_slow_healthcheck_holds_nobody_up(app: Gateway, serve: Serve) -> None:
-    begun, go = threading.Event(), threading.Event()
-
-    def slow() -> str:
-        begun.set()
-        assert go.wait(LIMIT)
-        return "READY"
-
-    app.add_inference_route("/", model)
-    app.add_healthcheck_route(slow)
-    running = serve(app)
-    try:
-        with Connection(running.address) as connection:
-            connection.send(head((), method=b"GET", target=b"/healthcheck"))
-            assert begun.wait(LIMIT)
-            check_plain(call(running.address, b"/ping"), 200, PONG)
-            assert post(running.address).status == 200
-            go.set()
-            answer = connection.read_answer()
-            assert answer is not None
-            check_plain(answer, 200, b"READY")
-    finally:
-        go.set()
-
-
-def test_probes_are_answered_while_all_is_taken(spool_dir: Path, serve: Serve) -> None:
-    begun, go = threading.Event(), threading.Event()
-
-    def held(json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
-        begun.set()
-        assert go.wait(LIMIT)
-        return {}
-
-    app = Gateway(settings=Settings(spool_dir=spool_dir, max_uploads=1, max_queue=1))
-    app.add_inference_route("/", held)
-    running = serve(app)
-    try:
-        with Connection(running.address) as first, Connection(running.address) as second:
-            first.send(POST)
-            assert begun.wait(LIMIT)
-            second.send(POST[:-5])
-            running.watched.wait_until(2)
-            check_problem(post(running.address), 503)
-            check_plain(call(running.address, b"/ping"), 200, PONG)
-            check_plain(call(running.address, b"/healthcheck"), 200, b"READY")
-            assert call(running.address, b"/metrics").status == 200
-    finally:
-        go.set()
-
-
-# Metrics
-
-
-def samples(address: Address) -> dict[str, float]:
-    answer = call(address, b"/metrics")
-    assert answer.status == 200
-    assert media_type(answer) == "text/plain"
-    lines = [line for line in answer.body.decode().splitlines() if not line.startswith("#")]
-    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
-
-
-class Hung:
-    """A model whose calls come back when they are let."""
-
-    def __init__(self) -> None:
-        self.go = threading.Event()
-        self.calls = 0
-
-    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
-        self.calls += 1
-        assert self.go.wait(LIMIT)
-        return "done"
-
-
-@pytest.fixture
-def hung() -> Iterator[Hung]:
-    model = Hung()
-    yield model
-    model.go.set()
-
-
-def wait_status(address: Address, path: bytes, status: int) -> Answer:
-    """Until it answers so; each look is a round trip."""
-    end = time.monotonic() + LIMIT
-    while (answer := call(address, path)).status != status:
-        assert time.monotonic() < end, f"{answer.status} {answer.body!r}"
-    return answer
-
-
-@pytest.mark.setting("ORPHANED_UNREADY_AFTER")
-def test_a_model_that_does_not_come_back_is_told_by_readiness(
-    hung: Hung, spool_dir: Path, serve: Serve
-) -> None:
-    """Requests are refused as ever meanwhile, and all is well when the call is back."""
-    settings = Settings(
-        spool_dir=spool_dir, model_timeout=0.05, queue_timeout=0.05, orphaned_unready_after=0.2
-    )
-    app = Gateway(settings=settings)
-    app.add_inference_route("/", hung)
-    app.add_inference_route("/other", model)
-    address = serve(app).address
-    assert call(address, b"/healthcheck").status == 200
-    check_problem(post(address), 504)
-    answer = wait_status(address, b"/healthcheck", 503)
-    assert answer.body == b"a model does not come back"
-    assert int(answer.header("retry-after") or "") >= 1
-    check_plain(call(address, b"/ping"), 200, PONG)
-    refused = post(address)
-    check_problem(refused, 503)
-    assert refused.header("retry-after")
-    assert post(address, b"/other").status == 200
-    hung.go.set()
-    wait_status(address, b"/healthcheck", 200)
-    assert post(address).status == 200
-    assert hung.calls == 2
-
-
-@pytest.mark.setting("ORPHANED_UNHEALTHY_AFTER")
-def test_a_model_that_does_not_come_back_is_told_by_liveness_where_asked_for(
-    hung: Hung, spool_dir: Path, serve: Serve
-) -> None:
-    settings = Settings(
-        spool_dir=spool_dir, model_timeout=0.05, orphaned_unready_after=0, orphaned_unhealthy_after=0.2
-    )
-    app = Gateway(settings=settings)
-    app.add_inference_route("/", hung)
-    address = serve(app).address
-    check_problem(post(address), 504)
-    check_plain(wait_status(address, b"/ping", 503), 503, b"a model does not come back")
-    assert call(address, b"/healthcheck").status == 200
-    hung.go.set()
-    wait_status(address, b"/ping", 200)
-
-
-@pytest.mark.wire("routes: /metrics")
-def test_metrics(app: Gateway, serve: Serve) -> None:
-    app.add_inference_route("/", model)
-    app.add_inference_route("/failing", lambda *_: 1 / 0)
-    running = serve(app)
-    for path in (b"/", b"/", b"/failing"):
-        post(running.address, path)
-    running.watched.wait_idle()
-    found = samples(running.address)
-    assert found['gateway_requests_total{route="/",status="200"}'] == 2
-    assert found['gateway_requests_total{route="/failing",status="500"}'] == 1
-    size = len(message(part(ROOT)))
-    assert found['gateway_received_bytes_total{route="/"}'] == 2 * size
-    for phase in ("upload", "queue", "model", "answer"):
-        assert found[f'gateway_request_seconds_count{{phase="{phase}",route="/"}}'] == 2
-    for gauge in ("queued", "slots_taken", "orphaned"):
-        assert found[f'gateway_{gauge}{{route="/"}}'] == 0
-    assert found["gateway_uploads"] == found["gateway_spool_bytes"] == 0
-
-
-@pytest.mark.setting("METRICS")
-@pytest.mark.wire("routes: /metrics")
-def test_metrics_switched_off(spool_dir: Path, serve: Serve) -> None:
-    running = serve(Gateway(settings=Settings(spool_dir=spool_dir, metrics=False)))
-    check_problem(call(running.address, b"/metrics"), 404)
 
 
 # Other methods and paths
@@ -381,6 +95,27 @@ def test_other_paths(app: Gateway, serve: Serve) -> None:
             assert b"SECRET" not in answer.body
 
 
+@pytest.mark.wire("routes: 404 names the routes")
+def test_other_paths_are_told_the_routes(app: Gateway, serve: Serve) -> None:
+    app.add_inference_route("/infer", model)
+    app.add_inference_route("/study/{kind}", model)
+    running = serve(app)
+    for method in (b"GET", b"POST"):
+        problem = check_problem(call(running.address, b"/", method), 404)
+        assert problem["detail"] == "there is no route of this path: POST to /infer, /study/{kind}"
+
+
+@pytest.mark.wire("routes: 404 names the routes")
+def test_who_has_no_key_is_told_no_routes(spool_dir: Path, serve: Serve) -> None:
+    app = Gateway(settings=Settings(spool_dir=spool_dir, api_keys=SecretStr("KEY")))
+    app.add_inference_route("/infer", model)
+    running = serve(app)
+    for value, told in ((b"KEY", True), (b"other", False), (b"", False)):
+        answer = exchange(running.address, head(((b"X-API-Key", value),), method=b"GET", target=b"/no"))
+        assert ("/infer" in check_problem(answer, 404)["detail"]) is told
+    assert "/infer" not in check_problem(call(running.address, b"/no"), 404)["detail"]
+
+
 @pytest.mark.wire("routes: other paths 404")
 def test_a_gateway_without_a_model(app: Gateway, serve: Serve) -> None:
     running = serve(app)
@@ -408,12 +143,12 @@ def test_an_unforeseen_error_of_the_application_is_a_problem(
 
 @pytest.mark.wire("routes: inference POST")
 def test_each_route_has_its_model(app: Gateway, serve: Serve) -> None:
-    app.add_inference_route("/", lambda *_: "root")
-    app.add_inference_route("/a/b", lambda *_: "deep")
+    app.add_inference_route("/", lambda *_: {"k": "root"})
+    app.add_inference_route("/a/b", lambda *_: {"k": "deep"})
     running = serve(app)
-    check_reply(post(running.address), "root", [], digest(ROOT))
-    check_reply(post(running.address, b"/a/b"), "deep", [], digest(ROOT))
-    check_reply(post(running.address, b"/a/b?query=1"), "deep", [], digest(ROOT))
+    check_reply(post(running.address), {"k": "root"}, [], digest(ROOT))
+    check_reply(post(running.address, b"/a/b"), {"k": "deep"}, [], digest(ROOT))
+    check_reply(post(running.address, b"/a/b?query=1"), {"k": "deep"}, [], digest(ROOT))
 
 
 @pytest.mark.wire("routes: route registered twice")
@@ -477,28 +212,28 @@ class Doubler:
     def __init__(self) -> None:
         type(self).made += 1
 
-    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
-        return threading.current_thread().name
+    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, str]:
+        return {"thread": threading.current_thread().name}
 
 
 class AsyncDoubler:
-    async def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
+    async def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, str]:
         await asyncio.sleep(0)
-        return threading.current_thread().name
+        return {"thread": threading.current_thread().name}
 
 
-def named(prefix: str, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
-    return threading.current_thread().name
+def named(prefix: str, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, str]:
+    return {"thread": threading.current_thread().name}
 
 
-async def named_async(prefix: str, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
+async def named_async(prefix: str, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, str]:
     await asyncio.sleep(0)
-    return threading.current_thread().name
+    return {"thread": threading.current_thread().name}
 
 
 class Method:
-    def run(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
-        return threading.current_thread().name
+    def run(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, str]:
+        return {"thread": threading.current_thread().name}
 
 
 @pytest.mark.parametrize(
@@ -508,7 +243,7 @@ class Method:
         (Doubler(), False),
         (Method().run, False),
         (functools.partial(named, "x"), False),
-        (lambda *_: threading.current_thread().name, False),
+        (lambda *_: {"thread": threading.current_thread().name}, False),
         (AsyncDoubler, True),
         (AsyncDoubler(), True),
         (functools.partial(named_async, "x"), True),
@@ -532,11 +267,37 @@ def test_forms_of_a_model(form: Any, on_loop: bool, app: Gateway, serve: Serve) 
     for _ in range(3):
         answer = post(running.address)
         assert answer.status == 200, answer.body
-        threads.add(json.loads(answer.body.split(b"\r\n\r\n")[1].partition(b"\r\n")[0]))
+        threads.add(json.loads(answer.body.split(b"\r\n\r\n")[1].partition(b"\r\n")[0])["thread"])
     (thread,) = threads
     assert (thread == "test-server") is on_loop
     if not on_loop:
         assert "model" in thread
+
+
+class Unfinished:
+    """A model that needs its weights."""
+
+    def __init__(self, weights: str) -> None: ...
+
+    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
+        return {}
+
+
+@pytest.mark.wire("routes: model that cannot be called")
+@pytest.mark.parametrize(
+    ("form", "says"),
+    [
+        (lambda json_input, inputs: {}, "(json_input, inputs) cannot be called as"),
+        (Unfinished, "Unfinished(weights: str) -> None cannot be called as Unfinished()"),
+        (Method, "Method"),
+        (Method(), "cannot be called"),
+        (7, "int"),
+    ],
+)
+def test_what_cannot_be_called_is_refused_when_it_is_registered(form: Any, says: str, app: Gateway) -> None:
+    with pytest.raises(UnusableModel, match=re.escape(says)):
+        app.add_inference_route("/", form)
+    app.add_inference_route("/", model)
 
 
 def test_a_class_is_made_an_instance_once(app: Gateway, serve: Serve) -> None:
@@ -551,7 +312,7 @@ def test_a_class_is_made_an_instance_once(app: Gateway, serve: Serve) -> None:
 @pytest.mark.parametrize("concurrency", [1, 3])
 def test_a_route_may_have_its_own_concurrency(concurrency: int, app: Gateway, serve: Serve) -> None:
     together = threading.Barrier(concurrency, timeout=LIMIT)
-    app.add_inference_route("/", lambda *_: together.wait(), concurrency=concurrency)
+    app.add_inference_route("/", lambda *_: {"k": together.wait()}, concurrency=concurrency)
     running = serve(app)
     connections = [Connection(running.address) for _ in range(2 * concurrency)]
     for connection in connections:
@@ -576,10 +337,10 @@ def test_a_route_may_have_its_own_time_limit(app: Gateway, serve: Serve) -> None
 
 def test_a_route_may_have_no_time_limit(spool_dir: Path, serve: Serve) -> None:
     app = Gateway(settings=Settings(spool_dir=spool_dir, model_timeout=0.01))
-    app.add_inference_route("/", lambda *_: current_request().remaining())
-    app.add_inference_route("/unlimited", lambda *_: current_request().remaining(), timeout=0)
+    app.add_inference_route("/", lambda *_: {"k": current_request().remaining()})
+    app.add_inference_route("/unlimited", lambda *_: {"k": current_request().remaining()}, timeout=0)
     running = serve(app)
-    check_reply(post(running.address, b"/unlimited"), None, [], digest(ROOT))
+    check_reply(post(running.address, b"/unlimited"), {"k": None}, [], digest(ROOT))
     assert b"0.0" in post(running.address).body
 
 
@@ -725,8 +486,8 @@ def test_a_lifespan_of_the_application_goes_around_the_gateways(spool_dir: Path)
         def teardown(self) -> None:
             steps.append("teardown")
 
-        def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
-            return ""
+        def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
+            return {}
 
     @asynccontextmanager
     async def lifespan(app: Gateway) -> AsyncIterator[dict[str, str]]:
@@ -750,8 +511,8 @@ def test_a_teardown_that_fails_is_logged(spool_dir: Path, log: LogCapture) -> No
         def teardown(self) -> None:
             raise ValueError("no end")
 
-        def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
-            return ""
+        def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
+            return {}
 
     app = Gateway(settings=Settings(spool_dir=spool_dir))
     app.add_inference_route("/", Model())

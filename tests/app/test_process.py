@@ -92,3 +92,20 @@ def test_pythons_lock_changes_hands_sooner(before: float, after: float) -> None:
         assert sys.getswitchinterval() == pytest.approx(after, abs=2e-6)  # it counts microseconds
     finally:
         sys.setswitchinterval(found)
+
+
+PLUGINS = """
+from inference_gateway.app.process import teach_pydicom
+teach_pydicom()
+import sys
+print("pydicom" in sys.modules)
+import pydicom
+teach_pydicom()
+from pydicom.pixels import get_decoder
+from pydicom.uid import JPEGLosslessSV1
+print(*get_decoder(JPEGLosslessSV1).available_plugins)
+"""
+
+
+def test_pydicom_decodes_more_where_a_model_uses_it_and_is_not_loaded_for_it() -> None:
+    assert run(PLUGINS) == ["False", "inference-gateway"]

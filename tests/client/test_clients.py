@@ -98,23 +98,23 @@ def test_a_whole_answer(called: Callable[..., Any], call: Call, start: Start, tm
 
 
 def test_without_inputs_and_without_elements(call: Call, start: Start) -> None:
-    running = start(lambda json_input, inputs, _: [json_input, len(inputs)])
+    running = start(lambda json_input, inputs, _: {"got": [json_input, len(inputs)]})
     with call(running.address, None) as result:
-        assert result.json == [None, 0]
+        assert result.json == {"got": [None, 0]}
         assert result.elements == []
 
 
 def test_names_and_types_arrive(call: Call, start: Start) -> None:
-    running = start(lambda _, inputs, __: [[each.filename, each.content_type] for each in inputs])
+    running = start(lambda _, inputs, __: {"got": [[each.filename, each.content_type] for each in inputs]})
     with call(running.address, 1, [b"x", ("ä b.dcm", "application/dicom", b"y")]) as result:
-        assert result.json == [[None, "application/octet-stream"], ["ä b.dcm", "application/dicom"]]
+        assert result.json["got"] == [[None, "application/octet-stream"], ["ä b.dcm", "application/dicom"]]
 
 
 def test_many_small_inputs(call: Call, start: Start) -> None:
-    running = start(lambda _, inputs, __: [each.read().decode() for each in inputs])
+    running = start(lambda _, inputs, __: {"got": [each.read().decode() for each in inputs]})
     texts = [f"input {number}" for number in range(3000)]
     with call(running.address, 1, [text.encode() for text in texts]) as result:
-        assert result.json == texts
+        assert result.json == {"got": texts}
 
 
 def test_one_client_for_many_calls(start: Start) -> None:
@@ -203,7 +203,12 @@ class Shrinking(io.BytesIO):
 def test_a_file_that_becomes_shorter_ends_the_call(call: Call, start: Start) -> None:
     """The gateway sees a request that is cut: the model is not called."""
     calls: list[Any] = []
-    running = start(lambda *arguments: calls.append(arguments))
+
+    def model(*arguments: Any) -> dict[str, Any]:
+        calls.append(arguments)
+        return {}
+
+    running = start(model)
     with pytest.raises(ValueError, match="input 0 has changed its size"):
         call(running.address, 1, [Shrinking(bytes(3 * MESSAGE)), b"more"])
     running.watched.wait_idle()
@@ -456,10 +461,10 @@ def test_a_refusal_that_is_cut(call: Call) -> None:
 def test_an_overloaded_gateway(call: Call, start: Start) -> None:
     begun, go = threading.Event(), threading.Event()
 
-    def held(json_input: Any, inputs: Sequence[Any], input_hash: str) -> int:
+    def held(json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
         begun.set()
         assert go.wait(LIMIT)
-        return 1
+        return {}
 
     running = start(held, queue_timeout=0.1)
     asking = threading.Thread(target=lambda: call(running.address).close())
@@ -612,10 +617,10 @@ async def test_cancelling_closes_the_connection_while_the_model_runs(start: Star
     """The gateway sees it: it is done with the request while the model is still held."""
     begun, go = threading.Event(), threading.Event()
 
-    def held(json_input: Any, inputs: Sequence[Any], input_hash: str) -> int:
+    def held(json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
         begun.set()
         assert go.wait(LIMIT)
-        return 1
+        return {}
 
     running = start(held)
     try:

@@ -1,49 +1,26 @@
 """From stored pixels to modality values and to what is shown, against values worked out by hand."""
 
-import io
 import math
-import tracemalloc
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from PIL import Image
-from pydicom import Dataset, dcmread
-from pydicom.data import get_testdata_file
-from pydicom.encaps import encapsulate
-from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom import Dataset
 
 from inference_gateway.dicom.pixels import (
     PixelDataError,
-    Pixels,
     Window,
-    apply_window,
     display_values,
+    first_window,
     is_hounsfield,
     modality_values,
     read_frames,
 )
-from inference_gateway.dicom.series import Source, frames_of, read_study
-from inference_gateway.dicom.sources import read_dataset
-from tests.dicom.objects import as_file, color_image, image, plane
-
-
-def pixels_of(source: Dataset | Source) -> list[Pixels]:
-    study = read_study([as_file(source) if isinstance(source, Dataset) else source])
-    ((stack,),) = (series.stacks for series in study.series)
-    return list(read_frames(stack.frames))
-
-
-def pixels(source: Dataset | Source) -> Pixels:
-    (only,) = pixels_of(source)
-    return only
-
-
-def array(*rows: list[int], dtype: Any = np.int16) -> NDArray[Any]:
-    return np.array(rows, dtype=dtype)
+from inference_gateway.dicom.series import frames_of, read_study
+from tests.dicom.decoding import array, pixels, pixels_of
+from tests.dicom.objects import as_file, image, plane
+from tests.dicom.test_stored import packed_bits
+from tests.dicom.test_windows import linear, sigmoid
 
 
 def test_signed_values_are_rescaled() -> None:
@@ -103,49 +80,6 @@ def test_monochrome1_turns_what_is_shown_and_not_what_it_means() -> None:
     assert display_values(dark).tolist() == [[255, 127, 0]]
 
 
-def linear(value: float, center: float, width: float) -> float:
-    """PS3.3 C.11.2.1.2.1, word for word, from 0 to 255."""
-    if value <= center - 0.5 - (width - 1) / 2:
-        return 0.0
-    if value > center - 0.5 + (width - 1) / 2:
-        return 255.0
-    return ((value - (center - 0.5)) / (width - 1) + 0.5) * 255.0
-
-
-def linear_exact(value: float, center: float, width: float) -> float:
-    """PS3.3 C.11.2.1.3.2."""
-    if value <= center - width / 2:
-        return 0.0
-    return 255.0 if value > center + width / 2 else ((value - center) / width + 0.5) * 255.0
-
-
-def sigmoid(value: float, center: float, width: float) -> float:
-    """PS3.3 C.11.2.1.3.1."""
-    return 255.0 / (1.0 + math.exp(-4.0 * (value - center) / width))
-
-
-@pytest.mark.parametrize(
-    ("center", "width"), [(40.0, 400.0), (-600.0, 1500.0), (0.5, 1.0), (2048.0, 4096.0), (3, 2)]
-)
-@pytest.mark.parametrize(
-    ("function", "formula"), [("LINEAR", linear), ("LINEAR_EXACT", linear_exact), ("SIGMOID", sigmoid)]
-)
-def test_windows_follow_the_standard(
-    function: str, formula: Callable[[float, float, float], float], center: float, width: float
-) -> None:
-    values = [float(center) + step * width / 16 for step in range(-12, 13)]
-    shown = apply_window(np.array(values, np.float32), Window(center, width, function))  # type: ignore[arg-type]  # one of the three
-    expected = [formula(value, center, width) for value in values]
-    assert shown.dtype == np.uint8
-    assert np.abs(shown - np.array(expected)).max() <= 0.51
-
-
-def test_values_that_are_no_numbers_can_be_shown() -> None:
-    values = np.array([np.nan, np.inf, -np.inf], np.float32)
-    assert apply_window(values, Window(0, 10, "LINEAR_EXACT")).tolist() == [128, 255, 0]
-    assert apply_window(values, Window(0, 10, "SIGMOID")).tolist() == [128, 255, 0]
-
-
 def test_the_first_window_of_an_image_is_its_own() -> None:
     stored = array([0, 50, 100, 300])
     dataset = image(stored, WindowCenter=[50, 200], WindowWidth=[101, 400])
@@ -169,6 +103,8 @@ def with_voi_lut(descriptor: list[int], data: list[int] | bytes, **attributes: A
 
 # Four entries for 100 to 103: 12 bits, from white down to black.
 FALLING = [4095, 2000, 1000, 0]
+
+
 FALLEN = [255, 255, 255, 125, 62, 0, 0]
 
 
@@ -244,163 +180,106 @@ def test_hounsfield_units_are_those_of_monochrome_ct(attributes: dict[str, str],
     assert is_hounsfield(image(array([1]), **attributes)) is expected
 
 
-COLORS = np.array(
-    [[[255, 0, 0], [0, 255, 0], [10, 20, 30]], [[0, 0, 255], [255, 255, 255], [0, 0, 0]]], np.uint8
-)
-
-
-def luma(color: list[int]) -> float:
-    return 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
-
-
-@pytest.mark.parametrize("planar", [0, 1])
-def test_rgb_is_shown_as_it_is_and_gives_its_luma(planar: int) -> None:
-    dataset = color_image(COLORS, PlanarConfiguration=planar)
-    if planar:
-        dataset.PixelData = COLORS.transpose(2, 0, 1).tobytes()
-    decoded = pixels(dataset)
-    assert display_values(decoded).tolist() == COLORS.tolist()
-    assert modality_values(decoded) == pytest.approx(
-        np.array([[luma(c) for c in row] for row in COLORS.tolist()])
-    )
-
-
-def test_sixteen_bit_rgb_is_scaled_to_eight() -> None:
-    assert display_values(pixels(color_image(COLORS.astype(np.uint16) * 257))).tolist() == COLORS.tolist()
-
-
-def test_ybr_full_becomes_rgb() -> None:
-    def ybr(color: list[int]) -> list[int]:
-        """PS3.3 C.7.6.3.1.2."""
-        red, green, blue = color
-        chroma_blue = -0.1687 * red - 0.3313 * green + 0.5000 * blue + 128
-        chroma_red = 0.5000 * red - 0.4187 * green - 0.0813 * blue + 128
-        return [min(255, round(value)) for value in (luma(color), chroma_blue, chroma_red)]
-
-    stored = np.array([[ybr(color) for color in row] for row in COLORS.tolist()], np.uint8)
-    shown = display_values(pixels(color_image(stored, PhotometricInterpretation="YBR_FULL")))
-    assert np.abs(shown.astype(int) - COLORS).max() <= 2
-
-
-@pytest.mark.parametrize("bits", [8, 16])
-def test_a_palette_is_looked_up(bits: int) -> None:
-    dataset = image(
-        array([0, 1, 2, 3], dtype=np.uint8), PhotometricInterpretation="PALETTE COLOR", Modality="US"
-    )
-    tables = {"Red": [9, 1, 2, 0], "Green": [8, 3, 4, 0], "Blue": [7, 5, 255, 0]}
-    scale = 1 if bits == 8 else 257
-    for name, entries in tables.items():
-        data = np.array(entries, np.dtype(f"<u{bits // 8}")) * scale
-        dataset.add_new(f"{name}PaletteColorLookupTableDescriptor", "US", [4, 1, bits])
-        dataset.add_new(f"{name}PaletteColorLookupTableData", "OW", data.astype(f"<u{bits // 8}").tobytes())
-    expected = [[9, 8, 7], [9, 8, 7], [1, 3, 5], [2, 4, 255]]
-    decoded = pixels(dataset)
-    assert display_values(decoded).tolist() == [expected]
-    assert modality_values(decoded)[0] == pytest.approx([luma(color) for color in expected])
-
-
-def test_a_palette_that_is_missing_is_an_error() -> None:
-    dataset = image(array([0, 1], dtype=np.uint8), PhotometricInterpretation="PALETTE COLOR")
-    with pytest.raises(PixelDataError, match="its palette cannot be applied"):
-        pixels(dataset)
-
-
-def real(name: str) -> str:
-    return str(get_testdata_file(name, download=False))
-
-
-def test_a_compressed_image_gives_the_values_of_the_native_one() -> None:
-    expected = dcmread(real("MR_small.dcm")).pixel_array
-    for name in ("MR_small_RLE.dcm", "MR_small_bigendian.dcm", "MR_small_implicit.dcm"):
-        assert np.array_equal(modality_values(pixels(real(name))), expected)
-
-
-def test_a_real_palette_image_is_coloured() -> None:
-    shown = display_values(pixels(real("examples_palette.dcm")))
-    assert shown.shape == (350, 800, 3)
-    assert (shown[..., 0] != shown[..., 2]).any()
-    assert shown.max() > 200
-
-
-def test_the_header_of_a_cine_is_read_once_and_frames_come_in_the_order_asked_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    (stack,) = read_study([real("rtdose.dcm")]).series[0].stacks
-    reads: list[object] = []
-    read = read_dataset
-
-    def counted(file: Any, **options: Any) -> Dataset:
-        reads.append(file)
-        return read(file, **options)
-
-    monkeypatch.setattr("inference_gateway.dicom.stored.read_dataset", counted)
-    expected = dcmread(real("rtdose.dcm")).pixel_array
-    asked = [stack.frames[at] for at in (4, 0, 9)]
-    assert [np.array_equal(one.stored, expected[one.frame.number - 1]) for one in read_frames(asked)] == [
-        True
-    ] * 3
-    assert len(reads) == 1
-
-
-def test_one_frame_of_a_cine_is_in_memory_at_a_time(tmp_path: Path) -> None:
-    frames = np.arange(40, dtype=np.uint8)[:, None, None] * np.ones((256, 256), np.uint8)
-    path = tmp_path / "cine.dcm"
-    path.write_bytes(as_file(image(frames, NumberOfFrames=40, Modality="US")).getvalue())
-    tracemalloc.start()
-    try:
-        (stack,) = read_study([path]).series[0].stacks
-        assert [int(one.stored[0, 0]) for one in read_frames(stack.frames)] == list(range(40))
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < frames.nbytes / 2
-
-
-def test_a_deflated_image_gives_the_values_of_the_native_one() -> None:
-    dataset = image(np.arange(12, dtype=np.uint16).reshape(3, 4), Modality="MR")
-    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    assert pixels(dataset).stored.tolist() == np.arange(12).reshape(3, 4).tolist()
-
-
-def test_damaged_compressed_pixels_are_an_error() -> None:
-    dataset = dcmread(real("MR_small_RLE.dcm"))
-    dataset.PixelData = dataset.PixelData[:600] + bytes(len(dataset.PixelData) - 600)
-    with pytest.raises(PixelDataError):
-        pixels(dataset)
-
-
-def test_pixels_of_a_slice_are_those_of_its_file() -> None:
-    study = read_study([as_file(plane(z)) for z in (3, 1, 2)])
-    (stack,) = study.series[0].stacks
-    assert [modality_values(one)[0, 0] for one in read_frames(stack.frames)] == [1, 2, 3]
-
-
 def test_the_representation_shows_nothing_of_a_patient() -> None:
     assert "Doe" not in repr(pixels(plane(0, PatientName="Doe^Jane")))
 
 
-def jpeg_of(rows: int, columns: int, said: tuple[int, int]) -> io.BytesIO:
-    """A file whose image says a size, and its codestream perhaps another."""
-    codestream = io.BytesIO()
-    Image.fromarray(np.full((rows, columns), 99, np.uint8)).save(codestream, "JPEG")
-    dataset = image(np.zeros(said, np.uint8))
-    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
-    dataset.PixelData = encapsulate([codestream.getvalue()])
-    return as_file(dataset)
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"PixelPaddingValue": -2000},
+        {"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1990},
+        {"PixelPaddingValue": -1990, "PixelPaddingRangeLimit": -2000},
+    ],
+)
+def test_a_range_of_padding_is_no_part_of_the_window(attributes: dict[str, int]) -> None:
+    stored = array([-2000, -2000 if len(attributes) == 1 else -1995, 10, 30])
+    one = pixels(image(stored, Modality="MR", **attributes))
+    assert first_window(one, modality_values(one)) == Window(20.0, 20.0, "LINEAR_EXACT")
 
 
-def test_a_codestream_of_another_size_is_not_decoded() -> None:
-    ((frame,),) = (stack.frames for stack in read_study([jpeg_of(16, 24, (16, 24))]).series[0].stacks)
-    assert next(read_frames([frame])).stored.shape == (16, 24)
-    ((frame,),) = (stack.frames for stack in read_study([jpeg_of(4000, 4000, (16, 24))]).series[0].stacks)
-    with pytest.raises(PixelDataError, match="not of the size that its header says"):
-        next(read_frames([frame]))
+def test_padding_that_is_written_without_its_sign_is_padding() -> None:
+    dataset = image(array([-2000, 10, 30]), Modality="MR")
+    dataset.add_new("PixelPaddingValue", "US", 63536)
+    one = pixels(dataset)
+    assert first_window(one, modality_values(one)) == Window(20.0, 20.0, "LINEAR_EXACT")
 
 
-@pytest.mark.parametrize("name", ["rtdose.dcm", "rtdose_rle.dcm", "SC_rgb_rle_16bit_2frame.dcm"])
-def test_frames_come_in_any_order(name: str) -> None:
-    (instance,) = read_study([str(get_testdata_file(name, download=False))]).instances
-    frames = list(frames_of(instance))
-    in_order = [pixels.stored for pixels in read_frames(frames)]
-    for found, expected in zip(read_frames(frames[::-1]), in_order[::-1], strict=True):
-        np.testing.assert_array_equal(found.stored, expected)
+def test_a_slope_of_zero_is_no_rescale() -> None:
+    assert modality_values(pixels(image(array([1, 2]), RescaleSlope=0, RescaleIntercept=9))).tolist() == [
+        [1, 2]
+    ]
+
+
+@pytest.mark.parametrize(("keyword", "dtype"), [("FloatPixelData", "<f4"), ("DoubleFloatPixelData", "<f8")])
+def test_floating_point_pixels_are_values(keyword: str, dtype: str) -> None:
+    dataset = image(array([0, 0, 0, 0]), Modality="OT", FloatPixelPaddingValue=-99.0)
+    del dataset.PixelData, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation
+    dataset.BitsAllocated = np.dtype(dtype).itemsize * 8
+    setattr(dataset, keyword, np.array([0.5, np.nan, 1.5, -99.0], dtype).tobytes())
+    one = pixels(dataset)
+    assert modality_values(one).tolist()[0][::2] == [0.5, 1.5]
+    assert first_window(one, modality_values(one)) == Window(1.0, 1.0, "LINEAR_EXACT")
+    assert display_values(one)[0, [0, 2]].tolist() == [0, 255]
+
+
+def test_the_range_of_grey_is_that_of_the_stack() -> None:
+    study = read_study([as_file(plane(z, Modality="MR")) for z in (0, 100, 200)])
+    (stack,) = study.series[0].stacks
+    shown = [int(display_values(one)[0, 0]) for one in read_frames(stack.frames)]
+    assert shown == [0, 128, 255]
+
+
+def test_the_range_of_grey_of_a_cine_is_that_of_its_frames() -> None:
+    frames = np.array([10, 20, 30], np.uint8)[:, None, None] * np.ones((2, 2), np.uint8)
+    dataset = image(frames, NumberOfFrames=3, Modality="US")
+    (instance,) = read_study([as_file(dataset)]).instances
+    assert [int(display_values(one)[0, 0]) for one in read_frames(frames_of(instance))] == [0, 128, 255]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "values", "expected"),
+    [
+        ({"SegmentationType": "FRACTIONAL", "MaximumFractionalValue": 200}, [0, 100, 200], [0, 128, 255]),
+        ({"SegmentationType": "LABELMAP"}, [0, 51, 255], [0, 51, 255]),
+        ({"SegmentationType": "LABELMAP", "SegmentSequence": [1, 5]}, [0, 1, 5], [0, 51, 255]),
+    ],
+)
+def test_segmentations_are_shown_on_a_fixed_range(
+    attributes: dict[str, Any], values: list[int], expected: list[int]
+) -> None:
+    segments = [Dataset() for _ in attributes.get("SegmentSequence", ())]
+    for segment, number in zip(segments, attributes.get("SegmentSequence", ()), strict=True):
+        segment.SegmentNumber = number
+    described = {**attributes, "SegmentSequence": segments or None, "Modality": "SEG"}
+    for value, shown in zip(values, expected, strict=True):  # each frame alone: none makes its own range
+        one = pixels(image(np.full((2, 2), value, np.uint8), **described))
+        assert display_values(one).tolist() == [[shown] * 2] * 2
+
+
+def test_a_segment_that_fills_its_frame_is_white() -> None:
+    frames = np.ones((2, 3, 5), np.uint8)
+    frames[1] = 0
+    shown = [
+        int(display_values(one)[0, 0]) for one in pixels_of(packed_bits(frames, SegmentationType="BINARY"))
+    ]
+    assert shown == [255, 0]
+    segment = packed_bits(frames[:1], SegmentationType="BINARY")
+    segment.Modality = "SEG"
+    assert display_values(pixels(segment)).min() == 255
+
+
+def test_a_voi_lut_of_entries_within_16_bits_does_not_wrap() -> None:
+    stored = array([0, 2048, 4095], dtype=np.uint16)
+    for bits in (8, 9, 12, 16):
+        lut = Dataset()
+        lut.add_new("LUTDescriptor", "US", [4096, 0, bits])
+        entries = np.linspace(2**bits - 1, 0, 4096).round().astype("<u2")
+        lut.add_new("LUTData", "OW", entries.tobytes())
+        shown = display_values(pixels(image(stored, Modality="MR", VOILUTSequence=[lut])))
+        assert shown.tolist() == [[255, 127, 0]]
+
+
+def test_a_modality_lut_of_twelve_bits_is_looked_up() -> None:
+    dataset = with_lut([3, 1, 12])
+    assert modality_values(pixels(dataset)).tolist() == [[10, 10], [200, 3000]]

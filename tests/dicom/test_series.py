@@ -49,11 +49,6 @@ def test_images_are_sorted_along_the_normal_of_their_plane(orientation: list[flo
     assert stack.shape == (9, 2, 3)
 
 
-def test_the_distance_is_measured_from_the_origin_of_the_patient() -> None:
-    frame = one_stack([plane(10.0)]).frames[0]
-    assert frame.distance == pytest.approx(16.0)  # the corner lies 6 mm up before the 10
-
-
 def test_without_positions_instance_numbers_decide() -> None:
     numbers = [5, 3, 9, 1]
     stack = one_stack(image(np.zeros((2, 2), np.int16), InstanceNumber=number) for number in numbers)

@@ -34,6 +34,22 @@ class Model:
     def of_class(cls, json_input: Any, inputs: Any, input_hash: Any) -> None: ...
 
 
+class Static:
+    __call__ = staticmethod(three)
+
+
+class OfClass:
+    __call__ = classmethod(four)
+
+
+class Nested:
+    __call__ = Model()
+
+
+class TwoStatic:
+    __call__ = staticmethod(two)
+
+
 class Forgotten:
     def __call__(json_input: Any, inputs: Any, input_hash: Any) -> None:  # noqa: N805 - the mistake
         ...
@@ -59,6 +75,7 @@ def gives_one_more(function: Callable[..., Any]) -> Callable[..., Any]:
             functools.partial(four, more=1),
             functools.partial(Model(), 1, 2, 3).func,
         ),
+        *(Static(), OfClass(), Nested(), functools.partial(Static())),
         *(gives_one_more(four), functools.cache(three)),
         *(print, max, operator.itemgetter(1), dict, range, "{}".format),
     ],
@@ -82,7 +99,9 @@ def test_what_can_be_called(model: Callable[..., Any]) -> None:
         (Model().two, "mine(json_input: Any, inputs: Any)"),
         (Model.__call__, "'input_hash'"),
         (Forgotten(), "mine(inputs: Any, input_hash: Any)"),
+        (TwoStatic(), "mine(json_input: Any, inputs: Any)"),
         (functools.partial(three, 1), "too many"),
+        (functools.partial(Static(), 1), "too many"),
         (functools.wraps(three)(two), "too many"),
         (lambda: None, "mine() cannot be called"),
         (7, "mine is a int, which cannot be called"),

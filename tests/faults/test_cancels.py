@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 
 from inference_gateway import Gateway, Settings
 from inference_gateway.errors import ModelTimeout, Unavailable
-from inference_gateway.execution.runner import ModelRunner
+from inference_gateway.execution.thread_runner import ThreadRunner
 from inference_gateway.intake.admission import Queue, Ticket, Uploads
 from inference_gateway.serving.server import make_server
 from tests.conftest import Serve
+from tests.faults.counting import ping, wait_zero
 from tests.faults.rest import LIMIT, post, whole
 from tests.harness.log import LogCapture
-from tests.harness.raw import Address, Connection, exchange
+from tests.harness.raw import Connection, exchange
 from tests.harness.server import left_in
+from tests.harness.turns import Whole
 
 CLIENTS = 200
 
@@ -34,27 +36,16 @@ class Alone:
         self.calls = 0
         self.together = 0
 
-    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> list[int]:
+    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
         if not self._busy.acquire(blocking=False):
             self.together += 1
-            return []
+            return {}
         try:
             self.calls += 1
             assert sum(range(20_000))  # long enough to be caught by another call
-            return [len(part.read()) for part in inputs]
+            return {"sizes": [len(part.read()) for part in inputs]}
         finally:
             self._busy.release()
-
-
-def counts(app: Gateway) -> dict[str, int]:
-    endpoint = app._endpoints["/"]
-    return {
-        "uploads": app._shared.uploads.count,
-        "queue": endpoint.queue.count,
-        "slots": endpoint.runner.slots_taken,
-        "orphaned": endpoint.runner.orphaned,
-        "spool": app._shared.budget.used,
-    }
 
 
 @pytest.mark.setting("MODEL_CONCURRENCY")
@@ -96,19 +87,6 @@ def test_200_clients_that_cancel_at_random_moments(spool_dir: Path, serve: Serve
     whole(exchange(running.address, post(100)))
 
 
-def ping(address: Address) -> None:
-    whole(exchange(address, b"GET /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", limit=LIMIT))
-
-
-def wait_zero(address: Address, app: Gateway) -> None:
-    """Until an orphan's thread has come back too."""
-    for _ in range(1000):
-        if not any(counts(app).values()):
-            return
-        ping(address)
-    raise AssertionError(counts(app))
-
-
 # The objects themselves, without a server: any order of events
 
 EVENTS = st.lists(
@@ -127,8 +105,8 @@ class Rig:
         self.uploads, self.queue = Uploads(places), Queue(places)
         self.together = self.most = 0
         self.lock = threading.Lock()
-        self.runner = ModelRunner(
-            "/", print, name="rig", concurrency=concurrency, timeout=timeout, queue_timeout=LIMIT
+        self.runner = ThreadRunner(
+            "/", print, Whole, name="rig", concurrency=concurrency, timeout=timeout, queue_timeout=LIMIT
         )
         self.concurrency = concurrency
         self.tasks: dict[int, asyncio.Task[None]] = {}
@@ -184,7 +162,7 @@ class Rig:
     def check_limits(self) -> None:
         assert 0 <= self.uploads.count <= self.uploads.limit
         assert 0 <= self.queue.count <= self.queue.limit
-        assert 0 <= self.runner.orphaned <= self.runner.slots_taken <= self.concurrency
+        assert 0 <= self.runner.readiness.orphaned <= self.runner.readiness.taken <= self.concurrency
 
     async def end(self) -> None:
         """Everybody is let go; then nothing is counted any more."""
@@ -202,7 +180,7 @@ class Rig:
                 last.release()
                 last = self.runner.slot("last")
             # The thread has told its result and is about to count itself out: there is no event for that.
-            while self.runner.slots_taken or self.runner.orphaned:  # noqa: ASYNC110 - nothing to wait on
+            while self.runner.readiness.taken or self.runner.readiness.orphaned:  # noqa: ASYNC110 - nothing to wait on
                 await asyncio.sleep(0)
         assert (self.uploads.count, self.queue.count) == (0, 0)
         assert self.most <= self.concurrency

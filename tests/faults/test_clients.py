@@ -1,10 +1,7 @@
 """Clients that are slow, idle, many, or gone without a word."""
 
-import ctypes
 import os
 import resource
-import socket
-import struct
 import sys
 import time
 from contextlib import ExitStack
@@ -16,8 +13,6 @@ from tests.faults.rest import HEADERS, LIMIT, MIB, PONG, check_sizes, post, prob
 from tests.harness.raw import Connection, exchange, head
 from tests.harness.wire import check_problem
 
-SO_ATTACH_FILTER = 26  # asm-generic/socket.h
-BPF_RET_K = 0x06  # linux/bpf_common.h: take so many bytes of a packet; none: drop it
 PROBING = ("env", "FAULTS_PROBE_SECONDS=1")
 """With a SEND_TIMEOUT that is no longer: the kernel waits for the longer of the two."""
 IDLE = 500
@@ -43,12 +38,12 @@ def test_a_reader_that_is_slow(faulty: StartFaulty) -> None:
     """It takes some of the answer all the time, less than a block in SEND_TIMEOUT, and gets all of it."""
     server = faulty("large", send_timeout=2)
     with Connection(server.address, limit=LIMIT) as connection:
-        connection._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        connection.take_at_most(1 << 16)
         connection.send(post(100))
         begin, taken = time.monotonic(), 0
         while taken < 500_000:  # at 100 KB a second, and between two pieces there is a probe
             allowed = int((time.monotonic() - begin) * 100_000) - taken
-            assert len(connection._take(allowed)) == allowed
+            assert len(connection.read(allowed)) == allowed
             taken += allowed
             assert whole(exchange(server.address, probe())).body == PONG
         assert len(connection.rest()) > 64 * MIB - taken
@@ -72,18 +67,10 @@ def test_a_sender_that_trickles(faulty: StartFaulty) -> None:
     server.check_after()
 
 
-def silence(connected: socket.socket) -> None:
-    """From now on this end neither sees nor acknowledges anything, as if its machine had lost its power.
-
-    No FIN, no RST, and none either when the other end sends or probes.
-    """
-    if not sys.platform.startswith("linux"):
-        pytest.skip("needs Linux's socket filters")
-    drop = ctypes.create_string_buffer(struct.pack("HBBI", BPF_RET_K, 0, 0, 0))  # struct sock_filter
-    program = struct.pack("HP", 1, ctypes.addressof(drop))  # struct sock_fprog
-    connected.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+needs_filters = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="socket filters of Linux")
 
 
+@needs_filters
 @pytest.mark.wire("refused: client sends nothing")
 @pytest.mark.setting("IDLE_TIMEOUT")
 @pytest.mark.parametrize("chunk", [0, MIB], ids=["Content-Length", "chunked"])
@@ -93,11 +80,12 @@ def test_a_client_that_vanishes_in_its_upload(chunk: int, faulty: StartFaulty) -
     with Connection(server.address, limit=LIMIT) as connection:
         connection.send(post(8 * MIB, chunk=chunk)[: 6 * MIB])
         server.wait_gauge("uploads", 1)
-        silence(connection._socket)
+        connection.silence()
         server.check_after()
     server.process.wait_line("refused: nothing of the body came for too long")
 
 
+@needs_filters
 @pytest.mark.parametrize("idle_limit", ["none", "3600"])
 def test_a_client_that_vanishes_where_its_upload_may_pause(idle_limit: str, faulty: StartFaulty) -> None:
     """The kernel notices that nobody is there."""
@@ -105,11 +93,12 @@ def test_a_client_that_vanishes_where_its_upload_may_pause(idle_limit: str, faul
     with Connection(server.address, limit=LIMIT) as connection:
         connection.send(post(8 * MIB)[: 6 * MIB])
         server.wait_gauge("uploads", 1)
-        silence(connection._socket)
+        connection.silence()
         server.check_after()
     server.process.wait_line("the client left")
 
 
+@needs_filters
 def test_a_client_that_vanishes_in_the_queue(faulty: StartFaulty) -> None:
     """Its place is free, and the model is never called for it: it would wait for ever to be let go."""
     server = faulty("held", prefix=PROBING, send_timeout=1)
@@ -118,7 +107,7 @@ def test_a_client_that_vanishes_in_the_queue(faulty: StartFaulty) -> None:
         server.wait_begun()
         second.send(post(3 * MIB))
         server.wait_gauge("queued", 1)
-        silence(second._socket)
+        second.silence()
         server.wait_gauge("queued", 0)
         server.process.wait_line("the client left")
         server.let_go()
@@ -126,13 +115,14 @@ def test_a_client_that_vanishes_in_the_queue(faulty: StartFaulty) -> None:
         server.check_after()
 
 
+@needs_filters
 def test_a_client_that_vanishes_while_the_model_works(faulty: StartFaulty) -> None:
     """The call is an orphan from then on; its slot and its file are free when it returns."""
     server = faulty("held", prefix=PROBING, send_timeout=1)
     with Connection(server.address, limit=LIMIT) as connection:
         connection.send(post(2 * MIB))
         server.wait_begun()
-        silence(connection._socket)
+        connection.silence()
         server.wait_gauge("orphaned", 1)
         assert server.process.gauges["slots_taken"] == 1
         server.let_go()
@@ -140,23 +130,25 @@ def test_a_client_that_vanishes_while_the_model_works(faulty: StartFaulty) -> No
     server.process.wait_line("the client left")
 
 
+@needs_filters
 @pytest.mark.setting("SEND_TIMEOUT")
 def test_a_client_that_vanishes_in_its_answer(faulty: StartFaulty) -> None:
     server = faulty("large", send_timeout=1)
     with Connection(server.address, limit=LIMIT) as connection:
         connection.send(post(100))
         server.wait_gauge("slots_taken", 1)
-        silence(connection._socket)
+        connection.silence()
         server.check_after()
 
 
+@needs_filters
 def test_a_client_that_vanishes_between_two_requests(faulty: StartFaulty) -> None:
     """Also where idle connections may stay for ever."""
     server = faulty(prefix=PROBING, send_timeout=1, keep_alive_timeout="none")
     with Connection(server.address, limit=LIMIT) as connection:
         connection.send(post(100))
         check_sizes(connection.read_answer(), 100)
-        silence(connection._socket)
+        connection.silence()
         server.check_after()
 
 

@@ -56,7 +56,7 @@ def test_a_disk_that_fills_up(small_disk: Path, faulty: StartFaulty) -> None:
 @needs_prlimit
 @pytest.mark.wire("refused: disk full")
 def test_files_that_may_not_grow(faulty: StartFaulty) -> None:
-    server = faulty(prefix=["prlimit", f"--fsize={4 * MIB}"])
+    server = faulty(prefix=["prlimit", f"--fsize={4 * MIB}"], spool_memory_bytes=MIB)
     check_problem(exchange(server.address, post(6 * MIB), limit=LIMIT), 507)
     server.check_after()
 
@@ -78,7 +78,7 @@ def test_descriptors_that_run_out(faulty: StartFaulty) -> None:
 
 @pytest.mark.wire("refused: disk full")
 def test_a_folder_that_vanishes(faulty: StartFaulty) -> None:
-    server = faulty()
+    server = faulty(spool_memory_bytes=MIB)
     server.folder.rmdir()
     check_problem(exchange(server.address, post(3 * MIB), limit=LIMIT), 507)
     check_sizes(exchange(server.address, post(100)), 100)  # needs no file

@@ -13,9 +13,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, multipl
 
 from inference_gateway import Gateway, Settings
 from inference_gateway.serving.server import make_server
+from tests.faults.counting import counts, wait_zero
 from tests.faults.model import sizes
 from tests.faults.rest import LIMIT, PONG, check_sizes, post, probe, whole
-from tests.faults.test_cancels import counts, wait_zero
 from tests.harness.log import LogCapture
 from tests.harness.raw import Connection, exchange, request
 from tests.harness.server import left_in, serving

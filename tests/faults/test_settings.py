@@ -155,3 +155,49 @@ def test_so_many_calls_at_once(together: int, start: Start) -> None:
         for client in clients:
             check_sizes(client.read_answer(), 50, 50)
     assert count["most"] == together
+
+
+@pytest.mark.setting("REFUSE_AFTER_BODY")
+@pytest.mark.parametrize("chunk", [0, 100_000], ids=["declared", "chunked"])
+@pytest.mark.parametrize(
+    ("headers", "target", "status"),
+    [
+        (((b"Content-Type", b"application/json"),), b"/", 400),
+        (TYPE, b"/no/such", 404),
+        (TYPE, b"/", 413),
+        ((*TYPE, (b"Content-Encoding", b"gzip")), b"/", 415),
+    ],
+    ids=["400", "404", "413", "415"],
+)
+def test_a_refusal_after_the_body(
+    headers: tuple[tuple[bytes, bytes], ...], target: bytes, status: int, chunk: int, start: Start
+) -> None:
+    """The body has been read to its end: nothing is closed, and the connection serves on."""
+    running = start(refuse_after_body=True, max_body_bytes=1 << 20)
+    body = message(part(b"[1]"), part(bytes(5 << 20)))
+    with Connection(running.address, limit=LIMIT) as connection:
+        for _ in range(2):
+            connection.send(request(headers, body, chunk=chunk, target=target))
+            answer = connection.read_answer()
+            check_problem(answer, status)
+            assert answer is not None
+            assert answer.header("connection") is None
+        connection.send(request(TYPE, message(part(b"[1]"))))
+        answer = connection.read_answer()
+        assert answer is not None
+        assert answer.status == 200
+
+
+def test_a_refusal_after_the_body_asks_for_no_body(start: Start) -> None:
+    running = start(refuse_after_body=True)
+    headers = (
+        (b"Content-Type", b"text/plain"),
+        (b"Content-Length", b"5000000"),
+        (b"Expect", b"100-continue"),
+    )
+    with Connection(running.address, limit=LIMIT) as connection:
+        connection.send(head(headers))
+        answer = connection.read_answer()
+        check_problem(answer, 400)
+        assert answer is not None
+        assert answer.interim == ()

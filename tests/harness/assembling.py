@@ -33,7 +33,8 @@ def assembled(wire: bytes, content_type: str = RELATED, **options: Any) -> Itera
     """The request that a body makes, until the end of the block."""
     whole = assembler(content_type, **options)
     try:
-        yield whole.finish(wire)
+        whole.feed(bytearray(wire))
+        yield whole.finish()
     finally:
         whole.spool.release()
 
@@ -42,9 +43,9 @@ def outcome(pieces: list[bytes], content_type: str = RELATED, **options: Any) ->
     """All that a body comes to: what the model would get, or the error's class and sentence."""
     one = assembler(content_type, **options)
     try:
-        for piece in pieces[:-1]:
+        for piece in pieces:
             one.feed(bytearray(piece))
-        request = one.finish(pieces[-1])
+        request = one.finish()
         parts = [(each.headers.fields, each.read()) for each in request.inputs]
         return request.json_input, parts, request.input_hash
     except RequestError as error:

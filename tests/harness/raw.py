@@ -5,7 +5,9 @@ grammar of RFC 9112 does not allow in an answer is an `AssertionError`. One time
 a connection, so a test hangs for seconds at most.
 """
 
+import ctypes
 import re
+import select
 import socket
 import struct
 import time
@@ -18,6 +20,8 @@ Address = tuple[str, int]
 Headers = tuple[tuple[bytes, bytes], ...]
 
 RECEIVE_SIZE = 1 << 18
+_SO_ATTACH_FILTER = 26  # asm-generic/socket.h
+_BPF_RET_K = 0x06  # linux/bpf_common.h: take so many bytes of a packet; none: drop it
 
 STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) [\t\x20-\x7e]*")
 HEADER_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ?([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
@@ -103,6 +107,23 @@ class Connection(AbstractContextManager["Connection"]):
     def close(self) -> None:
         self._socket.close()
 
+    def silence(self) -> None:
+        """Neither see nor acknowledge anything from now on, as if this machine had lost its power.
+
+        No FIN, no RST, and none either when the other end sends or probes. Needs Linux's socket filters.
+        """
+        drop = ctypes.create_string_buffer(struct.pack("HBBI", _BPF_RET_K, 0, 0, 0))  # struct sock_filter
+        program = struct.pack("HP", 1, ctypes.addressof(drop))  # struct sock_fprog
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, for `select`."""
+        return self._socket.fileno()
+
+    def take_at_most(self, size: int) -> None:
+        """Have the kernel keep so many bytes that came and were not read; about that."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+
     # Reading
 
     def _more(self) -> bool:
@@ -118,8 +139,21 @@ class Connection(AbstractContextManager["Connection"]):
         self._came += data
         return bool(data)
 
-    def _take(self, count: int) -> bytes:
-        """The next `count` bytes, or fewer where the connection ends."""
+    def read_until(self, wanted: bytes | int) -> None:
+        """Receive until `wanted`, or so many bytes, are among what has not been read; it stays to be read."""
+        while len(self._came) < wanted if isinstance(wanted, int) else wanted not in self._came:
+            assert self._more(), "the connection ended before"
+
+    def ends_within(self, seconds: float) -> bool:
+        """Receive for so long; whether the connection has ended."""
+        end = time.monotonic() + seconds
+        while not self._ended and (left := end - time.monotonic()) > 0:
+            if select.select([self], [], [], left)[0]:
+                self._more()
+        return self._ended
+
+    def read(self, count: int) -> bytes:
+        """Read the next `count` bytes, or fewer where the connection ends."""
         while len(self._came) < count and self._more():
             pass
         taken = bytes(self._came[:count])
@@ -187,7 +221,7 @@ class Connection(AbstractContextManager["Connection"]):
             return self._chunks()
         if lengths:
             assert re.fullmatch("[0-9]+", lengths[0]), "malformed Content-Length in the answer"
-            body = self._take(int(lengths[0]))
+            body = self.read(int(lengths[0]))
             return body, len(body) == int(lengths[0])
         return self.rest(), True
 
@@ -196,9 +230,9 @@ class Connection(AbstractContextManager["Connection"]):
         while (line := self._line()) is not None:
             assert CHUNK_LINE.fullmatch(line), "malformed chunk size in the answer"
             size = int(line, 16)
-            chunk = self._take(size)
+            chunk = self.read(size)
             body += chunk
-            end = self._take(2)
+            end = self.read(2)
             if len(chunk) < size or len(end) < 2:
                 break
             assert end == b"\r\n", "a chunk of the answer does not end with CRLF"

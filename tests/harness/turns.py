@@ -5,8 +5,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from inference_gateway.execution.runner import ModelRunner
 from inference_gateway.execution.slot import Slot
+from inference_gateway.execution.thread_runner import ThreadRunner
 
 LIMIT = 20.0
 
@@ -21,16 +21,35 @@ def runner(
     concurrency: int = 1,
     timeout: float | None = None,
     queue_timeout: float | None = None,
-) -> ModelRunner:
-    return ModelRunner(
-        "/", model, name="m", concurrency=concurrency, timeout=timeout, queue_timeout=queue_timeout
+) -> ThreadRunner:
+    return ThreadRunner(
+        "/", model, Whole, name="m", concurrency=concurrency, timeout=timeout, queue_timeout=queue_timeout
     )
 
 
+class Whole:
+    """A result that is complete when the call is."""
+
+    needs_model = False
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+
+    def end_iterables(self) -> None:
+        """There are none."""
+
+
 async def turn(slot: Slot, function: Callable[..., Any], *args: Any) -> Any:
-    """A turn of one call."""
+    """A turn of one call, which ends it, as a model's call does whose result is complete."""
+
+    def once() -> Any:
+        try:
+            return function(*args)
+        finally:
+            slot.release()
+
     try:
-        return await slot.call(function, *args)
+        return await slot.call(once)
     finally:
         slot.release()
 
@@ -58,9 +77,9 @@ async def turns(count: int = 50) -> None:
         await asyncio.sleep(0)
 
 
-async def idle(model: ModelRunner) -> None:
+async def idle(model: ThreadRunner) -> None:
     """Wait until no call is going on: a thread is back a moment after its result."""
     async with asyncio.timeout(LIMIT):
-        while model.slots_taken:  # noqa: ASYNC110 - a thread's doing, of which no event tells
+        while model.readiness.taken:  # noqa: ASYNC110 - a thread's doing, of which no event tells
             await asyncio.sleep(0)
-    assert model.orphaned == 0
+    assert model.readiness.orphaned == 0

@@ -180,6 +180,7 @@ BAD_EXIF = {
     "far away": exif((0x112, 3, 4000, b"\xff\xff\xff\x7f"), (0x11A, 5, 1, b"\xff\xff\xff\x7f")),
     "other type": exif((0x112, 2, 1, b"\6\0\0\0")),
     "many": exif((0x112, 3, 1, b"\6\0\0\0"), (0x112, 12, 0xFFFFFFFF, b"\xff" * 4)),
+    "a width in letters": exif((0x100, 2, 2, b"x\0\0\0"), (0x112, 3, 1, b"\6\0\0\0")),
     "not even that": b"Exif\0\0II*\0",
     "nonsense": b"Exif\0\0" + b"\xff" * 40,
 }

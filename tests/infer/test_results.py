@@ -1,5 +1,6 @@
 """From an answer to files. Overlays are compared with pictures that the tests work out by themselves."""
 
+import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pydicom.data import get_testdata_file
 from inference_gateway.demo.models import MODELS
 from inference_gateway.dicom.overlay import COLORS
 from inference_gateway.dicom.series import read_study
+from inference_gateway.infer import results
 from inference_gateway.infer.report import Facts
 from inference_gateway.infer.results import Written, caption_of, write_json, write_results
 from tests.demo.study import PHANTOM, files
@@ -385,3 +387,61 @@ def test_labels_may_be_on_every_plane_and_progress_is_told(tmp_path: Path) -> No
     )
     assert len(written.pictures) == 5
     assert told == [(done, 5) for done in range(1, 6)]
+
+
+# What no image may cost
+
+
+@pytest.mark.parametrize("error", [struct.error, KeyError, ZeroDivisionError, MemoryError, OSError])
+@pytest.mark.parametrize("where", ["attempt_frames", "draw_overlay", "display_values"])
+def test_no_image_costs_the_answer(
+    where: str, error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is raised in making a picture is a note; all else is written."""
+
+    def fail(*arguments: Any, **more: Any) -> Any:
+        raise error("Doe^Jane")
+
+    monkeypatch.setattr(results, where, fail)
+    if where == "attempt_frames":  # one frame or many
+        monkeypatch.setattr(results, "read_frames", fail)
+    part = {"binary_type": "boolean_mask", "binary_data_shape": {"height": 2, "width": 3}}
+    part["dicom_image"] = {"SOPInstanceUID": "1.9.1"}
+    answer = {"parts": [part], "study_ml_json": {"label": "sick"}}
+    images = [as_file(plane(z, SOPInstanceUID=f"1.9.{z}")) for z in (1, 2)]
+    written = write(images, answer, [np.ones((2, 3), np.uint8)], tmp_path)
+    assert written.masks == ["element-000.npy"]
+    assert written.pictures == []
+    told = written.notes + written.alarms
+    assert told
+    assert all(f"({error.__name__})" in one and "Doe" not in one for one in told)
+    assert bool(written.alarms) == (where == "attempt_frames")
+    assert {path.name for path in tmp_path.iterdir()} == {"element-000.npy", "report.html"}
+
+
+def test_what_cannot_be_written_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: Any, **more: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        write([as_file(plane(1))], {"study_ml_json": {"label": "sick"}}, [], tmp_path)
+
+
+class DicomElement(Element):
+    """Bytes that say that they are DICOM."""
+
+    content_type = "application/dicom"
+
+
+def test_an_object_that_cannot_be_read_costs_nothing(tmp_path: Path) -> None:
+    part = {"binary_type": "dicom"}
+    for number, data in enumerate((bytes(200), bytes(128) + b"DICM" + b"\xff" * 400, b"")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        answer = {"parts": [part]}
+        written = write_results(
+            read_study([as_file(plane(1))]), answer, [DicomElement(part, data)], folder, Facts()
+        )
+        assert written.objects == ["element-000.dcm"]
+        assert written.pictures == []

@@ -109,9 +109,7 @@ def test_what_cannot_be_decoded_here_is_sent_all_the_same(tmp_path: Path, serve:
 
 
 def test_nothing_found_is_said(study: Path, tmp_path: Path, serve: Serve) -> None:
-    assert str(journey(study, tmp_path / "out", gateway(["no object"]), serve)).startswith(
-        "nothing was found\n"
-    )
+    assert str(journey(study, tmp_path / "out", gateway({}), serve)).startswith("nothing was found\n")
 
 
 def test_what_cannot_be_written_leaves_the_folder_as_it_was(

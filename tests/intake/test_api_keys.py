@@ -51,8 +51,8 @@ BAD: list[tuple[Header, ...]] = [
 ]
 
 
-def nothing(json_input: Any, inputs: Sequence[Any], input_hash: str) -> str:
-    return "served"
+def nothing(json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
+    return {}
 
 
 def gateway(spool_dir: Path, **settings: Any) -> Gateway:

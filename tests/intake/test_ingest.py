@@ -28,8 +28,8 @@ from inference_gateway.intake import uvicorn_body
 from inference_gateway.intake.assembler import InferenceRequest, RequestAssembler
 from inference_gateway.intake.body import AsgiBody
 from inference_gateway.intake.header import RequestType
-from inference_gateway.intake.ingest import SMALL, Ingest, SmallIngest
-from inference_gateway.intake.workers import WINDOW, Workers
+from inference_gateway.intake.ingest import INLINE, Ingest
+from inference_gateway.intake.workers import BLOCK, WINDOW, Workers
 from inference_gateway.payload.spool import Spool
 from inference_gateway.serving.server import make_server
 from tests.conftest import Serve
@@ -57,14 +57,15 @@ def body_of(size: int) -> bytes:
 
 
 class Upload:
-    """An `Ingest` of its own, fed with pieces and nothing in between."""
+    """An `Ingest` of its own, fed with pieces and nothing in between. `declared`: Content-Length, or 0."""
 
-    def __init__(self, spool_dir: Path, workers: Workers, **settings: Any) -> None:
+    def __init__(self, spool_dir: Path, workers: Workers, declared: int = 0, **settings: Any) -> None:
         options = Settings(spool_dir=spool_dir, **settings)
-        self.spool = Spool(spool_dir, options.spool_memory_bytes)
+        self.spool = Spool(spool_dir, options.spool_memory_bytes, free=workers.give_back)
         assembler = RequestAssembler(RequestType(b"bnd", "utf-8", None), self.spool, options)
-        self.ingest = Ingest(assembler, options, workers)
+        self.ingest = Ingest(assembler, options, workers, declared)
         self.given = 0
+        self._declared = declared
         self._workers = workers
 
     async def run(self, pieces: Iterable[bytes | None], then: Message | None = None) -> InferenceRequest:
@@ -78,7 +79,8 @@ class Upload:
             for piece in left:
                 if piece is not None:
                     self.given += len(piece)
-                    return {"type": "http.request", "body": piece, "more_body": True}
+                    more = self.given != self._declared
+                    return {"type": "http.request", "body": piece, "more_body": more}
                 await turns()
                 await asyncio.to_thread(catch_up, self._workers)
                 await turns()
@@ -131,8 +133,9 @@ def pieces_of(body: bytes, size: int = MESSAGE) -> list[bytes]:
 
 
 def model_of(spool_dir: Path, **settings: Any) -> tuple[Gateway, RecordingModel]:
+    """Its bodies go to a file from 1 MiB on."""
     model = RecordingModel()
-    app = Gateway(settings=Settings(spool_dir=spool_dir, **settings))
+    app = Gateway(settings=Settings(spool_dir=spool_dir, **{"spool_memory_bytes": MESSAGE, **settings}))
     app.add_inference_route("/", model)
     return app, model
 
@@ -169,21 +172,29 @@ def check_nothing_left(running: RunningServer, spool_dir: Path, app: Gateway) ->
 # Windows
 
 
-def test_a_declared_small_body_needs_neither_a_worker_nor_a_file(spool_dir: Path, serve: Serve) -> None:
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("size", [100, 127_000, 129_000, BLOCK, 700_000, INLINE - 200])
+def test_a_small_body_needs_neither_a_worker_nor_a_file(
+    size: int, framing: str, spool_dir: Path, serve: Serve
+) -> None:
     app = Gateway(settings=Settings(spool_dir=spool_dir))
-    app.add_inference_route("/", lambda _, inputs, __: inputs[0].size)
-    app._shared.workers.executor.shutdown()
+    app.add_inference_route("/", lambda _, inputs, __: {"size": inputs[0].size})
+    app._shared.workers.executor.shutdown()  # whoever asks it for anything gets a RuntimeError
     running = serve(app)
-    body = body_of(SMALL - 200)
+    body = body_of(size)
     inner = body.split(b"\r\n--bnd")[1].partition(b"\r\n\r\n")[2]
-    check_reply(exchange(running.address, request(TYPE, body)), SMALL - 200, [], digest(ROOT, inner))
+    headers = CHUNKED if framing == "chunked" else ((b"Content-Length", b"%d" % len(body)),)
+    sent = b"".join(chunked(body, 50_000)) if framing == "chunked" else body
+    answer = exchange(running.address, head(TYPE + headers), sent)
+    check_reply(answer, {"size": size}, [], digest(ROOT, inner))
 
 
-async def test_a_small_body_that_stops_is_malformed_first(spool_dir: Path) -> None:
-    settings = Settings(spool_dir=spool_dir, idle_timeout=0.05)
+@pytest.mark.parametrize("declared", [0, 1000])
+async def test_a_small_body_that_stops_is_malformed_first(
+    declared: int, spool_dir: Path, workers: Workers
+) -> None:
     for sent, status in ((b"--bnd\r\nno colon\r\n", 400), (b"--bnd\r\n", 408)):
-        spool = Spool(spool_dir, settings.spool_memory_bytes)
-        assembler = RequestAssembler(RequestType(b"bnd", "utf-8", None), spool, settings)
+        upload = Upload(spool_dir, workers, declared, idle_timeout=0.05)
         messages = iter([sent])
 
         async def receive(messages: Iterator[bytes] = messages) -> Message:
@@ -193,19 +204,90 @@ async def test_a_small_body_that_stops_is_malformed_first(spool_dir: Path) -> No
             raise AssertionError
 
         with pytest.raises(RequestError) as refusal:
-            await SmallIngest(assembler, settings, 1000).run(AsgiBody(receive))
+            await upload.ingest.run(AsgiBody(receive))
         assert refusal.value.status == status
-        spool.release()
+        upload.spool.release()
 
 
-async def test_a_small_body_needs_neither_a_worker_nor_a_file(spool_dir: Path) -> None:
-    none = Workers()
-    none.executor.shutdown()  # whoever asks it for anything gets a RuntimeError
-    upload = Upload(spool_dir, none)
-    got = await upload.run(pieces_of(body_of(60_000), 1000))
-    assert got.inputs[0].size == 60_000
+class Taking(Workers):
+    """Notes the sizes of the windows that are taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[int] = []
+
+    def take(self, most: int) -> bytearray:
+        window = super().take(most)
+        self.taken.append(len(window))
+        return window
+
+
+MEMORY = 8 << 20
+
+
+@pytest.mark.parametrize(
+    ("size", "windows"),
+    [
+        (1000, [1000]),
+        (130_000, [130_000]),
+        (BLOCK, [BLOCK]),
+        (BLOCK + 1, [BLOCK, 1]),
+        (INLINE + 5, [BLOCK] * (INLINE // BLOCK) + [5]),
+        (MEMORY, [BLOCK] * (MEMORY // BLOCK)),
+        (MEMORY + 7, [WINDOW, WINDOW, 7]),
+        (MEMORY + (3 << 20) + 7, [WINDOW, WINDOW, 2 << 20, 1 << 20, 7]),
+    ],
+)
+async def test_windows_fit_what_was_declared(size: int, windows: list[int], spool_dir: Path) -> None:
+    workers = Taking()
+    frame = len(body_of(0))
+    upload = Upload(spool_dir, workers, size, spool_memory_bytes=MEMORY)
+    body = body_of(size - frame)
+    assert len(body) == size
+    got = await upload.run(pieces_of(body, 100_000))
+    assert got.inputs[0].getvalue() in body
+    assert workers.taken == windows
+    assert upload.spool.in_memory == (size <= MEMORY)
+    await asyncio.to_thread(upload.spool.release)
+    workers.executor.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("size", "windows"),
+    [
+        (1000, [65_536]),
+        (130_000, [65_536, 65_536]),
+        (300_000, [65_536, 65_536, 131_072, BLOCK]),
+        (MEMORY - 1, [65_536, 65_536, 131_072, *[BLOCK] * (MEMORY // BLOCK - 1)]),
+    ],
+)
+async def test_windows_grow_where_nothing_was_declared(
+    size: int, windows: list[int], spool_dir: Path
+) -> None:
+    workers = Taking()
+    upload = Upload(spool_dir, workers, spool_memory_bytes=MEMORY)
+    body = body_of(size - len(body_of(0)))
+    got = await upload.run(pieces_of(body, 100_000))
+    assert got.inputs[0].getvalue() in body
+    assert got.input_hash == digest(ROOT, got.inputs[0].getvalue())
+    assert workers.taken == windows
     assert upload.spool.in_memory
     upload.spool.release()
+    workers.executor.shutdown()
+
+
+async def test_a_body_is_copied_nowhere_on_its_way_into_memory(spool_dir: Path, workers: Workers) -> None:
+    """The memory that it was received into is the spool's, and afterwards the next upload's."""
+    upload = Upload(spool_dir, workers, 2 * BLOCK)
+    body = body_of(2 * BLOCK - len(body_of(0)))
+    windows = [workers.take(BLOCK) for _ in range(2)]
+    for window in windows:
+        workers.give_back(window)
+    assert len(body) == 2 * BLOCK
+    await upload.run(pieces_of(body))
+    assert {id(block) for block in upload.spool._blocks} == {id(window) for window in windows}
+    upload.spool.release()
+    assert {id(workers.take(BLOCK)) for _ in range(2)} == {id(window) for window in windows}
 
 
 @needs_proc
@@ -240,9 +322,12 @@ async def test_an_upload_that_has_ended_waits_for_no_collector(spool_dir: Path, 
         gc.enable()
 
 
-async def test_two_windows_are_in_flight_when_the_worker_is_behind(spool_dir: Path, workers: Workers) -> None:
+@pytest.mark.parametrize("is_declared", [True, False], ids=["length", "chunked"])
+async def test_two_windows_are_in_flight_when_the_worker_is_behind(
+    is_declared: bool, spool_dir: Path, workers: Workers
+) -> None:
     body = body_of(10 * WINDOW)
-    upload = Upload(spool_dir, workers)
+    upload = Upload(spool_dir, workers, len(body) if is_declared else 0, spool_memory_bytes=MESSAGE)
     with held_up(workers):
         running = asyncio.create_task(upload.run(pieces_of(body)))
         await turns()
@@ -259,7 +344,7 @@ def test_a_client_feels_that_the_worker_is_behind(spool_dir: Path, workers: Work
 
     class Endpoint:
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            uploads.append(Upload(spool_dir, workers))
+            uploads.append(Upload(spool_dir, workers, len(body)))
             got = await uploads[0].ingest.run(uvicorn_body.body_of(receive, len(body)))
             answer = got.input_hash.encode()
             await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -459,9 +544,11 @@ def test_a_client_that_leaves_in_the_middle(how: str, spool_dir: Path, serve: Se
 
 async def test_a_client_that_leaves_while_the_worker_is_behind(spool_dir: Path, workers: Workers) -> None:
     """The upload is over when its thread has ended: until then its place and its file are taken."""
-    upload = Upload(spool_dir, workers)
+    upload = Upload(spool_dir, workers, 3 * WINDOW)
     with held_up(workers):
-        running = asyncio.create_task(upload.run(pieces_of(bytes(WINDOW)), then={"type": "http.disconnect"}))
+        running = asyncio.create_task(
+            upload.run(pieces_of(bytes(WINDOW + 1)), then={"type": "http.disconnect"})
+        )
         assert not (await asyncio.wait((running,), timeout=0.1))[0]
     with pytest.raises(ClientDisconnected):
         await asyncio.wait_for(running, LIMIT)
@@ -601,7 +688,8 @@ def test_the_budget_is_shared_and_comes_back(spool_dir: Path, serve: Serve) -> N
         assert go.wait(LIMIT)
         return {"parts": []}
 
-    app = Gateway(settings=Settings(spool_dir=spool_dir, spool_quota_bytes=3 * MESSAGE))
+    limits = Settings(spool_dir=spool_dir, spool_quota_bytes=3 * MESSAGE, spool_memory_bytes=MESSAGE)
+    app = Gateway(settings=limits)
     app.add_inference_route("/", model)
     running = serve(app)
     sent = request(TYPE, body_of(2 * MESSAGE))

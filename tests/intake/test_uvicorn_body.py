@@ -10,7 +10,6 @@ import pytest
 from inference_gateway import Gateway, Settings
 from inference_gateway.intake import uvicorn_body
 from inference_gateway.intake.body import WholeBody
-from inference_gateway.intake.ingest import SMALL
 from inference_gateway.intake.uvicorn_body import DirectBody
 from inference_gateway.intake.workers import WINDOW
 from inference_gateway.serving.server import make_server
@@ -87,7 +86,7 @@ def wholes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-@pytest.mark.parametrize("size", [10, 1000, SMALL + 1000])
+@pytest.mark.parametrize("size", [10, 1000, 60_000])
 def test_a_small_body_comes_through_the_parser(
     start: Callable[..., RunningServer], reads: list[int], wholes: list[int], size: int
 ) -> None:
@@ -101,7 +100,7 @@ def test_a_small_body_comes_through_the_parser(
             ((_, _, told), _) = decoded(answer)
             assert digest(b"{}", bytes(size)).encode() in told
     assert reads == []
-    if size < SMALL:
+    if size < 60_000:
         assert wholes == [len(body)] * 2  # it came with its header
 
 
@@ -180,3 +179,27 @@ def test_a_second_request_behind_it_is_not_read_as_body(start: Callable[..., Run
         assert answer.status == 200
         ((_, _, told), _) = decoded(answer)
         assert digest(b"{}", *BODIES).encode() in told
+
+
+CLOSING = (b"Connection", b"close")
+
+
+@pytest.mark.parametrize("then", [b"", b"\r\n", b"GARBAGE\r\n\r\n", request(TYPE, message(part(b"{}")))])
+def test_what_follows_is_judged_alike_after_a_small_and_a_large_body(
+    then: bytes, start: Callable[..., RunningServer], reads: list[int]
+) -> None:
+    """The parser after an upload that has gone past it lets pass what the one before did."""
+    running = start()
+    seen = []
+    for inputs in ([], [bytes(3 << 20)]):
+        with Connection(running.address) as connection:
+            connection.send(request(TYPE, message(part(b"{}"), *map(part, inputs))))
+            first = connection.read_answer()
+            assert first is not None
+            assert first.status == 200
+            connection.send(request((*TYPE, CLOSING), message(part(b"{}"))) + then)
+            second = connection.read_answer()
+            assert second is not None
+            seen.append((second.status, second.header("connection"), connection.rest()))
+    assert seen[0] == seen[1]
+    assert sum(reads) > 0

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from inference_gateway.errors import RequestError
-from inference_gateway.multipart import Decoder, Limits, PartBegin, PartData, PartEnd
+from inference_gateway.errors import MultipartError
+from inference_gateway.multipart import Decoder, Encoder, Limits, PartBegin, PartData, PartEnd
 
 CRLF = b"\r\n"
 BOUNDARY_CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'()+_,-./:=?"
@@ -33,15 +33,17 @@ class Data:
 
 @dataclass(frozen=True)
 class End:
+    header_offset: int
+    body_offset: int
     body_end: int
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What came of a message: the events, and the error's class and sentence if there was one."""
+    """What came of a message: the events, and the error's status hint and sentence if there was one."""
 
     events: tuple[Begin | Data | End, ...]
-    error: tuple[type[RequestError], str] | None = None
+    error: tuple[int, str] | None = None
 
     @property
     def parts(self) -> list[Part]:
@@ -70,8 +72,8 @@ def read(pieces: Iterable[bytes], boundary: bytes = b"bnd", limits: Limits | Non
                 match event:
                     case PartBegin(headers, header_offset, body_offset):
                         events.append(Begin(headers.fields, header_offset, body_offset))
-                    case PartEnd(body_end):
-                        events.append(End(body_end))
+                    case PartEnd():
+                        events.append(End(*event))
                     case PartData(data):
                         assert len(data) > 0, "an event that says nothing"
                         last = events[-1]
@@ -80,8 +82,8 @@ def read(pieces: Iterable[bytes], boundary: bytes = b"bnd", limits: Limits | Non
                         else:
                             events.append(Data(bytes(data)))
         decoder.finish()
-    except RequestError as error:
-        return Reading(tuple(events), (type(error), error.detail))
+    except MultipartError as error:
+        return Reading(tuple(events), (error.status_hint, error.detail))
     return Reading(tuple(events))
 
 
@@ -181,3 +183,10 @@ def cut(draw: st.DrawFn, message: bytes) -> list[bytes]:
     """The message in pieces, some of them empty."""
     ends = sorted(draw(st.lists(st.integers(0, len(message)), max_size=12)))
     return [message[start:end] for start, end in zip([0, *ends], [*ends, len(message)], strict=True)]
+
+
+def encode(message: Message) -> bytes:
+    """Encode a message with the encoder, in its one form."""
+    encoder = Encoder(message.boundary.decode())
+    parts = (encoder.begin_part(fields) + body + encoder.end_part() for fields, body in message.parts)
+    return b"".join(parts) + encoder.finish()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference_gateway.errors import InvalidContentType, MalformedMultipart
+from inference_gateway.errors import MultipartError
 from inference_gateway.multipart import (
     Headers,
     MediaType,
@@ -114,7 +114,7 @@ class TestHeaderLine:
         ],
     )
     def test_is_refused(self, line: bytes, sentence: str) -> None:
-        with pytest.raises(MalformedMultipart, match=sentence):
+        with pytest.raises(MultipartError, match=sentence):
             parse_header_line(line)
 
     @relaxed
@@ -122,7 +122,7 @@ class TestHeaderLine:
     def test_any_bytes_are_a_field_or_the_documented_error(self, line: bytes) -> None:
         try:
             name, value = parse_header_line(line)
-        except MalformedMultipart:
+        except MultipartError:
             return
         assert set(name) <= set(TOKEN_CHARACTERS)
         assert name
@@ -159,7 +159,7 @@ class TestNamesInErrors:
     """A name of the standards is said; any other name that came is not."""
 
     def detail(self, line: bytes, *before: tuple[str, str]) -> str:
-        with pytest.raises(MalformedMultipart) as caught:
+        with pytest.raises(MultipartError) as caught:
             parse_header_line(line, before)
         assert "SECRET" not in caught.value.detail
         return caught.value.detail
@@ -187,7 +187,7 @@ class TestNamesInErrors:
     @pytest.mark.parametrize("name", PARAMETERS)
     def test_of_parameters(self, name: str, change: Callable[[str], str]) -> None:
         for text in self.MALFORMED_PARAMETERS:
-            with pytest.raises(InvalidContentType) as caught:
+            with pytest.raises(MultipartError) as caught:
                 parse_media_type("a/b; " + text.replace("%s", change(name)))
             assert f"the {name} parameter" in caught.value.detail
             assert "SECRET" not in caught.value.detail
@@ -195,9 +195,9 @@ class TestNamesInErrors:
     @pytest.mark.parametrize("name", ["SECRET", "x-boundary", "boundaries", "boundary.SECRET"])
     def test_of_other_parameters(self, name: str) -> None:
         for text in self.MALFORMED_PARAMETERS:
-            with pytest.raises(InvalidContentType) as caught:
+            with pytest.raises(MultipartError) as caught:
                 parse_media_type("a/b; " + text.replace("%s", name))
-            assert "content-type: a parameter " in caught.value.detail
+            assert caught.value.detail.startswith("a parameter ")
             assert name not in caught.value.detail
 
     @relaxed
@@ -207,14 +207,14 @@ class TestNamesInErrors:
         for line in (text, f"{text} : x", f"{text}: \0", f"{text}: \xff", f" {text}"):
             try:
                 parse_header_line(line.encode("latin-1"), [(text, text)])
-            except MalformedMultipart as error:
+            except MultipartError as error:
                 details.add(
                     re.sub(f"the ({'|'.join(FIELDS)}) header of a part", "a part header", error.detail)
                 )
         for value in (f"a/b; {text}", f"a/b; {text}; {text}", f"a/b; {text}=", f"a/b; x={text}"):
             try:
                 parse_media_type(value)
-            except InvalidContentType as error:
+            except MultipartError as error:
                 details.add(re.sub(f"the ({'|'.join(PARAMETERS)}) parameter", "a parameter", error.detail))
         assert details <= {
             "a part header is folded: send each header on one line",
@@ -222,10 +222,10 @@ class TestNamesInErrors:
             "a part header has an empty or malformed name",
             "a part header has a value that is not UTF-8",
             "a part header has a control character in its value",
-            'invalid content-type: a parameter is malformed, write name=value or name="value"',
-            "invalid content-type: a parameter is not accepted in its extended form (name*)",
-            "invalid content-type: a parameter is given twice",
-            "invalid content-type: a parameter has no value",
+            'a parameter is malformed, write name=value or name="value"',
+            "a parameter is not accepted in its extended form (name*)",
+            "a parameter is given twice",
+            "a parameter has no value",
         }
 
 
@@ -237,7 +237,7 @@ class TestRepeatedFields:
     )
     def test_the_five_are_refused(self, name: str) -> None:
         check_repeated(Headers([(name, "1"), ("X-A", "2")]))
-        with pytest.raises(MalformedMultipart, match=f"its {name} header, which may occur only once"):
+        with pytest.raises(MultipartError, match=f"its {name} header, which may occur only once"):
             check_repeated(Headers([(name, "1"), ("X-A", "2"), (name.lower(), "1")]))
 
     def test_others_are_not(self) -> None:
@@ -318,16 +318,15 @@ class TestMediaType:
         ],
     )
     def test_is_refused(self, parameters: str, sentence: str) -> None:
-        with pytest.raises(InvalidContentType, match=sentence) as caught:
+        with pytest.raises(MultipartError, match=sentence):
             parse_media_type(f"a/b; {parameters}")
-        assert caught.value.detail.startswith("invalid content-type")
 
     @relaxed
     @given(st.text(st.characters(max_codepoint=0xFF), max_size=40).map("a/b;".__add__))
     def test_any_text_is_a_media_type_or_the_documented_error(self, text: str) -> None:
         try:
             media_type = parse_media_type(text)
-        except InvalidContentType:
+        except MultipartError:
             return
         assert all(media_type.parameters)
         assert all(media_type.parameters.values())
@@ -370,13 +369,13 @@ class TestBoundary:
     )
     @pytest.mark.parametrize("boundary", ["", "b" * 201, "b ", " ", "b\n", "é", "b\0", "b\tc", "\uff42"])
     def test_is_refused(self, boundary: str) -> None:
-        with pytest.raises(InvalidContentType, match="boundary"):
+        with pytest.raises(MultipartError, match="boundary"):
             check_boundary(boundary)
 
     def test_no_other_character(self) -> None:
         others = set(map(chr, range(256))) - set(BOUNDARY_CHARACTERS) - {" "}
         for character in others:
-            with pytest.raises(InvalidContentType):
+            with pytest.raises(MultipartError):
                 check_boundary(f"a{character}b")
 
 

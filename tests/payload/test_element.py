@@ -230,6 +230,7 @@ class OnDevice(Tensor):
         raise self._error("SECRET")
 
 
+@pytest.mark.wire("element: array of another library")
 class TestArraysOfOtherLibraries:
     @pytest.mark.parametrize("layout", ["C", "Fortran", "every second", "reversed"])
     @pytest.mark.parametrize("kind", ["?", "u1", "<i2", "<f4"])
@@ -536,6 +537,7 @@ class TestIterables:
         assert not sent.ended
         assert sent.stream.output_hash is None
 
+    @pytest.mark.wire("element: first item of an iterable")
     @pytest.mark.parametrize("item", NOT_BYTES)
     @pytest.mark.parametrize(
         "make", [lambda item: iter([item]), lambda item: (each for each in [item, b"x"])]

@@ -65,13 +65,7 @@ def test_a_header_that_comes_byte_by_byte(start: Start) -> None:
         for at in range(len(line)):
             if connection.send_until_closed([line[at : at + 1]]) == 0:
                 break
-            connection._socket.settimeout(0.01)
-            try:
-                if not connection._socket.recv(1):
-                    break
-            except TimeoutError:
-                continue
-            except ConnectionResetError:
+            if connection.ends_within(0.01):
                 break
         else:
             pytest.fail("the header was taken for ever")
@@ -157,8 +151,9 @@ def test_no_pipelining(start: Start) -> None:
     """The second request is not begun; the first is answered, and says that it was the last."""
     calls: list[Any] = []
 
-    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> None:
+    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
         calls.append(json_input)
+        return {}
 
     running = start(model)
     second = request(TYPE, message(part(b"2")))
@@ -199,9 +194,10 @@ def test_a_second_request_does_not_end_the_first(
     monkeypatch.setattr(protocol, "DRAIN_SECONDS", 0.1)
     begun, go = threading.Event(), threading.Event()
 
-    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> None:
+    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
         begun.set()
         assert go.wait(LIMIT)
+        return {}
 
     running = start(model, header_timeout=1)
     try:
@@ -259,8 +255,9 @@ def test_an_offer_of_another_protocol_is_declined(
     """Java's HTTP client offers HTTP/2 with its first request: it is answered, and so is the next one."""
     got: list[int] = []
 
-    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> None:
+    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
         got.append(sum(each.size for each in inputs))
+        return {}
 
     running = start(model)
     inputs = [part(bytes(size))] if size else []
@@ -291,6 +288,21 @@ def test_an_offer_hides_no_second_request(offer: str, start: Start) -> None:
         answer = connection.read_answer()
         assert answer is not None
         assert answer.status in (200, 400)
+
+
+@pytest.mark.parametrize("offer", [(), *OFFERS.values()], ids=["plain", *OFFERS])
+def test_what_follows_an_offer_is_judged_as_without_one(
+    offer: Sequence[tuple[bytes, bytes]], start: Start
+) -> None:
+    """A last request with another one behind it is answered, as the first of a connection would be."""
+    running = start()
+    last = head(((b"Connection", b"close"),), method=b"GET", target=b"/ping")
+    with Connection(running.address) as connection:
+        connection.send(request((*TYPE, *offer), message(part(b"1"))))
+        check_ok(connection.read_answer())
+        connection.send(last + PING)
+        check_pong(connection.read_answer())
+        assert connection.rest() == b""
 
 
 def test_many_offers_at_once(start: Start, log: LogCapture) -> None:

@@ -51,12 +51,12 @@ import os
 from pathlib import Path
 
 def quick(json_input, inputs, input_hash):
-    return "done"
+    return {"k": "done"}
 
 def held(json_input, inputs, input_hash):
     Path("begun").write_text("x")  # a pipe: both wait for the other end
     Path("go").read_text()
-    return "done"
+    return {"k": "done"}
 
 def streaming(json_input, inputs, input_hash):
     def produce():
@@ -198,7 +198,7 @@ def check_metric(address: Address, line: bytes) -> None:
 @pytest.mark.parametrize("model", ["held", "HeldWithTeardown"])
 def test_a_hung_model_is_cut_when_the_drain_is_over(model: str, run: Run, tmp_path: Path) -> None:
     """Once: the drain's time is for all of it, the model's teardown too."""
-    process = run(f"my_model:{model}", drain_timeout=2)
+    process = run(f"my_model:{model}", drain_timeout=5)
     with Connection(process.address, limit=LIMIT) as connection:
         connection.send(POST)
         (tmp_path / "begun").read_text()
@@ -209,7 +209,7 @@ def test_a_hung_model_is_cut_when_the_drain_is_over(model: str, run: Run, tmp_pa
         assert answer is not None
         assert int(answer.header("retry-after") or "") >= 1
         assert process.wait() == 0
-        assert 1.8 < time.monotonic() - begun < 3.7
+        assert 4.8 < time.monotonic() - begun < 9.7
 
 
 def test_an_answer_on_its_way_is_cut_when_the_drain_is_over(run: Run, tmp_path: Path) -> None:
@@ -329,7 +329,7 @@ def test_the_log_as_json(run: Run) -> None:
     assert process.wait() == 0
     lines = [json.loads(line) for line in process.lines]
     ours = [line for line in lines if line["logger"] == "inference_gateway"]
-    assert any(str(answer.header("x-request-id")) in line["message"] for line in ours)
+    assert any(line.get("request_id") == answer.header("x-request-id") for line in ours)
 
 
 PASSWORD = "of-the-locked-key"
@@ -474,3 +474,16 @@ def test_tls_options_that_do_not_fit(
     assert process.wait() == 2
     assert says in process.log
     assert "Traceback" not in process.log
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01"], ids=["silent", "part of a hello"])
+def test_a_tls_handshake_has_the_headers_time(
+    sent: bytes, loop: str, certificates: Certificates, serve: Serve, spool_dir: Path
+) -> None:
+    app = Gateway(settings=Settings(spool_dir=spool_dir, header_timeout=0.3))
+    files = {"ssl_certfile": certificates.path("server.pem"), "ssl_keyfile": certificates.path("server.key")}
+    running = serve(app, make_server(app, port=0, loop=loop, **files))
+    with Connection(running.address, limit=LIMIT) as connection:  # half of asyncio's own limit
+        connection.send(sent)
+        connection.rest()

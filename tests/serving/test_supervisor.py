@@ -153,11 +153,11 @@ def first_answer(address: Address, sent: bytes) -> Answer | None:
     """On one of four connections: a worker that holds Python's lock may have taken one or two."""
     with ExitStack() as stack:
         connections = [stack.enter_context(Connection(address, limit=LIMIT)) for _ in range(4)]
-        by_socket = {each._socket: each for each in connections}
         for each in connections:
             each.send(sent)
-        readable, _, _ = select.select([*by_socket], [], [], LIMIT)
-        return by_socket[readable[0]].read_answer()
+        readable, _, _ = select.select(connections, [], [], LIMIT)
+        first: Connection = readable[0]
+        return first.read_answer()
 
 
 def wait_all_answer(process: Process, pids: set[int]) -> None:
@@ -339,7 +339,7 @@ def test_workers_that_die_before_they_are_ready_are_given_up(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("target", "code", "says"),
-    [("my_model:none", 2, "no 'none'"), ("broken:model", 1, "LookupError: broken")],
+    [("my_model:none", 2, "no 'none'"), ("broken:model", 2, "LookupError: broken")],
 )
 def test_what_is_wrong_is_said_once(target: str, code: int, says: str, run: Run) -> None:
     process = run(target, "--workers", "4")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from inference_gateway.answer.json_text import json_text
 from inference_gateway.errors import InvalidModelOutput
@@ -34,11 +36,11 @@ class InferenceResponse(NamedTuple):
 
     json: bytes
     elements: list[tuple[str, Element]]
-    warnings: list[str]
+    warnings: Sequence[str]
 
     @property
     def needs_model(self) -> bool:
-        """Whether the model goes on working while the answer is sent."""
+        """Tell whether the model goes on working while the answer is sent."""
         return any(isinstance(element, IterableElement) for _, element in self.elements)
 
     def end_iterables(self) -> None:
@@ -61,20 +63,16 @@ def prepare(result: Any, binary_types: Mapping[str, str], spool_dir: Path) -> In
     `binary_type` → media type. Raises `InvalidModelOutput` where the result does not fit the wire contract,
     and what a lazy `elements` or an iterable element raises.
     """
-    json_value, elements = _split(result)
+    json_value, elements = (result, None) if isinstance(result, dict) else _split(result)
     parts = json_value.get("parts", [])
     if not isinstance(parts, list | tuple):
         raise InvalidModelOutput(f"'parts' is a {type_name(parts)}, not a list")
     media_types = [_media_type(index, part, binary_types) for index, part in enumerate(parts)]
-    found = _listed(() if elements is None else elements, len(media_types))
+    found = [] if elements is None else _listed(elements, len(media_types))
+    if len(found) != len(media_types):
+        raise InvalidModelOutput(_miscounted(elements, found, len(media_types)))
     text, not_finite = json_text(json_value)
-    warnings = []
-    if not_finite:
-        more = f" and {len(not_finite) - 1} more places" if len(not_finite) > 1 else ""
-        warnings.append(
-            f"the JSON has NaN or Infinity at {not_finite[0]}{more}, which is no JSON to most readers: "
-            "write null or a number"
-        )
+    warnings = (_not_finite(not_finite),) if not_finite else ()
     response = InferenceResponse(text.encode("ascii"), [], warnings)
     try:
         for index, value in enumerate(found):
@@ -115,7 +113,9 @@ def _media_type(index: int, part: Any, binary_types: Mapping[str, str]) -> str:
 
 
 def _listed(elements: Any, count: int) -> list[Any]:
-    """Return the `count` elements. Raises `InvalidModelOutput` where there are more or fewer."""
+    """Return the elements, one more than `count` at the most: there may be no end to them."""
+    if isinstance(elements, list | tuple):
+        return list(elements)
     no_list = f"the elements are a {type_name(elements)}, not a list of elements"
     if isinstance(elements, str | bytes | bytearray | memoryview | Mapping | io.IOBase):
         raise InvalidModelOutput(no_list)
@@ -127,16 +127,27 @@ def _listed(elements: Any, count: int) -> list[Any]:
         iterator = iter(elements if array is None else array)
     except TypeError:
         raise InvalidModelOutput(no_list) from None
-    found = list(islice(iterator, count + 1))  # there may be no end to them
-    if len(found) != count:
-        came = f"more than {count}" if len(found) > count else str(len(found))
-        hint = ""
-        if array is not None:
-            hint = ": an array is taken along its first axis, [array] is one element"
-        elif not isinstance(elements, list | tuple):
-            hint = f": they came as a {type_name(elements)}"
-        raise InvalidModelOutput(f"the model returned {came} elements for {count} entries of 'parts'{hint}")
-    return found
+    return list(islice(iterator, count + 1))
+
+
+def _miscounted(elements: Any, found: list[Any], count: int) -> str:
+    """Return what to say where there are more or fewer elements than entries."""
+    said = f"{len(found)} elements for {count} entries of 'parts'"
+    if isinstance(elements, list | tuple | None):
+        return f"the model returned {said}"
+    said = f"the model returned {'at least ' if len(found) > count else ''}{said}"
+    if isinstance(found[0] if found else None, np.ndarray | np.generic):
+        return f"{said}: an array is taken along its first axis, [array] is one element"
+    return f"{said}: they came as a {type_name(elements)}"
+
+
+def _not_finite(paths: Sequence[str]) -> str:
+    """Return the warning of numbers that are none."""
+    more = f" and {len(paths) - 1} more places" if len(paths) > 1 else ""
+    return (
+        f"the JSON had NaN or Infinity at {paths[0]}{more}, and null was sent, since JSON has neither: "
+        "write null or a number"
+    )
 
 
 def _element(index: int, value: Any, spool_dir: Path) -> Element:

@@ -34,17 +34,17 @@ class ClientWatch:
         self._left = 0  # unsent at the last look
         self._took_at = 0.0  # by the loop's clock: the look that found less
         self._loop = asyncio.get_running_loop()
-        self._reason: GatewayError | None = None
+        self._reason: tuple[type[GatewayError], str] | None = None
         self._look: asyncio.Task[None] | None = None
         self._taking_since: float | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
 
     def offered(self) -> None:
-        """From now on the client is expected to take something of the answer."""
+        """Note that the client is expected to take something of the answer from now on."""
         self._taking_since = self._loop.time()
 
     def taken(self) -> None:
-        """The client has taken it."""
+        """Note that the client has taken it."""
         self._taking_since = None
 
     async def __aenter__(self) -> ClientWatch:
@@ -59,12 +59,14 @@ class ClientWatch:
         self._look_timer.cancel()
         if self._look is not None:
             self._look.cancel()
+            self._look = None  # it holds its CancelledError, whose traceback leads here
         if self._stall_timer is not None:
             self._stall_timer.cancel()
         if self._reason is not None:
             others = self._task.uncancel() > self._cancelling
             if kind is asyncio.CancelledError and not others:
-                raise self._reason from None
+                error, sentence = self._reason
+                raise error(sentence) from None
 
     def _begin_looking(self) -> None:
         self._look = self._loop.create_task(self._until_disconnect())
@@ -74,7 +76,7 @@ class ClientWatch:
     async def _until_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._gone(ClientDisconnected("the client left before the answer was complete"))
+        self._gone(ClientDisconnected, "the client left before the answer was complete")
 
     def _arm(self, seconds: float) -> None:
         self._stall_timer = self._loop.call_later(seconds, self._check_stall)
@@ -87,11 +89,11 @@ class ClientWatch:
         self._left = unsent
         waited = now - max(self._taking_since or 0.0, self._took_at)
         if waited >= self._send_timeout:
-            self._gone(ResponseCut("the client took nothing of the answer for too long"))
+            self._gone(ResponseCut, "the client took nothing of the answer for too long")
         else:
             self._arm(min(self._send_timeout / _LOOKS, self._send_timeout - waited))
 
-    def _gone(self, reason: GatewayError) -> None:
+    def _gone(self, error: type[GatewayError], sentence: str) -> None:
         if self._reason is None:
-            self._reason = reason
+            self._reason = error, sentence  # no exception yet: its traceback would lead here
             self._task.cancel()

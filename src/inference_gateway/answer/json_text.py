@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Sequence
 from datetime import date, time
 from decimal import Decimal
 from enum import Enum
@@ -23,13 +24,13 @@ from inference_gateway.payload.element import as_array
 _SHOWN_KEY = 40  # characters; longer keys are not shown in a path
 
 
-def json_text(value: dict[Any, Any]) -> tuple[str, list[str]]:
-    """Return the JSON, and the paths of NaN and the infinities in it, which many readers refuse.
+def json_text(value: dict[Any, Any]) -> tuple[str, Sequence[str]]:
+    """Return the JSON, and the paths where null stands for NaN or an infinity (RFC 8259 §6 has neither).
 
     Raises `InvalidModelOutput` with path and type of what cannot be written.
     """
     try:
-        return _encode(value), []
+        return _encode(value), ()
     except (TypeError, ValueError, RecursionError):
         walk = _Walk()
     try:
@@ -86,6 +87,7 @@ class _Walk:
         if isinstance(value, float):
             if not math.isfinite(value):
                 self.not_finite.append(path)
+                return None
             return value
         try:
             if isinstance(value, int):

@@ -3,6 +3,9 @@
 A client that is still sending its body sees no answer if the connection is closed under it: the unread bytes
 make the kernel reset it. So the answer goes out, what still comes is read and thrown away until the client
 stops, within bounds, and only then the connection is closed.
+
+Some proxies lose an answer that comes before the end of the body. Behind them what still comes is read first,
+within the same bounds, and the answer sent then (`Settings.refuse_after_body`).
 """
 
 from __future__ import annotations
@@ -26,7 +29,8 @@ _SINK = memoryview(bytearray(64 << 10))  # of all answers: what is in it is neve
 class Problem:
     """One problem answer; an ASGI application, to be called for one request.
 
-    `allow`: methods for the Allow header of a 405. `retry_after`: seconds for a 503.
+    `allow`: methods for the Allow header of a 405. `retry_after`: seconds for a 503. `after_body`: the rest
+    of the request's body is read first.
     """
 
     def __init__(
@@ -37,8 +41,10 @@ class Problem:
         *,
         allow: str | None = None,
         retry_after: float | None = None,
+        after_body: bool = False,
     ) -> None:
         self.status = status
+        self._after_body = after_body
         self._body = json.dumps(self.document(status, detail, request_id)).encode()
         self._headers = [
             (b"content-type", b"application/problem+json"),
@@ -64,26 +70,25 @@ class Problem:
         }
 
     @classmethod
-    def of(cls, error: RequestError, request_id: str) -> Problem:
+    def of(cls, error: RequestError, request_id: str, *, after_body: bool = False) -> Problem:
         """The answer to an error of the tree."""
         retry_after = error.retry_after if isinstance(error, Unavailable) else None
-        return cls(error.status, error.detail, request_id, retry_after=retry_after)
+        return cls(error.status, error.detail, request_id, retry_after=retry_after, after_body=after_body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the answer to a request whose body has not been touched."""
-        await self.send(send, AsgiBody(receive) if _has_body(scope) else None)
+        await self.send(send, AsgiBody(receive) if _has_body(scope) else None, scope)
 
-    async def send(self, send: Send, body: Body | None) -> None:
+    async def send(self, send: Send, body: Body | None, scope: Scope) -> None:
         """Sends the answer. `body`: the request's, which the client may still be sending."""
+        if self._after_body and body is not None and (body.begun or not _waits_for_100(scope)):
+            await _drain(body)
         drain = body is not None and not body.complete
         headers = [*self._headers, (b"connection", b"close")] if drain else self._headers
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         if body is not None and drain:
             await send({"type": "http.response.body", "body": self._body, "more_body": True})
-            # Answered: nothing is left to cancel when the server's drain is over.
-            with suppress(TimeoutError, ClientDisconnected, asyncio.CancelledError):
-                async with asyncio.timeout(DRAIN_SECONDS):
-                    await _throw_away(body)
+            await _drain(body)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         else:
             await send({"type": "http.response.body", "body": self._body, "more_body": False})
@@ -96,8 +101,15 @@ def _has_body(scope: Scope) -> bool:
     )
 
 
-async def _throw_away(body: Body) -> None:
-    """Receives until the body ends or too much has come."""
+def _waits_for_100(scope: Scope) -> bool:
+    return any(name == b"expect" and value.lower() == b"100-continue" for name, value in scope["headers"])
+
+
+async def _drain(body: Body) -> None:
+    """Receives and throws away until the body ends, the client stops or leaves, or too much has come."""
     thrown = 0
-    while thrown < DRAIN_BYTES and (size := await body.readinto(_SINK)):
-        thrown += size
+    # The answer is decided: nothing is left to cancel when the server's drain is over.
+    with suppress(TimeoutError, ClientDisconnected, asyncio.CancelledError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while thrown < DRAIN_BYTES and (size := await body.readinto(_SINK)):
+                thrown += size

@@ -7,8 +7,12 @@ import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import Any
 
+from starlette.types import Message, Send
+
 from inference_gateway.answer.check import InferenceResponse
 from inference_gateway.errors import InvalidModelOutput
+from inference_gateway.execution.call import guarded
+from inference_gateway.intake.uvicorn_inside import cycle_of
 from inference_gateway.multipart import Encoder
 from inference_gateway.payload.element import BLOCK, Block, BufferElement, Element, IterableElement
 
@@ -24,7 +28,7 @@ class ResponseStream:
     `run` runs a blocking function beside the event loop, `run_model` on a thread of the model: iterables
     are the model's own work. `output_hash` is there when the iteration has ended: SHA-256 hex over the JSON
     and the body of each element, as sent. Each element's size is checked against what was announced; an
-    element that fails raises, and the answer must not be completed.
+    element that fails raises `ModelError`, and the answer must not be completed.
     """
 
     def __init__(
@@ -47,7 +51,7 @@ class ResponseStream:
 
     @property
     def content_length(self) -> int | None:
-        """Length of the whole body in bytes, None where an element's size is not known beforehand."""
+        """Return the length of the whole body in bytes, None where that of an element is not known."""
         total = len(self._hashes_head) + 2 * 64 + 1 + len(self._end_part) + len(self._finish)
         for head, element in self._parts:
             if element.size is None:
@@ -56,7 +60,7 @@ class ResponseStream:
         return total
 
     async def body(self) -> AsyncGenerator[tuple[Block, bool], None]:
-        """The bytes, once: blocks, and with each whether more will come."""
+        """Yield the bytes, once: blocks, and with each whether more will come."""
         small = bytearray()  # short runs go out together
         for head, element in self._parts:
             small += head
@@ -81,13 +85,13 @@ class ResponseStream:
         yield bytes(small + self._end_part + self._finish), False
 
     async def _buffer(self, element: BufferElement) -> AsyncGenerator[Block, None]:
-        """Hashes it in one go, beside the sending."""
+        """Yield it whole, and hash it in one go beside the sending."""
         hashing = asyncio.ensure_future(self._run(self._digest.update, element.view))
         yield element.view
         await hashing
 
     async def _blocks(self, element: Element) -> AsyncGenerator[Block, None]:
-        """Reads one block ahead; hashes where it reads."""
+        """Read one block ahead; hash where it is read."""
         run = self._run_model if isinstance(element, IterableElement) else self._run
         blocks = element.blocks()
         size = 0
@@ -106,10 +110,24 @@ class ResponseStream:
             raise InvalidModelOutput("an element has another size than it had before it was sent")
 
     def _next_block(self, blocks: Iterator[Block]) -> Block | None:
-        block = next(blocks, None)
+        block: Block | None = guarded(next, blocks, None)  # what fails here is what the model gave
         if block is not None:
             self._digest.update(block)
         return block
+
+
+def sending_bytes(send: Send) -> Send:
+    """`send`, for messages whose body is a view: it makes `bytes` of it, which is what ASGI allows.
+
+    uvicorn's own `send` takes a view too, and is given back as it is: no block is copied for it.
+    """
+    if cycle_of(send) is not None:
+        return send
+
+    async def send_bytes(message: Message) -> None:
+        await send({**message, "body": bytes(message["body"])} if "body" in message else message)
+
+    return send_bytes
 
 
 def _head(encoder: Encoder, name: str, media_type: str) -> bytes:
@@ -122,6 +140,6 @@ def _head(encoder: Encoder, name: str, media_type: str) -> bytes:
 
 
 def _see_exception(job: asyncio.Future[Any]) -> None:
-    """Nobody waits for this block any more."""
+    """Look at a block's exception, since nobody waits for it any more."""
     if not job.cancelled():
         job.exception()

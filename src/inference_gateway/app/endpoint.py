@@ -3,45 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Mapping, Sequence
-from contextlib import aclosing, closing
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass
-from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
-from inference_gateway.answer.check import InferenceResponse, prepare
+from inference_gateway.answer.check import InferenceResponse
 from inference_gateway.answer.client_watch import ClientWatch
 from inference_gateway.answer.problem import Problem
-from inference_gateway.answer.stream import ResponseStream
-from inference_gateway.errors import (
-    ClientDisconnected,
-    InvalidModelOutput,
-    ModelError,
-    RequestError,
-    ResponseCut,
-    Unavailable,
-)
-from inference_gateway.execution.call import guarded
-from inference_gateway.execution.runner import ModelRunner
-from inference_gateway.execution.slot import Slot
+from inference_gateway.answer.stream import ResponseStream, sending_bytes
+from inference_gateway.app.failures import forget, log_failure
+from inference_gateway.app.readiness import SHUTTING_DOWN, Readiness
+from inference_gateway.errors import ClientDisconnected, ModelError, RequestError, ResponseCut, Unavailable
+from inference_gateway.execution.runner import ModelSlot, Runner
 from inference_gateway.extensions import ABORT, UNSENT
 from inference_gateway.intake.admission import Queue, Ticket, Uploads
 from inference_gateway.intake.api_keys import ApiKeys
 from inference_gateway.intake.assembler import InferenceRequest, RequestAssembler
 from inference_gateway.intake.body import AsgiBody, Body
-from inference_gateway.intake.header import read_header
-from inference_gateway.intake.ingest import SMALL, Ingest, SmallIngest
+from inference_gateway.intake.header import RequestType, read_header
+from inference_gateway.intake.ingest import Ingest
 from inference_gateway.intake.uvicorn_body import body_of
 from inference_gateway.intake.workers import Workers
 from inference_gateway.payload.spool import Spool, SpoolBudget
 from inference_gateway.settings import Settings
 from inference_gateway.telemetry.record import Observer, Record, new_request_id
 
-SHUTTING_DOWN = "the gateway is shutting down: send this to another instance"
 _DISK_SECONDS = 10.0  # for the disk: to say how much room it has, to take the last bytes, to free them
 _DISK_HANGS = "the gateway's disk does not answer: try again later"
+# With these words uvicorn cancels what goes on when its drain is over. The gateway may not have been told of
+# that drain: under uvicorn as it is the lifespan ends later.
+_DRAIN_IS_OVER = "Task cancelled, timeout graceful shutdown exceeded"
 
 
 @dataclass
@@ -49,93 +42,118 @@ class Shared:
     """What the routes of one gateway share."""
 
     settings: Settings
-    binary_types: Mapping[str, str]
     uploads: Uploads
     budget: SpoolBudget
     workers: Workers
     observers: Sequence[Observer]  # of each request
+    readiness: Readiness
     api_keys: ApiKeys | None
 
 
 class InferenceEndpoint:
-    """The ASGI application of one inference route. `unavailable` says why it takes no request now."""
+    """The ASGI application of one inference route."""
 
-    def __init__(self, runner: ModelRunner, shared: Shared) -> None:
+    def __init__(self, runner: Runner, shared: Shared) -> None:
         self.runner = runner
         self.queue = Queue(shared.settings.max_queue)
-        self.unavailable: str | None = None
         self._shared = shared
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request, whatever happens; raises `ResponseCut` only for a server that has no abort."""
-        journey = _Journey(self, self._shared, scope, receive, send)
-        record = journey.record
+        """Answers one request, whatever happens.
+
+        Raises `CancelledError` where somebody cancels it, such as a middleware with a time limit, except at
+        the end of a drain, and `ResponseCut` where the answer has begun and the server has no abort.
+        """
+        journey = _Journey(self.runner, self.queue, self._shared, scope, receive, send)
         try:
             await journey.run()
-        except ClientDisconnected:
-            record.log.info("the client left")
-        except asyncio.CancelledError:  # the server's drain is over
-            record.log.warning("the drain is over")
-            if not journey.answering:
-                record.status = Unavailable.status
-                await Problem.of(Unavailable(SHUTTING_DOWN), record.request_id).send(send, None)
-            elif record.status != 200:
-                _cut(scope)
+        except asyncio.CancelledError as cancelled:
+            if not self._shared.readiness.draining and cancelled.args != (_DRAIN_IS_OVER,):
+                journey.abandon()
+                raise
+            await journey.end_by_drain()
         except Exception as error:
-            _log(record, error)
-            if journey.answering:
-                _cut(scope)
-            else:
-                problem_cause = error if isinstance(error, RequestError) else ModelError()
-                record.status = problem_cause.status
-                problem = Problem.of(problem_cause, record.request_id)
-                await problem.send(send, journey.body)
+            await journey.fail(error)
         finally:
-            record.end()
+            journey.record.end()
 
 
 class _Journey:
     """One request on its way."""
 
     def __init__(
-        self, endpoint: InferenceEndpoint, shared: Shared, scope: Scope, receive: Receive, send: Send
+        self, runner: Runner, queue: Queue, shared: Shared, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        self.record = Record(new_request_id(), endpoint.runner.route, shared.observers)
-        self.body: Body = AsgiBody(receive)
-        self.answering = False
-        self._scope = scope
-        self._endpoint = endpoint
-        self._runner = endpoint.runner
+        self.record = Record(new_request_id(), runner.route, shared.observers)
+        self._body: Body = AsgiBody(receive)
+        self._answering = False
+        self._runner = runner
+        self._queue = queue
         self._shared = shared
+        self._scope = scope
         self._receive = receive
-        self._send = send
+        self._send = sending_bytes(send)
 
     async def run(self) -> None:
-        """From the header to the last byte of the answer."""
+        """From the header to the last byte of the answer: accept, compute, answer."""
         shared = self._shared
-        if shared.api_keys is not None:
-            shared.api_keys.check(self._scope["headers"])
-        if self._endpoint.unavailable:
-            raise Unavailable(self._endpoint.unavailable)
-        request_type, declared = read_header(self._scope, shared.settings)
-        self.body = body_of(self._receive, declared)
-        with Ticket(shared.uploads, self._endpoint.queue) as ticket:
-            spool = Spool(shared.settings.spool_dir, shared.settings.spool_memory_bytes, shared.budget)
+        request_type, declared = self._look_at_header()
+        self._body = body_of(self._receive, declared)
+        with Ticket(shared.uploads, self._queue) as ticket:
+            spool = Spool(
+                shared.settings.spool_dir,
+                shared.settings.spool_memory_bytes,
+                shared.budget,
+                shared.workers.give_back,
+            )
             try:
-                if declared > shared.settings.spool_memory_bytes:
-                    await self._reserve(spool, declared)
-                assembler = RequestAssembler(request_type, spool, shared.settings)
-                request = await self._read_body(assembler, declared)
+                request = await self._accept(request_type, declared, spool)
                 ticket.uploaded()
                 unsent = self._scope.get("extensions", {}).get(UNSENT, {}).get("unsent")
                 async with ClientWatch(self._receive, shared.settings.send_timeout, unsent) as client:
-                    with (
-                        self._runner.slot(self.record.request_id, on_start=ticket.in_slot) as slot,
-                        closing(await self._call_model(slot, request)) as response,
-                    ):
-                        await self._answer(response, request.input_hash, slot, client)
+                    slot = self._runner.slot(self.record.request_id, ticket.in_slot)
+                    try:
+                        response = await self._compute(slot, request)
+                        try:
+                            await self._answer(response, request.input_hash, slot, client)
+                        finally:
+                            response.close()
+                    finally:
+                        slot.release()
             finally:
                 await self._release(spool)
+
+    def _look_at_header(self) -> tuple[RequestType, int]:
+        """Refuses what can be refused before a byte of the body is read."""
+        if self._shared.api_keys is not None:
+            self._shared.api_keys.check(self._scope["headers"])
+        refusal = self._shared.readiness.refusal(self.record.route)
+        if refusal is not None:
+            raise Unavailable(refusal)
+        return read_header(self._scope, self._shared.settings)
+
+    async def _accept(self, request_type: RequestType, declared: int, spool: Spool) -> InferenceRequest:
+        """Receives the body into the spool. `declared`: its length in bytes, or 0."""
+        settings = self._shared.settings
+        if declared > settings.spool_memory_bytes:
+            await self._reserve(spool, declared)
+        assembler = RequestAssembler(request_type, spool, settings)
+        ingest = Ingest(assembler, settings, self._shared.workers, declared)
+        limit = settings.upload_timeout
+        patience: AbstractAsyncContextManager[object] = nullcontext()
+        if not ingest.needs_no_thread:
+            # The client's time is the ingest's business; what it waits for beyond that is the disk.
+            patience = asyncio.timeout(limit and limit + _DISK_SECONDS)
+        try:
+            async with patience:
+                request = await ingest.run(self._body)
+        except TimeoutError:
+            raise Unavailable(_DISK_HANGS) from None
+        finally:
+            self.record.received = ingest.received
+            self.record.phase("upload")
+        self.record.tags["input_hash"] = request.input_hash
+        return request
 
     async def _reserve(self, spool: Spool, size: int) -> None:
         """Asks the disk, which may take its time, whether it can hold the body."""
@@ -152,56 +170,24 @@ class _Journey:
             release = asyncio.ensure_future(self._shared.workers.run(spool.release))
             await asyncio.wait((release,), timeout=_DISK_SECONDS)
 
-    async def _read_body(self, assembler: RequestAssembler, declared: int) -> InferenceRequest:
-        shared = self._shared
-        small = 0 < declared <= min(SMALL, shared.settings.spool_memory_bytes)
-        ingest: Ingest | SmallIngest
+    async def _compute(self, slot: ModelSlot, request: InferenceRequest) -> InferenceResponse:
+        """Waits for the turn, calls the model and checks its result."""
         try:
-            if small:
-                ingest = SmallIngest(assembler, shared.settings, declared)
-                request = await ingest.run(self.body)
-            else:
-                ingest = Ingest(assembler, shared.settings, shared.workers)
-                limit = shared.settings.upload_timeout
-                # The client's time is the ingest's business; what it waits for beyond that is the disk.
-                async with asyncio.timeout(limit and limit + _DISK_SECONDS):
-                    request = await ingest.run(self.body)
-        except TimeoutError:
-            raise Unavailable(_DISK_HANGS) from None
-        finally:
-            self.record.received = ingest.received
-            self.record.phase("upload")
-        self.record.tags["input_hash"] = request.input_hash
-        return request
-
-    async def _call_model(self, slot: Slot, request: InferenceRequest) -> InferenceResponse:
-        """Calls the model and checks its result, on its thread; the spool stays as long as the call does."""
-        model = self._runner.model
-
-        def call() -> InferenceResponse:
-            with request.spool:
-                result = guarded(model, request.json_input, request.inputs, request.input_hash)
-                response: InferenceResponse = guarded(
-                    prepare, result, self._shared.binary_types, self._shared.settings.spool_dir
-                )
-                slot.at_end = response.end_iterables
-                for warning in response.warnings:
-                    self.record.log.warning("%s", warning)
-                return response
-
-        try:
-            return await slot.call(call, keep=lambda response: response.needs_model)
+            response: InferenceResponse = await slot.compute(request)
+            for warning in response.warnings:
+                self.record.log.warning("%s", warning)
+            return response
         finally:
             if slot.started is not None:
                 self.record.phase("queue", slot.started)
                 self.record.phase("model")
 
     async def _answer(
-        self, response: InferenceResponse, input_hash: str, slot: Slot, client: ClientWatch
+        self, response: InferenceResponse, input_hash: str, slot: ModelSlot, client: ClientWatch
     ) -> None:
+        """Sends the answer; what of it is still to be made comes from the model, in its turn."""
         boundary = self.record.request_id  # as random as a boundary must be
-        on_thread = partial(slot.call, keep=lambda _: True)
-        stream = ResponseStream(response, boundary, input_hash, self._shared.workers.run, on_thread)
+        stream = ResponseStream(response, boundary, input_hash, self._shared.workers.run, slot.call)
         headers = [
             (b"content-type", f"multipart/related; boundary={boundary}".encode()),
             (b"x-request-id", self.record.request_id.encode()),
@@ -209,7 +195,7 @@ class _Journey:
         length = stream.content_length
         if length is not None:
             headers.append((b"content-length", str(length).encode()))
-        self.answering = True
+        self._answering = True
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         async with aclosing(stream.body()) as body:
             async for block, more in body:
@@ -223,26 +209,44 @@ class _Journey:
         self.record.tags["output_hash"] = stream.output_hash
         self.record.phase("answer")
 
+    async def fail(self, error: Exception) -> None:
+        """Says what went wrong: to the operator, and to the client, where it is there and can be told."""
+        log_failure(self.record, error)
+        forget(error)
+        if isinstance(error, ClientDisconnected):
+            return
+        if self._answering:
+            self._cut()
+        else:
+            after_body = self._shared.settings.refuse_after_body
+            await self._refuse(
+                error if isinstance(error, RequestError) else ModelError(), self._body, after_body
+            )
 
-def _cut(scope: Scope) -> None:
-    """Has the server cut the connection: an answer that has begun cannot be taken back."""
-    extension = scope.get("extensions", {}).get(ABORT)
-    if extension is None:  # any server closes the connection then, and logs a traceback
-        raise ResponseCut from None
-    extension["abort"]()
+    async def end_by_drain(self) -> None:
+        """The server's drain is over: the last chance to say so."""
+        self.record.log.warning("the drain is over")
+        if not self._answering:
+            await self._refuse(Unavailable(SHUTTING_DOWN), None)
+        elif self.record.status != 200:
+            self._cut()
 
+    def abandon(self) -> None:
+        """Somebody cancels the request: what has begun must not look whole."""
+        self.record.log.info("cancelled")
+        if self._answering and self.record.status != 200:
+            extension = self._scope.get("extensions", {}).get(ABORT)
+            if extension is not None:
+                extension["abort"]()
 
-def _log(record: Record, error: Exception) -> None:
-    """An operator's line; the traceback where the model or the gateway is to blame."""
-    match error:
-        case InvalidModelOutput():
-            record.log.error("the model's result does not fit the wire contract: %s", error.reason)
-        case ModelError():
-            record.log.error("the model failed", exc_info=error.__cause__)
-        case RequestError():
-            level = logging.INFO if error.status < 500 else logging.WARNING
-            record.log.log(level, "refused: %s", error.detail)
-        case ResponseCut():
-            record.log.warning("the answer was cut: %s", error)
-        case _:
-            record.log.error("an error of the gateway itself", exc_info=error)
+    async def _refuse(self, error: RequestError, body: Body | None, after_body: bool = False) -> None:
+        self.record.status = error.status
+        problem = Problem.of(error, self.record.request_id, after_body=after_body)
+        await problem.send(self._send, body, self._scope)
+
+    def _cut(self) -> None:
+        """Has the server cut the connection: an answer that has begun cannot be taken back."""
+        extension = self._scope.get("extensions", {}).get(ABORT)
+        if extension is None:  # any server closes the connection then, and logs a traceback
+            raise ResponseCut from None
+        extension["abort"]()

@@ -1,4 +1,4 @@
-"""What is set for the whole process: memory, garbage collector, how long a thread keeps Python's lock.
+"""What is set for the whole process: memory, garbage collector, Python's lock, pydicom's decoders.
 
 A server receives in blocks of some 100 KB. By default glibc maps and unmaps each of them, and the kernel
 finds and clears new pages every time: most of the time of an upload. With these thresholds such blocks come
@@ -15,6 +15,8 @@ import ctypes
 import gc
 import os
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 
 # malloc.h: parameters of mallopt, and our values in bytes.
 _M_TRIM_THRESHOLD = (-1, 4 << 20)
@@ -44,6 +46,12 @@ def keep_freed_memory() -> bool:
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
     return mallopt is not None and bool(mallopt(*_M_TRIM_THRESHOLD) & mallopt(*_M_MMAP_THRESHOLD))
+
+
+def teach_pydicom() -> None:
+    """Makes the decoders of the extra `codecs` known to pydicom, where a model's module has imported it."""
+    if "pydicom" in sys.modules and find_spec("imagecodecs") is not None:
+        import_module("inference_gateway.dicom.codecs")
 
 
 # New objects after which the young ones are searched: as in Python 3.13. With the 700 of older versions a

@@ -28,7 +28,7 @@ _WIDTH = max(len(check.name) for check in CHECKS)
 
 
 def _pairs(separator: str, example: str) -> Any:
-    """Parses the values of a repeatable option into pairs."""
+    """Parse the values of a repeatable option into pairs."""
 
     def parse(context: click.Context, option: click.Parameter, values: Iterable[str]) -> Any:
         pairs = []

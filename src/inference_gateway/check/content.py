@@ -26,6 +26,7 @@ _BLOCK = 1 << 20
 
 @check("element-count", "return exactly one element for each entry of 'parts'")
 def element_count(subject: Subject) -> str:
+    """Count the elements and the entries of `parts`."""
     json = subject.json()
     entries = json.get("parts", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -40,6 +41,7 @@ def element_count(subject: Subject) -> str:
 
 @check("binary-types", "give each entry of 'parts' a binary_type; name your own ones by --binary-type")
 def binary_types(subject: Subject) -> str:
+    """See that each entry names a known kind."""
     entries = subject.entries()
     if not entries:
         raise Skipped("'parts' has no entries")
@@ -56,6 +58,7 @@ def binary_types(subject: Subject) -> str:
     "element-size", "send one byte for each pixel of binary_data_shape: timepoints × depth × height × width"
 )
 def element_size(subject: Subject) -> str:
+    """Compare each mask's size with its shape."""
     for index, entry, piece in subject.elements(*MASKS):
         shape = entry.get("binary_data_shape")
         if not isinstance(shape, dict) or not {"width", "height"} <= shape.keys():
@@ -70,6 +73,7 @@ def element_size(subject: Subject) -> str:
 
 @check("references", "name images and series by the UIDs that they were sent with")
 def references(subject: Subject) -> str:
+    """Look for every UID among those that were sent."""
     if subject.study.uids is None:
         raise Skipped("reading UIDs needs pydicom: pip install 'dicom-inference-gateway[dicom]'")
     found = list(_references(subject))
@@ -107,6 +111,7 @@ def _uid(place: str, holder: object, key: str) -> Iterator[tuple[str, Any]]:
 
 @check("thresholds", "give probability_threshold as a number from 0.0 to 1.0")
 def thresholds(subject: Subject) -> str:
+    """See that thresholds are numbers from 0 to 1."""
     told = [entry for _, entry, _ in subject.elements("probability_mask") if "probability_threshold" in entry]
     if not told:
         raise Skipped("no probability mask has a threshold")
@@ -121,6 +126,7 @@ def thresholds(subject: Subject) -> str:
     "a color of red, green, blue and alpha from 0 to 255; or lut, 1024 numbers from 0 to 255",
 )
 def palettes(subject: Subject) -> str:
+    """See that palettes are well-formed, and that those exist that are named."""
     defined = subject.json().get("palettes", {})
     if not isinstance(defined, dict):
         raise Failed("'palettes' is no object")
@@ -162,6 +168,7 @@ def _palette_trouble(palette: object) -> str | None:
     "label-maps", "give each numeric_label_mask a label_map with a name for every number but 0 in its mask"
 )
 def label_maps(subject: Subject) -> str:
+    """Look for the name of each number in a mask."""
     found = subject.elements("numeric_label_mask")
     for index, entry, piece in found:
         labels = entry.get("label_map")
@@ -178,7 +185,7 @@ def label_maps(subject: Subject) -> str:
 
 
 def _values(piece: Piece) -> set[int]:
-    """The distinct bytes of an element."""
+    """Return the distinct bytes of an element."""
     seen = np.zeros(256, dtype=np.bool_)
     piece.body.seek(0)
     while block := piece.body.read(_BLOCK):
@@ -188,6 +195,7 @@ def _values(piece: Piece) -> set[int]:
 
 @check("dicom", "send whole DICOM files (PS3.10), with file meta information and their UIDs")
 def dicom(subject: Subject) -> str:
+    """Read each DICOM element."""
     found = subject.elements(*DICOM)
     try:
         import pydicom
@@ -215,6 +223,7 @@ def dicom(subject: Subject) -> str:
     ' ends of coordinates_type "world" are three numbers, patient coordinates in mm',
 )
 def findings(subject: Subject) -> str:
+    """See that boxes, measurements and labels are complete."""
     json = subject.json()
     if json.get("protocol_version") != "1.0":
         raise Failed("'protocol_version' is not \"1.0\"")

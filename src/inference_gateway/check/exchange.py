@@ -42,13 +42,13 @@ class Answer:
     """True where the connection was closed while the request's body was being sent."""
 
     def header(self, name: str) -> str | None:
-        """The values of a header, joined as RFC 9110 §5.3 has it; None where there is none."""
+        """Return the values of a header, joined as RFC 9110 §5.3 has it; None where there is none."""
         values = [value for key, value in self.headers if key.lower() == name.lower()]
         return ", ".join(values) if values else None
 
     @property
     def essence(self) -> str:
-        """Its media type without parameters, in lower case."""
+        """Return its media type without parameters, in lower case."""
         return (self.header("content-type") or "").partition(";")[0].strip().lower()
 
 
@@ -117,12 +117,12 @@ class Target:
             except (BrokenPipeError, ConnectionResetError):
                 interrupted = True  # perhaps it has answered
             limit.start(seconds, connection.sock)
-            response = connection.getresponse()
-            if limit.passed:  # http.client takes a head that ends in the middle of a header
-                raise TimeoutError
-            if sink is not None and response.status == 200:  # it is as long as it is
-                limit.stop()
-            return replace(_read(response, sink), interrupted=interrupted)
+            with connection.getresponse() as response:
+                if limit.passed:  # http.client takes a head that ends in the middle of a header
+                    raise TimeoutError
+                if sink is not None and response.status == 200:  # it is as long as it is
+                    limit.stop()
+                return replace(_read(response, sink), interrupted=interrupted)
         except (OSError, http.client.HTTPException) as error:
             if limit.passed or isinstance(error, TimeoutError):
                 raise NoAnswer("no answer came within the time limit", late=True) from None

@@ -18,6 +18,7 @@ _BLOCK = 1 << 20
 
 @check("inference", "look in the gateway's log; a model that needs keys in the JSON gets them by --request")
 def inference(subject: Subject) -> str:
+    """Send the study."""
     found = subject.infer()
     answer = found.answer
     if answer.status == 401:
@@ -32,6 +33,7 @@ def inference(subject: Subject) -> str:
 
 @check("transfer", "announce the length of the answer, or send it in chunks; a proxy may have cut it")
 def transfer(subject: Subject) -> str:
+    """See that the answer came whole and says how long it is."""
     answer = subject.answered().answer
     if not answer.whole:
         raise Failed("the connection ended before the answer did")
@@ -43,6 +45,7 @@ def transfer(subject: Subject) -> str:
 
 @check("boundary", "send boundary=TOKEN, fresh for each answer, 1 to 70 letters, digits, - and _, no quotes")
 def boundary(subject: Subject) -> str:
+    """See that the boundary is a plain token of the gateway's own."""
     found = subject.answered()
     if found.boundary == repr(found.upload.boundary.encode()):
         raise Failed(
@@ -61,6 +64,7 @@ def boundary(subject: Subject) -> str:
     "framing", "write --TOKEN CRLF before each part, CRLF after it, --TOKEN-- CRLF at the end, nothing else"
 )
 def framing(subject: Subject) -> str:
+    """See that nothing but delimiters stands between the parts."""
     found = subject.answered()
     if found.broken is not None:
         raise Failed(f"the message cannot be read: {found.broken}")
@@ -78,6 +82,7 @@ def framing(subject: Subject) -> str:
 
 @check("part-names", "call the parts json-body, elem_0, elem_1 and so on, and hashes, in this order")
 def part_names(subject: Subject) -> str:
+    """See what the parts are called."""
     pieces = subject.whole_message().pieces
     names = ["json-body", *(f"elem_{i}" for i in range(len(pieces) - 2)), "hashes"]
     for index, (piece, name) in enumerate(zip(pieces, names, strict=False)):
@@ -91,6 +96,7 @@ def part_names(subject: Subject) -> str:
     'send exactly Content-Disposition: form-data; name="..."; filename="..." and Content-Type, in this order',
 )
 def part_headers(subject: Subject) -> str:
+    """See that each part has exactly its two header fields."""
     found = subject.message()
     for index, piece in enumerate(found.pieces):
         kind = piece.headers.get("content-type", "")
@@ -105,6 +111,7 @@ def part_headers(subject: Subject) -> str:
 
 @check("media-types", "send application/json, the type of each element's binary_type, and text/plain")
 def media_types(subject: Subject) -> str:
+    """See that each part has the media type of its kind."""
     found = subject.message()
     expected: list[str | None] = ["application/json"]
     expected += [_media_type(subject, entry) for entry in subject.entries()][: len(found.elements)]
@@ -117,13 +124,14 @@ def media_types(subject: Subject) -> str:
 
 
 def _media_type(subject: Subject, entry: object) -> str | None:
-    """None where the entry tells nothing: another check says so."""
+    """Return the type that an entry asks for, None where it tells nothing: another check says so."""
     binary_type = entry.get("binary_type") if isinstance(entry, dict) else None
     return subject.binary_types.get(binary_type) if isinstance(binary_type, str) else None
 
 
 @check("json", "write the JSON as Python's json.dumps does by itself: ', ' and ': ', ASCII, a single object")
 def json_form(subject: Subject) -> str:
+    """See that the first part is a JSON object in the form of the contract."""
     found = subject.message()
     text = found.pieces[0].body.getvalue()
     try:
@@ -141,6 +149,7 @@ def json_form(subject: Subject) -> str:
     "commit-mark", "end every whole answer with the part hashes: INPUT_HASH:OUTPUT_HASH in small hex digits"
 )
 def commit_mark(subject: Subject) -> str:
+    """See that the last part is two hashes."""
     if not _HASHES.fullmatch(_hashes(subject.message())):
         raise Failed("the part hashes is not two SHA-256 in hex with a colon between them")
     return "the hashes close the answer"
@@ -154,6 +163,7 @@ def _hashes(found: Inference) -> bytes:
 
 @check("input-hash", "hash the bodies of all parts of the request in order of arrival, the JSON's too")
 def input_hash(subject: Subject) -> str:
+    """Compare the input hash with what was sent."""
     said, _, _ = _said(subject.message())
     if said != subject.message().upload.input_hash:
         raise Failed("the input hash is not that of what was sent: was the request changed on its way?")
@@ -162,6 +172,7 @@ def input_hash(subject: Subject) -> str:
 
 @check("output-hash", "hash the JSON's bytes and then the body of each element, all as they are sent")
 def output_hash(subject: Subject) -> str:
+    """Compare the output hash with what came."""
     found = subject.message()
     _, _, said = _said(found)
     pieces = [found.pieces[0], *found.elements]
@@ -180,7 +191,7 @@ def _said(found: Inference) -> tuple[str, str, str]:
 
 
 def _digest(pieces: list[Piece], nothing: bytes) -> str:
-    """`nothing`: what stands for an empty element."""
+    """Return the hash of these bodies; `nothing` stands for an empty one."""
     digest = hashlib.sha256()
     for piece in pieces:
         piece.body.seek(0)

@@ -10,8 +10,8 @@ from typing import Any
 
 from inference_gateway.check.exchange import Answer, Target
 from inference_gateway.check.study import Upload
-from inference_gateway.errors import RequestError
-from inference_gateway.multipart import Decoder, Headers, Limits, PartBegin, PartEnd, parse_media_type
+from inference_gateway.errors import MultipartError
+from inference_gateway.multipart import Decoder, Headers, Limits, PartEnd, parse_media_type
 from inference_gateway.payload.part import Part
 from inference_gateway.payload.spool import Spool
 
@@ -32,7 +32,7 @@ class Piece:
 
     @property
     def name(self) -> str | None:
-        """What its Content-Disposition calls it."""
+        """Return what its Content-Disposition calls it."""
         _, _, rest = self.headers.get("content-disposition", "").partition(' name="')
         return rest.partition('"')[0] or None
 
@@ -54,21 +54,21 @@ class Inference:
 
     @property
     def hashes(self) -> Piece | None:
-        """The last part, where it is the one that says that the answer is whole."""
+        """Return the last part, where it is the one that says that the answer is whole."""
         last = self.pieces[-1] if self.pieces else None
         return last if last is not None and last.name == "hashes" else None
 
     @property
     def elements(self) -> list[Piece]:
-        """The parts between the JSON and the hashes."""
+        """Return the parts between the JSON and the hashes."""
         return self.pieces[1:-1] if self.hashes is not None else self.pieces[1:]
 
     def json(self) -> Any:
-        """The value of the first part. Raises `ValueError` where it is not JSON."""
+        """Return the value of the first part. Raises `ValueError` where it is not JSON."""
         return json.loads(self.pieces[0].body.getvalue()) if self.pieces else None
 
     def close(self) -> None:
-        """Frees what the parts are read from."""
+        """Free what the parts are read from."""
         if not self.spool.closed:
             self.spool.release()
 
@@ -93,27 +93,19 @@ def _take_apart(inference: Inference) -> None:
     content_type = inference.answer.header("content-type") or ""
     try:
         inference.boundary = parse_media_type(content_type).parameters.get("boundary")
-    except RequestError:
+    except MultipartError:
         inference.boundary = None
     if inference.boundary is None:
         inference.broken = "its Content-Type gives no boundary"
         return
     spool = inference.spool
     decoder = Decoder(inference.boundary.encode("utf-8"), _LIMITS)
-    begun: PartBegin | None = None
     try:
         for start in range(0, spool.size, _BLOCK):
             for event in decoder.receive(spool.read(start, min(start + _BLOCK, spool.size))):
-                if isinstance(event, PartBegin):
-                    begun = event
-                elif isinstance(event, PartEnd):
-                    assert begun is not None
-                    inference.pieces.append(_piece(spool, begun, event.body_end))
+                if isinstance(event, PartEnd):
+                    body = Part(spool, *event)
+                    inference.pieces.append(Piece(body.headers, *event, body))
         decoder.finish()
-    except RequestError as error:
+    except MultipartError as error:
         inference.broken = error.detail
-
-
-def _piece(spool: Spool, begun: PartBegin, body_end: int) -> Piece:
-    body = Part(spool, begun.header_offset, begun.body_offset, body_end)
-    return Piece(begun.headers, begun.header_offset, begun.body_offset, body_end, body)

@@ -19,12 +19,12 @@ _MALFORMED = "refuse what is malformed with 400 before the model is called: a gu
 
 
 def _related(subject: Subject) -> str:
-    """A Content-Type in which everything that could be echoed is the canary."""
+    """Return a Content-Type in which everything that could be echoed is the canary."""
     return f'multipart/related; boundary={subject.canary}; type="{subject.canary}"'
 
 
 def _message(subject: Subject, root: bytes, *extra_headers: str, boundary: str | None = None) -> bytes:
-    """A message of one part. A model that is called with it all the same gets no images."""
+    """Return a message of one part. A model that is called with it all the same gets no images."""
     lines = [f'Content-Disposition: form-data; name="{subject.canary}"; filename="{subject.canary}.dcm"']
     head = "\r\n".join([*lines, *extra_headers])
     token = boundary or subject.canary
@@ -64,7 +64,7 @@ def _post(
 
 
 def _expect(what: str, answer: Answer, status: int, *, old: bool = True) -> str:
-    """`old`: the old gateway is known to answer otherwise."""
+    """Say that it was refused with `status`, or raise `Failed`. `old`: so does the old gateway."""
     if answer.status != status:
         raise Failed(f"{what}: answered with {answer.status}, not {status}", old=old)
     return f"{what}: refused with {status}"
@@ -72,6 +72,7 @@ def _expect(what: str, answer: Answer, status: int, *, old: bool = True) -> str:
 
 @check("content-type", "refuse anything but multipart/related with 400, detail 'invalid content-type ...'")
 def content_type(subject: Subject) -> str:
+    """Send JSON that is no message: 400, in the old gateway's words."""
     what = "a JSON body"
     answer = _post(subject, what, f'application/json; type="{subject.canary}"', _root(subject))
     said = _expect(what, answer, 400, old=False)
@@ -83,6 +84,7 @@ def content_type(subject: Subject) -> str:
 
 @check("content-type-similar", "compare the whole media type, not how it begins")
 def content_type_similar(subject: Subject) -> str:
+    """Send a media type that only begins like the right one."""
     what = "multipart/related-more"
     body = _message(subject, _root(subject))
     kind = _related(subject).replace("related", "related-more")
@@ -91,12 +93,14 @@ def content_type_similar(subject: Subject) -> str:
 
 @check("content-type-missing", _MALFORMED)
 def content_type_missing(subject: Subject) -> str:
+    """Send no Content-Type."""
     what = "no Content-Type"
     return _expect(what, _post(subject, what, None, _message(subject, _root(subject))), 400)
 
 
 @check("boundary-missing", _MALFORMED)
 def boundary_missing(subject: Subject) -> str:
+    """Send a Content-Type without a boundary."""
     what = "no boundary"
     body = _message(subject, _root(subject))
     return _expect(what, _post(subject, what, "multipart/related", body), 400)
@@ -104,6 +108,7 @@ def boundary_missing(subject: Subject) -> str:
 
 @check("boundary-other", _MALFORMED)
 def boundary_other(subject: Subject) -> str:
+    """Send a body with another boundary than its header's."""
     what = "a body with another boundary than the header's"
     body = _message(subject, _root(subject), boundary=subject.canary[::-1])
     return _expect(what, _post(subject, what, _related(subject), body), 400)
@@ -111,12 +116,14 @@ def boundary_other(subject: Subject) -> str:
 
 @check("empty-body", _MALFORMED)
 def empty_body(subject: Subject) -> str:
+    """Send nothing."""
     what = "an empty body"
     return _expect(what, _post(subject, what, _related(subject), b""), 400)
 
 
 @check("cut-body", "refuse a body without its close delimiter with 400: images may be missing")
 def cut_body(subject: Subject) -> str:
+    """Send a message that is cut in its close delimiter."""
     what = "a body that is cut within its close delimiter"
     body = _message(subject, _root(subject))[: -len("--\r\n")]
     return _expect(what, _post(subject, what, _related(subject), body), 400)
@@ -124,6 +131,7 @@ def cut_body(subject: Subject) -> str:
 
 @check("bare-line-feeds", _MALFORMED)
 def bare_line_feeds(subject: Subject) -> str:
+    """Send lines that end with LF alone."""
     what = "lines that end with LF alone"
     body = _message(subject, _root(subject)).replace(b"\r\n", b"\n")
     return _expect(what, _post(subject, what, _related(subject), body), 400)
@@ -131,6 +139,7 @@ def bare_line_feeds(subject: Subject) -> str:
 
 @check("bad-json", _MALFORMED)
 def bad_json(subject: Subject) -> str:
+    """Send a root part that is no JSON."""
     what = "a first part that is no JSON"
     body = _message(subject, f'{{"{subject.canary}"'.encode())
     return _expect(what, _post(subject, what, _related(subject), body), 400)
@@ -138,6 +147,7 @@ def bad_json(subject: Subject) -> str:
 
 @check("content-encoding", "refuse a Content-Encoding with 415, also where a proxy could undo it")
 def content_encoding(subject: Subject) -> str:
+    """Send a Content-Encoding."""
     what = "a Content-Encoding"
     body = _message(subject, _root(subject))
     return _expect(what, _post(subject, what, _related(subject), body, ("Content-Encoding", "gzip")), 415)
@@ -147,6 +157,7 @@ def content_encoding(subject: Subject) -> str:
     "transfer-encoding", "refuse a part's Content-Transfer-Encoding other than binary, 8bit, 7bit with 415"
 )
 def transfer_encoding(subject: Subject) -> str:
+    """Send a part in base64."""
     what = "a part in base64"
     body = _message(subject, _root(subject), "Content-Transfer-Encoding: base64")
     return _expect(what, _post(subject, what, _related(subject), body), 415)
@@ -156,12 +167,14 @@ def transfer_encoding(subject: Subject) -> str:
     "early-length", "compare the declared length with the limit when the header is in, and answer 413 then"
 )
 def early_length(subject: Subject) -> str:
+    """Declare an exbibyte: 413 before any of it is sent."""
     what = "a declared length of an exbibyte, nothing sent"
     return _expect(what, _post(subject, what, _related(subject), b"", length=_TOO_MUCH, early=True), 413)
 
 
 @check("early-type", "look at the Content-Type when the header is in, and answer 400 then")
 def early_type(subject: Subject) -> str:
+    """Send a bad header only: 400 without a body."""
     what = "a bad Content-Type, nothing of its body sent"
     kind = f'text/plain; type="{subject.canary}"'
     return _expect(what, _post(subject, what, kind, b"", length=_UNSENT, early=True), 400)
@@ -169,6 +182,7 @@ def early_type(subject: Subject) -> str:
 
 @check("seen-while-sending", "go on reading for a while after an early answer: closing at once destroys it")
 def seen_while_sending(subject: Subject) -> str:
+    """Send a long body in spite of a bad header, and see the answer all the same."""
     what = "a bad Content-Type, its body sent all the same"
     blocks = (bytes(_BLOCK) for _ in range(_SENT_MEANWHILE // _BLOCK))
     try:
@@ -184,6 +198,7 @@ def seen_while_sending(subject: Subject) -> str:
     "problems", f"send each error as {_PROBLEM} (RFC 9457) with type, title, status, detail and request_id"
 )
 def problems(subject: Subject) -> str:
+    """See that every refusal so far is a problem document."""
     for what, answer in _errors(subject):
         if answer.essence != _PROBLEM:
             raise Failed(f"{what}: the error is not {_PROBLEM}", old=answer.essence == "text/html")
@@ -201,6 +216,7 @@ def problems(subject: Subject) -> str:
 
 @check("no-traceback", "keep tracebacks in the log: they show code and data")
 def no_traceback(subject: Subject) -> str:
+    """See that no refusal so far shows a traceback."""
     for what, answer in _errors(subject):
         if b"Traceback (most recent call last)" in answer.body:
             raise Failed(f"{what}: the error shows a traceback")
@@ -209,6 +225,7 @@ def no_traceback(subject: Subject) -> str:
 
 @check("no-echo", "say in an error what is wrong, never what came: it may be about a patient, or be a script")
 def no_echo(subject: Subject) -> str:
+    """See that no refusal so far repeats what was sent."""
     for what, answer in _errors(subject):
         said = "\n".join(f"{name}: {value}" for name, value in answer.headers).encode() + answer.body
         if subject.canary.encode() in said:
@@ -219,6 +236,7 @@ def no_echo(subject: Subject) -> str:
 
 @check("alive", "see the gateway's log: bad requests must not wear it down")
 def alive(subject: Subject) -> str:
+    """Ping, after all of these."""
     status = subject.target.send("GET", "/ping", timeout=PROBE_SECONDS).status
     if status != 200:
         raise Failed(f"after all this GET /ping was answered with {status}")

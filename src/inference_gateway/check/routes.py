@@ -21,6 +21,7 @@ def _refused(subject: Subject, what: str, method: str, path: str, status: int) -
 
 @check("ping", f"let /ping answer 200 and exactly {PONG!r} while the process lives")
 def ping(subject: Subject) -> str:
+    """Ask for liveness."""
     answer = _probe(subject, "GET", "/ping")
     if answer.status != 200:
         raise Failed(f"GET /ping was answered with {answer.status}")
@@ -33,6 +34,7 @@ def ping(subject: Subject) -> str:
 
 @check("healthcheck", "wait until the model is set up; the health check's handler must then return 'READY'")
 def healthcheck(subject: Subject) -> str:
+    """Ask for readiness."""
     answer = _probe(subject, "GET", "/healthcheck")
     if answer.status != 200:
         raise Failed(f"GET /healthcheck was answered with {answer.status}")
@@ -45,6 +47,7 @@ def healthcheck(subject: Subject) -> str:
 
 @check("probe-methods", "let both probes take GET, HEAD and POST: load balancers use all of them")
 def probe_methods(subject: Subject) -> str:
+    """Ask both probes by HEAD and POST."""
     for path in ("/ping", "/healthcheck"):
         for method in ("HEAD", "POST"):
             status = _probe(subject, method, path).status
@@ -55,6 +58,7 @@ def probe_methods(subject: Subject) -> str:
 
 @check("unknown-path", "answer 404 where no route is, also for a trailing slash: see that no proxy redirects")
 def unknown_path(subject: Subject) -> str:
+    """Ask for paths that are no routes."""
     _refused(subject, "a path without a route", "GET", f"/{subject.canary}", 404)
     _refused(subject, "/ping with a slash at its end", "GET", "/ping/", 404)
     return "a path without a route and a trailing slash are 404"
@@ -62,6 +66,7 @@ def unknown_path(subject: Subject) -> str:
 
 @check("wrong-method", "answer 405, with an Allow header that has POST, for other methods of the route")
 def wrong_method(subject: Subject) -> str:
+    """Ask the inference route by other methods."""
     for method in ("GET", "PUT", "OPTIONS"):
         answer = _refused(subject, f"{method} of the inference route", method, subject.route, 405)
         allowed = [each.strip() for each in (answer.header("allow") or "").split(",")]

@@ -118,17 +118,17 @@ class Upload:
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Its Content-Type and Content-Length."""
+        """Return its Content-Type and Content-Length."""
         content_type = f'multipart/related; boundary="{self.boundary}"'
         return ("Content-Type", content_type), ("Content-Length", str(self.size))
 
     @property
     def input_hash(self) -> str:
-        """SHA-256, in hex, over the bodies of all parts."""
+        """Return the SHA-256, in hex, over the bodies of all parts."""
         return self._digest.hexdigest()
 
     def blocks(self) -> Iterator[bytes]:
-        """The body, once."""
+        """Yield the body, once."""
         for head, body in zip(self._heads, (self._root, *self._files), strict=True):
             yield head
             for block in _blocks(body):

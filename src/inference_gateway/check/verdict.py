@@ -72,7 +72,7 @@ class Subject:
     _inference: Inference | NoAnswer | None = None
 
     def infer(self) -> Inference:
-        """The answer to the study, which is sent once. Raises `NoAnswer` where none came."""
+        """Return the answer to the study, which is sent once. Raises `NoAnswer` where none came."""
         if self._inference is None:
             try:
                 self._inference = infer(self.target, self.route, Upload(self.asked, self.study))
@@ -83,7 +83,7 @@ class Subject:
         return self._inference
 
     def answered(self) -> Inference:
-        """The answer to the study. Raises `Skipped` where it is not a 200."""
+        """Return the answer to the study. Raises `Skipped` where it is not a 200."""
         try:
             inference = self.infer()
         except NoAnswer:
@@ -93,21 +93,21 @@ class Subject:
         return inference
 
     def message(self) -> Inference:
-        """The same. Raises `Skipped` where it has no readable part."""
+        """Return the same. Raises `Skipped` where it has no readable part."""
         inference = self.answered()
         if not inference.pieces:
             raise Skipped("the answer has no readable part")
         return inference
 
     def whole_message(self) -> Inference:
-        """The same. Raises `Skipped` where it breaks off, and so may lack parts."""
+        """Return the same. Raises `Skipped` where it breaks off, and so may lack parts."""
         message = self.message()
         if message.broken is not None:
             raise Skipped("the answer cannot be read to its end")
         return message
 
     def json(self) -> dict[str, Any]:
-        """The answer's JSON. Raises `Skipped` where it is no object."""
+        """Return the answer's JSON. Raises `Skipped` where it is no object."""
         try:
             value = self.message().json()
         except ValueError:
@@ -117,12 +117,12 @@ class Subject:
         return value
 
     def entries(self) -> list[Any]:
-        """The answer's `parts`; whatever they are, as a list."""
+        """Return the answer's `parts`; whatever they are, as a list."""
         entries = self.json().get("parts", [])
         return entries if isinstance(entries, list) else []
 
     def elements(self, *binary_types: str) -> list[tuple[int, dict[str, Any], Piece]]:
-        """Index, entry of `parts` and element, of these types. Raises `Skipped` where there is none."""
+        """Return index, entry of `parts` and element, of these types. Raises `Skipped` for none."""
         pairs = zip(self.entries(), self.message().elements, strict=False)
         found = [
             (index, entry, piece)
@@ -134,7 +134,7 @@ class Subject:
         return found
 
     def close(self) -> None:
-        """Frees the answer to the study."""
+        """Free the answer to the study."""
         if isinstance(self._inference, Inference):
             self._inference.close()
 
@@ -162,5 +162,5 @@ class Check:
 
 
 def check(name: str, advice: str) -> Callable[[Callable[[Subject], str]], Check]:
-    """Makes a check of a function. `advice`: what to do where it fails, one sentence."""
+    """Make a check of a function. `advice`: what to do where it fails, one sentence."""
     return lambda function: Check(name, advice, function)

@@ -22,14 +22,20 @@ from inference_gateway.errors import (
     BrokenAnswer,
     CutAnswer,
     HashMismatch,
-    InvalidContentType,
     InvalidRootPart,
-    MalformedMultipart,
+    MultipartError,
     Overloaded,
     ProblemAnswer,
-    RequestError,
 )
-from inference_gateway.multipart import Decoder, Limits, PartBegin, PartData, check_boundary, parse_media_type
+from inference_gateway.multipart import (
+    Decoder,
+    Limits,
+    PartBegin,
+    PartData,
+    PartEnd,
+    check_boundary,
+    parse_media_type,
+)
 from inference_gateway.payload.part import Part
 from inference_gateway.payload.root_part import parse_json
 
@@ -47,7 +53,7 @@ class Answer:
     def __init__(self, content_type: str) -> None:
         try:
             boundary = check_boundary(parse_media_type(content_type).parameters.get("boundary", ""))
-        except InvalidContentType as error:
+        except MultipartError as error:
             raise BrokenAnswer(
                 "the answer is not multipart/related with a boundary: is this the URL of a gateway's route?"
             ) from error
@@ -55,7 +61,6 @@ class Answer:
         self._spool = TemporarySpool()
         self._parts: list[Part] = []
         self._digest = hashlib.sha256()
-        self._begun: PartBegin | None = None
         self._at_hashes = False
 
     def feed(self, chunk: bytes) -> None:
@@ -68,21 +73,16 @@ class Answer:
                             self._digest.update(data)
                     case PartBegin():
                         self._begin(event)
-                    case _:
-                        self._end(event.body_end)
-        except RequestError as error:  # of the codec; here the gateway is who sends
+                    case PartEnd():
+                        self._parts.append(Part(self._spool, *event))
+        except MultipartError as error:
             raise BrokenAnswer("the answer's framing is broken") from error
         self._spool.append(chunk)
 
     def _begin(self, event: PartBegin) -> None:
         if self._at_hashes:
             raise BrokenAnswer("the answer goes on behind its hashes")
-        self._begun = event
         self._at_hashes = '; name="hashes"' in event.headers.get("content-disposition", "")
-
-    def _end(self, body_end: int) -> None:
-        assert self._begun is not None
-        self._parts.append(Part(self._spool, self._begun.header_offset, self._begun.body_offset, body_end))
 
     def finish(self, input_hash: str, timings: Mapping[str, float]) -> InferenceResult:
         """The end has come: the result. Raises `BrokenAnswer`, `CutAnswer` or `HashMismatch`.
@@ -91,7 +91,7 @@ class Answer:
         """
         try:
             self._decoder.finish()
-        except MalformedMultipart as error:
+        except MultipartError as error:
             raise CutAnswer("the answer ends before its close delimiter") from error
         if not self._at_hashes or len(self._parts) < 2:
             raise CutAnswer("the answer has no hashes part: it is not whole")

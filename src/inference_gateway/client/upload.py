@@ -18,7 +18,7 @@ from typing import Any
 
 from inference_gateway.client.inputs import Input, InputPart, input_parts
 from inference_gateway.client.temporary import TemporarySpool
-from inference_gateway.errors import MalformedMultipart
+from inference_gateway.errors import MultipartError
 from inference_gateway.multipart import Encoder
 from inference_gateway.payload.element import BLOCK, BufferElement
 
@@ -137,7 +137,7 @@ def _head(encoder: Encoder, index: int, part: InputPart) -> bytes:
         disposition += f'; filename="{quoted}"'
     try:
         return encoder.begin_part([("Content-Disposition", disposition), ("Content-Type", part.content_type)])
-    except MalformedMultipart as error:
+    except MultipartError as error:
         raise ValueError(
             f"input {index - 1}: its name or content type has a character that no header may have"
         ) from error

@@ -32,7 +32,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for what comes back; one folder in it for each model.",
 )
-@click.option("--start-limit", default=30.0, show_default=True, help="Seconds for the gateway to be ready.")
+@click.option("--start-limit", default=120.0, show_default=True, help="Seconds for the gateway to be ready.")
 @click.option("--answer-limit", default=600.0, show_default=True, help="Seconds for the answer to come.")
 def main(
     study: Path | None, model: str | None, output: Path, start_limit: float, answer_limit: float

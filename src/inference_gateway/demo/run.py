@@ -22,7 +22,7 @@ with extra("demo", needs=__name__):
 class Limits:
     """Seconds that the gateway may take to become ready, and the answer to come."""
 
-    start: float = 30.0
+    start: float = 120.0
     answer: float = 600.0
 
 

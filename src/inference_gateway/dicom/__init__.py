@@ -1,7 +1,7 @@
-"""DICOM images: series, pixels, volumes, overlays and captures.
+"""DICOM images: series, stacks, pixels, volumes, overlays and captures.
 
-Needs the extra `dicom`. Nothing is imported here: take what you need from `series`, `pixels`, `volume`,
-`overlay` and `capture`.
+Needs the extra `dicom`; `codecs` brings decoders for more transfer syntaxes. Nothing is imported here: take
+what you need from `series`, `pixels`, `volume`, `overlay` and `capture`.
 """
 
 from inference_gateway.extras import extra as _extra

@@ -2,7 +2,8 @@
 
 The decoders of the extra `codecs` (imagecodecs: libjpeg-turbo, CharLS, OpenJPEG) are made known to pydicom
 when this module is imported, so that `Dataset.pixel_array` reads with them too. They come first: they decode
-without Python's lock. Without the extra Pillow reads JPEG of 8 bits and JPEG 2000, and pydicom itself RLE.
+without Python's lock. RLE is left to pydicom itself: the decoder of imagecodecs reads beyond damaged frames.
+Without the extra Pillow reads JPEG of 8 bits and JPEG 2000.
 """
 
 from __future__ import annotations
@@ -17,13 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import uid
+from pydicom.config import IGNORE
 from pydicom.pixels.common import PhotometricInterpretation
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 from pydicom.uid import UID
 
-from inference_gateway.dicom.codestream import size_of
-
-INSTALL = "pip install 'dicom-inference-gateway[codecs]'"
+_INSTALL = "pip install 'dicom-inference-gateway[codecs]'"
 
 _JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
 _JPEG_LS = (uid.JPEGLSLossless, uid.JPEGLSNearLossless)
@@ -33,9 +33,10 @@ _JPEG_2000 = (
 )
 
 # What pydicom asks of a plugin: which packages it needs for which syntax.
-DECODER_DEPENDENCIES = dict.fromkeys((*_JPEG, *_JPEG_LS, *_JPEG_2000, uid.RLELossless), ("imagecodecs",))
+DECODER_DEPENDENCIES = dict.fromkeys((*_JPEG, *_JPEG_LS, *_JPEG_2000), ("imagecodecs",))
 
-_OTHER_SIZE = "a frame is not of the size that its header says"
+OTHER_SIZE = "a frame is not of the size that its header says"
+"""The reason for which a frame is not decoded."""
 
 _LABEL = "inference-gateway"
 
@@ -49,16 +50,19 @@ def undecodable(syntax: Any) -> str:
     """
     if not syntax:
         return "it names no transfer syntax"
-    known = UID(str(syntax))
+    known = UID(str(syntax), validation_mode=IGNORE)
     if not known.is_transfer_syntax or known.is_private:
         return "its transfer syntax is not one of the standard"
     try:
         decoder = get_decoder(known)
     except NotImplementedError:
         return f"{known.name} is not decoded here"
-    if decoder.is_available:
-        return ""
-    return f"no decoder for {known.name}: {INSTALL}"
+    return "" if decoder.is_available else missing(known)
+
+
+def missing(syntax: UID) -> str:
+    """Return the sentence for a syntax whose decoder is not installed."""
+    return f"no decoder for {syntax.name}: {_INSTALL}"
 
 
 def runs_beside_python(syntax: UID) -> bool:
@@ -79,14 +83,6 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytearray:
     that the header says.
     """
     syntax = runner.transfer_syntax
-    if syntax == uid.RLELossless:
-        return _run_lengths(source, runner)
-    if size_of(source) != (
-        runner.rows,
-        runner.columns,
-        runner.samples_per_pixel,
-    ):  # before room is made for it
-        raise ValueError(_OTHER_SIZE)
     if syntax in _JPEG:
         # Samples are taken as they are stored: what colour they are is said by the header, not by a guess.
         plain = {"colorspace": "YCBCR", "outcolorspace": "YCBCR"} if runner.samples_per_pixel == 3 else {}
@@ -113,20 +109,10 @@ def _checked(pixels: NDArray[Any], runner: DecodeRunner) -> bytearray:
     if pixels.shape != expected and pixels.shape == (samples, rows, columns):
         pixels = np.moveaxis(pixels, 0, -1)
     if pixels.shape != expected:
-        raise ValueError(_OTHER_SIZE)
+        raise ValueError(OTHER_SIZE)
     runner.set_option("bits_allocated", pixels.dtype.itemsize * 8)
     runner.set_option("planar_configuration", 0)
     return bytearray(np.ascontiguousarray(pixels).tobytes())
-
-
-def _run_lengths(source: bytes, runner: DecodeRunner) -> bytearray:
-    rows, columns, samples = runner.rows, runner.columns, runner.samples_per_pixel
-    dtype = np.dtype(f"<u{runner.bits_allocated // 8}")
-    planes = np.frombuffer(import_module("imagecodecs").dicomrle_decode(source, dtype), dtype)
-    runner.set_option("planar_configuration", 1)
-    if planes.size != rows * columns * samples:
-        raise ValueError(_OTHER_SIZE)
-    return bytearray(planes.tobytes())
 
 
 def _make_known() -> None:

@@ -59,7 +59,8 @@ def eight_bits(samples: NDArray[Any], bits: int) -> Byte:
 def _from_luma(samples: NDArray[Any], bits: int, *, partial: bool) -> Byte:
     scale = np.float32(255.0 / (2.0**bits - 1.0))
     values = samples.astype(np.float32) * scale
-    values -= np.array([16.0 if partial else 0.0, 128.0, 128.0], np.float32)
+    none = np.array([16.0 if partial else 0.0, 128.0, 128.0], np.float32) * 2.0 ** (bits - 8)
+    values -= none * scale
     return to_bytes(np.clip(values @ (_PARTIAL if partial else _FULL).T, 0.0, 255.0))
 
 

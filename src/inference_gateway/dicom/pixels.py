@@ -44,6 +44,9 @@ __all__ = [
     "read_frames",
 ]
 
+# Before PixelPaddingValue and PixelPaddingRangeLimit: of integers and of floating point numbers.
+_PADDINGS = ("", "Float", "DoubleFloat")
+
 # Rec. ITU-R BT.601 luma, which is also the Y of YBR_FULL (PS3.3 C.7.6.3.1.2).
 _LUMA = np.array([0.2990, 0.5870, 0.1140], dtype=np.float32)
 
@@ -174,7 +177,8 @@ def _rescale(pixels: Pixels) -> tuple[float, float]:
     scaling = attributes.number(pixels.header, "DoseGridScaling")
     if scaling and attributes.text(pixels.header, "Modality") == "RTDOSE":  # PS3.3 C.8.8.3
         return scaling, 0.0
-    return one("RescaleSlope", 1.0) or 1.0, one("RescaleIntercept", 0.0)
+    slope = one("RescaleSlope", 1.0)
+    return (slope, one("RescaleIntercept", 0.0)) if slope else (1.0, 0.0)  # one of 0 would leave nothing
 
 
 def _voi_looked_up(pixels: Pixels, values: Float) -> Byte | None:
@@ -251,11 +255,20 @@ def _range_or_none(pixels: Pixels | PixelDataError) -> tuple[float, float] | Non
 def _range(pixels: Pixels, values: Float) -> tuple[float, float] | None:
     """Return the least and the greatest value, None where all are padding or no numbers (C.7.5.1.1.2)."""
     counted = np.isfinite(values)
-    padding = attributes.number(pixels.header, "PixelPaddingValue")
-    if padding is not None:
-        limit = attributes.number(pixels.header, "PixelPaddingRangeLimit")
-        low, high = sorted((padding, padding if limit is None else limit))
-        counted &= (pixels.stored < low) | (pixels.stored > high)
+    for kind in _PADDINGS:
+        padding = attributes.number(pixels.header, f"{kind}PixelPaddingValue")
+        if padding is not None:
+            limit = attributes.number(pixels.header, f"{kind}PixelPaddingRangeLimit")
+            ends = [_as_stored(one, pixels.stored) for one in (padding, padding if limit is None else limit)]
+            counted &= (pixels.stored < min(ends)) | (pixels.stored > max(ends))
     if not counted.any():
         return None
     return float(values[counted].min()), float(values[counted].max())
+
+
+def _as_stored(value: float, stored: NDArray[Any]) -> float:
+    """Return a padding value as the pixels have it: some files write one with sign as one without."""
+    bits = stored.dtype.itemsize * 8
+    if stored.dtype.kind == "i" and bits <= 16 and value >= 2 ** (bits - 1):
+        return value - float(2**bits)
+    return value

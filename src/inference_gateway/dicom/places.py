@@ -60,7 +60,7 @@ def places_of(header: Dataset, frames: int, shared: Shared) -> tuple[Place, ...]
     ):
         return tuple(_by_functional_groups(header, frames, shared))
     first = _place(header, (), shared)
-    if "GridFrameOffsetVector" in header and frames > 1:
+    if frames > 1 and ("GridFrameOffsetVector" in header or attributes.text(header, "Modality") == "RTDOSE"):
         return _of_dose(header, first, frames)
     if attributes.items(header, "DetectorInformationSequence"):
         return _of_nuclear_medicine(header, first, frames, shared)

@@ -20,6 +20,9 @@ from inference_gateway.dicom.order import in_places
 _COSINE_TOLERANCE = 1e-3
 _SPACING_TOLERANCE = 1e-3
 
+# Stacks of a series with which a frame is compared within these tolerances; beyond, it must be the very same.
+_MOST_COMPARED = 100
+
 
 @dataclass(frozen=True, eq=False)
 class Stack:
@@ -120,7 +123,8 @@ def stacks_of(frames: Iterable[Frame], left_out: Sequence[str] = ()) -> tuple[St
     for frame in frames:
         kind = frame.instance.rows, frame.instance.columns, frame.orientation, frame.pixel_spacing
         if kind not in by_kind:
-            group = next((one for one in groups if _alike(one[0], frame)), None)
+            compared = groups[:_MOST_COMPARED]
+            group = next((one for one in compared if _alike(one[0], frame)), None)
             if group is None:
                 group = []
                 groups.append(group)

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.utils import as_pixel_options
 from pydicom.uid import UID
 
 from inference_gateway.dicom import attributes, codecs
@@ -39,6 +38,17 @@ from inference_gateway.dicom.sources import (
 )
 
 Array = NDArray[Any]
+
+# What a decoder of pydicom wants to be told, and where it stands.
+_OPTIONS = {
+    "rows": "Rows",
+    "columns": "Columns",
+    "samples_per_pixel": "SamplesPerPixel",
+    "planar_configuration": "PlanarConfiguration",
+    "bits_allocated": "BitsAllocated",
+    "bits_stored": "BitsStored",
+    "pixel_representation": "PixelRepresentation",
+}
 
 # The type of a sample in the elements of the group 7FE0 that have floating point numbers.
 _FLOATS = {0x0008: "f4", 0x0009: "f8"}
@@ -71,16 +81,17 @@ def stored_frames(frames: Iterable[Frame]) -> Iterator[Outcome]:
 
     Each image is opened once for the frames of it that follow each other.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = cores()
     with ExitStack() as stack:
         pool: ThreadPoolExecutor | None = None
         ahead: deque[Future[Outcome]] = deque()
-        stack.callback(lambda: [future.cancel() for future in ahead])
         for job, beside in _jobs(frames):
-            if beside and cores > 1:
-                pool = pool or stack.enter_context(ThreadPoolExecutor(cores, "decode"))
+            if beside and threads > 1:
+                if pool is None:
+                    pool = stack.enter_context(ThreadPoolExecutor(threads, "decode"))
+                    stack.callback(lambda: [future.cancel() for future in ahead])  # before it is waited for
                 ahead.append(pool.submit(job))
-                if len(ahead) > cores:
+                if len(ahead) > threads:
                     yield ahead.popleft().result()
                 continue
             while ahead:
@@ -88,6 +99,11 @@ def stored_frames(frames: Iterable[Frame]) -> Iterator[Outcome]:
             yield job()
         while ahead:
             yield ahead.popleft().result()
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _jobs(frames: Iterable[Frame]) -> Iterator[tuple[Job, bool]]:
@@ -167,13 +183,34 @@ def _guarded(job: Job) -> Outcome:
 
 
 def _decoded(header: Dataset, syntax: UID, encoded: bytes, frame: Frame) -> Stored:
-    options = as_pixel_options(header, number_of_frames=1, pixel_keyword="PixelData")
-    options.pop("extended_offsets", None)
-    size = size_of(encoded)
-    if size is not None and size[:2] != (options["rows"], options["columns"]):
-        raise PixelDataError("a frame is not of the size that its header says")
-    samples, described = get_decoder(syntax).as_array(encapsulate([encoded]), index=0, raw=True, **options)
+    options = {name: attributes.integer(header, keyword) for name, keyword in _OPTIONS.items()}
+    size = (options["rows"] or 0, options["columns"] or 0, options["samples_per_pixel"] or 1)
+    if syntax in codecs.DECODER_DEPENDENCIES and size_of(encoded) != size:  # before room is made for it
+        raise PixelDataError(codecs.OTHER_SIZE)
+    told: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    told["photometric_interpretation"] = attributes.text(header, "PhotometricInterpretation") or "MONOCHROME2"
+    told |= {"number_of_frames": 1, "pixel_keyword": "PixelData", "correct_unused_bits": False}
+    try:
+        samples, described = get_decoder(syntax).as_array(encapsulate([encoded]), index=0, raw=True, **told)
+    except Exception as error:
+        if syntax in codecs.DECODER_DEPENDENCIES and not codecs.is_available(syntax):
+            raise PixelDataError(codecs.missing(syntax)) from error  # Pillow reads less than all of a syntax
+        raise
+    whole = samples.dtype.itemsize * 8 == options["bits_allocated"]
+    samples = _unpadded(samples, header) if whole else samples
     return Stored(frame, header, samples, str(described["photometric_interpretation"]))
+
+
+def _unpadded(values: Array, header: Dataset) -> Array:
+    """Return whole numbers without the bits around them: those stored end at HighBit (PS3.5 8.1.1)."""
+    allocated = values.dtype.itemsize * 8
+    stored = attributes.integer(header, "BitsStored") or allocated
+    high = attributes.integer(header, "HighBit")
+    if not 0 < stored < allocated:
+        return values
+    if high is None or not stored - 1 <= high < allocated:
+        high = stored - 1
+    return np.right_shift(np.left_shift(values, allocated - 1 - high), allocated - stored)
 
 
 class _Native:
@@ -219,26 +256,16 @@ class _Native:
             start = skipped // 8
             data = data[start : start + self._count * self._bits // 8]
             values = np.frombuffer(data.tobytes(), self._dtype()).astype(self._dtype().newbyteorder("="))
+            values = values if self._float is not None else _unpadded(values, self._header)
         if len(values) < self._count:
             raise PixelDataError("less pixel data than its header says")
-        return Stored(frame, self._header, self._shaped(self._unpadded(values)), self._interpretation)
+        return Stored(frame, self._header, self._shaped(values), self._interpretation)
 
     def _dtype(self) -> np.dtype[Any]:
         if self._float is not None:
             return np.dtype(f"{self._order}{self._float}")
         kind = "i" if attributes.integer(self._header, "PixelRepresentation") == 1 else "u"
         return np.dtype(f"{self._order}{kind}{self._bits // 8}")
-
-    def _unpadded(self, values: Array) -> Array:
-        """Return values without the bits around them: those stored end at HighBit (PS3.5 8.1.1)."""
-        stored = attributes.integer(self._header, "BitsStored") or self._bits
-        high = attributes.integer(self._header, "HighBit")
-        if self._float is not None or self._bits == 1 or not 0 < stored < self._bits:
-            return values
-        if high is None or not stored - 1 <= high < self._bits:
-            high = stored - 1
-        values = np.left_shift(values, self._bits - 1 - high)
-        return np.right_shift(values, self._bits - stored)
 
     def _shaped(self, values: Array) -> Array:
         if self._samples == 1:

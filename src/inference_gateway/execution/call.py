@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Callable
+import queue
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from inference_gateway.errors import InvalidModelOutput, ModelFailed
-from inference_gateway.execution.current_request import current_request
+from inference_gateway.errors import InvalidModelOutput, ModelFailed, RequestCancelled
+from inference_gateway.execution.current_request import CurrentRequest, current_request
+from inference_gateway.execution.job import that_travels
 
 
 class Model(Protocol):
@@ -21,7 +24,7 @@ def run_to_end(function: Callable[..., Any], *args: Any) -> Any:
     result = function(*args)
     if not inspect.iscoroutine(result):
         return result
-    return current_request()._await(result)
+    return _await_on_loop(result, current_request())
 
 
 def guarded(model: Callable[..., Any], *args: Any) -> Any:
@@ -36,3 +39,32 @@ def guarded(model: Callable[..., Any], *args: Any) -> Any:
         raise
     except BaseException as error:
         raise ModelFailed from error
+
+
+def _await_on_loop(coroutine: Coroutine[Any, Any, Any], request: CurrentRequest) -> Any:
+    """Runs an async callback on the event loop, while its thread waits until it has really ended."""
+    ended: queue.SimpleQueue[asyncio.Task[Any]] = queue.SimpleQueue()
+
+    def start() -> None:
+        request.task = request.loop.create_task(_contained(coroutine))
+        request.task.add_done_callback(ended.put)
+        if request.cancelled:
+            request.task.cancel()
+
+    request.loop.call_soon_threadsafe(start)
+    task = ended.get()
+    request.task = None
+    try:
+        return task.result()
+    except asyncio.CancelledError:
+        raise RequestCancelled("cancelled") from None
+    finally:
+        del task  # has the exception, whose traceback leads here: only the collector would find them
+
+
+async def _contained(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """What would end the event loop comes as an ordinary exception."""
+    try:
+        return await coroutine
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise that_travels(error) from error

@@ -15,39 +15,39 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Job(Generic[T]):
-    """A call for a thread, and the future of the loop that waits for it."""
+    """A call for a thread, and the future that waits for it; None when nobody does any more."""
 
     loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[T]
+    future: asyncio.Future[T] | None
     context: contextvars.Context
     function: Callable[..., T]
     args: tuple[Any, ...]
-    keep: Callable[[T], bool] | None
     ended: bool = False
 
-    def run(self) -> bool:
-        """Makes the call and has the loop told; returns whether more calls will follow."""
-        keep = False
+    def run(self) -> None:
+        """Makes the call, on the thread, and has the loop told."""
         function, args = self.function, self.args
         del self.function, self.args  # they may hold the turn, which holds this: no garbage for the collector
         try:
-            result = self.context.run(function, *args)
-            report = functools.partial(self._succeed, result)
-            keep = self.keep is not None and self.keep(result)
+            report = functools.partial(_succeed, self.context.run(function, *args))
         except BaseException as error:
-            report = functools.partial(self._fail, that_travels(error))
+            report = functools.partial(_fail, that_travels(error))
         self.ended = True
-        with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
-            self.loop.call_soon_threadsafe(report)
-        return keep
+        future = self.future
+        if future is not None:
+            with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+                self.loop.call_soon_threadsafe(report, future)
+        del report  # an exception's traceback leads here
 
-    def _succeed(self, result: T) -> None:
-        if not self.future.done():
-            self.future.set_result(result)
 
-    def _fail(self, error: BaseException) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
+def _succeed(result: T, future: asyncio.Future[T]) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(error: BaseException, future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_exception(error)
 
 
 def that_travels(error: BaseException) -> Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +19,7 @@ def check_signature(model: Callable[..., Any], name: str, *arguments: str) -> No
     if not callable(model):
         raise UnusableModel(f"{name} is a {type(model).__name__}, which cannot be called")
     try:
-        signature = inspect.signature(model, follow_wrapped=False)
+        signature = inspect.signature(_called(model), follow_wrapped=False)
     except (TypeError, ValueError):
         return
     try:
@@ -27,3 +28,17 @@ def check_signature(model: Callable[..., Any], name: str, *arguments: str) -> No
         raise UnusableModel(
             f"{name}{signature} cannot be called as {name}({', '.join(arguments)}): {error}"
         ) from None
+
+
+def _called(model: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function or class that is really called.
+
+    `inspect` by itself takes the first argument away from a static `__call__`, too.
+    """
+    if isinstance(model, functools.partial):
+        return functools.partial(_called(model.func), *model.args, **model.keywords)
+    if inspect.isroutine(model) or inspect.isclass(model):
+        return model
+    call: Any = inspect.getattr_static(type(model), "__call__")
+    called: Callable[..., Any] = call.__get__(model, type(model)) if hasattr(call, "__get__") else call
+    return called

@@ -1,46 +1,36 @@
-"""The model's calls, on threads of their own.
-
-A route has a thread for each call that may run at once, and a slot is a turn on such a thread: turns are
-taken in the order they were asked for, and the next one begins when the thread has really come back from the
-one before. Python cannot stop a thread, so a call whose caller is gone or whose time is up keeps its thread
-(`orphaned`) until it returns, and more models never run at once than were asked for.
-"""
+"""A slot: one request's turn on a thread of its model."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
 import queue
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from enum import Enum, auto
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from inference_gateway.errors import ModelTimeout, Unavailable
 from inference_gateway.execution.current_request import CurrentRequest
 from inference_gateway.execution.job import Job, T
+from inference_gateway.execution.line import Line
 from inference_gateway.telemetry.context import working_for
-
-if TYPE_CHECKING:
-    from inference_gateway.execution.runner import ModelRunner
-
-
-class _State(Enum):
-    WAITING = auto()
-    RUNNING = auto()
-    ENDED = auto()
+from inference_gateway.telemetry.stacks import stack_of_coroutine, stack_of_thread
 
 
 class Slot:
-    """One request's turn on a model thread: from its first call until `release`, or until a call's result
-    does not ask to keep it.
+    """One request's turn on a thread of its model: from its first call until `release`.
+
+    `line`: whose turn it is. `queue_timeout`, `timeout`: seconds of waiting for the turn, and of the turn, or
+    None. `on_start` is called on the thread when the turn begins. `started`: when that was, by
+    `time.monotonic()`.
     """
 
     def __init__(
         self,
-        runner: ModelRunner,
+        line: Line,
         request: CurrentRequest,
         *,
         queue_timeout: float | None = None,
@@ -48,45 +38,67 @@ class Slot:
         on_start: Callable[[], None] | None = None,
     ) -> None:
         self.request = request
-        self.started: float | None = None  # by time.monotonic()
-        self._runner = runner
+        self.started: float | None = None
+        self._line = line
         self._timeout = timeout
         self._queue_end = None if queue_timeout is None else time.monotonic() + queue_timeout
         self._on_start = on_start
-        self.at_end: Callable[[], None] | None = None  # called on the thread when the turn ends
-        self._state = _State.WAITING
-        self._orphaned = False
+        self._on_release: Callable[[], None] | None = None
         self._jobs: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()
         self._job: Job[Any] | None = None  # the last one
         self._timer: asyncio.TimerHandle | None = None
+        self._thread = 0  # its identity
+        self._released = False
 
-    async def call(
-        self, function: Callable[..., T], *args: Any, keep: Callable[[T], bool] | None = None
-    ) -> T:
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
         """Runs a blocking `function` on the thread of this turn, when its turn has come.
 
-        `keep(result)` says whether more calls will follow; without it none do. Raises what the function
-        raises; `Unavailable` where the turn did not come in time, `ModelTimeout` at the deadline and
-        `CancelledError` when the caller is cancelled, at once: the call then is an orphan, and goes on.
+        Raises what the function raises; `Unavailable` where the turn did not come in time, `ModelTimeout` at
+        the deadline and `CancelledError` when the caller is cancelled, at once: the call then goes on, and is
+        an orphan after `release`.
         """
-        loop = self.request._loop
+        loop = self.request.loop
         context = contextvars.copy_context()
         context.run(working_for.set, self.request)
-        job = Job(loop, loop.create_future(), context, function, args, keep)
-        first = self._job is None
+        future: asyncio.Future[T] = loop.create_future()
+        job = Job(loop, future, context, function, args)
+        is_first = self._job is None
         self._job = job
         self._jobs.put(job)
-        if first:
-            self._runner._line_up(self, loop)
-        self._arm(job)
+        if is_first:
+            self._line.join(self, loop)
+        self._arm(future)
         try:
-            result: T = await job.future
-            return result
+            return await future
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+                self._timer = None
+            job.future = None
+            del future, job, function, args  # an exception's traceback leads here
 
-    def _arm(self, job: Job[Any]) -> None:
+    def release(self) -> None:
+        """Ends the turn: at once where it has not begun, else when the call that is going on has ended.
+
+        From the event loop, or from within a call: then the model is free before the loop hears of it.
+        """
+        if self._released:
+            return
+        self._released = True
+        if self._line.leave(self):
+            self._jobs, self._job = queue.SimpleQueue(), None  # keep nothing of the request
+            return
+        self._jobs.put(None)
+        is_going_on = self._job is not None and not self._job.ended
+        if is_going_on and threading.get_ident() != self._thread:
+            self._line.orphan(self)
+            self.request.cancel()
+
+    def on_release(self, function: Callable[[], None]) -> None:
+        """Has `function` called on the thread at the end of the turn, however it ends. From within a call."""
+        self._on_release = function
+
+    def _arm(self, future: asyncio.Future[Any]) -> None:
         """Sets the timer to when it must be looked whether the turn has begun, or the call ended."""
         if self.started is not None:
             left = self.request.remaining()
@@ -94,64 +106,37 @@ class Slot:
             left = self._timeout
             if self._queue_end is not None:
                 left = min(self._queue_end - time.monotonic(), inf if left is None else left)
-        self._timer = None if left is None else job.loop.call_later(left, self._check, job)
+        self._timer = None if left is None else self.request.loop.call_later(left, self._check, future)
 
-    def _check(self, job: Job[Any]) -> None:
-        if job.future.done():
+    def _check(self, future: asyncio.Future[Any]) -> None:
+        if future.done():
             return
         if self.started is None and self._queue_end is not None and time.monotonic() >= self._queue_end:
-            job.future.set_exception(Unavailable("the model was busy for too long: try again later"))
+            future.set_exception(Unavailable("the model was busy for too long: try again later"))
         elif self.started is not None and self.request.remaining() == 0:
-            job.future.set_exception(ModelTimeout())
+            future.set_exception(ModelTimeout(self._stack()))
         else:
-            self._arm(job)
+            self._arm(future)
 
-    def __enter__(self) -> Slot:
-        return self
+    def _stack(self) -> str:
+        """Where the call is now."""
+        if self._job is None or self._job.ended:
+            return ""
+        task = self.request.task
+        return stack_of_thread(self._thread) if task is None else stack_of_coroutine(task.get_coro())
 
-    def __exit__(self, *exc_info: object) -> None:
-        self.release()
-
-    def release(self) -> None:
-        """Ends the turn: at once where it has not begun, else when the call that is going on has ended."""
-        going_on = self._job is not None and not self._job.ended
-        with self._runner._lock:
-            if self._state is _State.WAITING:
-                self._state = _State.ENDED
-                self._jobs, self._job = queue.SimpleQueue(), None  # keep nothing of the request
-                self._runner._step_out(self)
-            elif self._state is _State.RUNNING:
-                self._jobs.put(None)
-                if going_on:
-                    self._orphaned = True
-                    self._runner.orphaned += 1
-                    if self._runner.orphaned == self._runner.concurrency:
-                        self._runner._stuck_since = time.monotonic()
-        if going_on:
-            self.request._cancel()
-
-    def _begin(self) -> None:
-        """Under the runner's lock: the turn has come."""
-        self._state = _State.RUNNING
-        self._runner.slots_taken += 1
-
-    def _serve(self) -> None:
+    def serve(self) -> None:
         """The turn, on the thread."""
-        runner = self._runner
+        self._thread = threading.get_ident()
         started = time.monotonic()
         if self._timeout is not None:
             self.request.deadline = started + self._timeout
         self.started = started
         if self._on_start is not None:
             self._on_start()
-        while (job := self._jobs.get()) is not None and job.run():
-            pass
-        if self.at_end is not None:
+        while (job := self._jobs.get()) is not None:
+            job.run()
+        if self._on_release is not None:
             with suppress(BaseException):  # a generator's own end, of which nobody can be told
-                self.at_end()
-        with runner._lock:
-            self._state = _State.ENDED
-            runner.slots_taken -= 1
-            if self._orphaned:
-                runner.orphaned -= 1
-                runner._stuck_since = None
+                self._on_release()
+            self._on_release = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import signal
@@ -21,7 +20,7 @@ from inference_gateway.dicom.limits import Limits
 from inference_gateway.errors import BrokenAnswer, ClientError, GatewayUnreachable, ProblemAnswer
 from inference_gateway.infer.gather import GatherError
 from inference_gateway.infer.geometry import plain
-from inference_gateway.infer.hints import hint_on_no_answer, hint_on_refusal
+from inference_gateway.infer.hints import hint_on_no_answer, hint_on_refusal, why_no_file
 from inference_gateway.infer.options import ManyValues, address_of, headers_of, pair_of, tls_of
 from inference_gateway.infer.pictures import MOST_PIXELS
 from inference_gateway.infer.progress import Phases
@@ -283,20 +282,9 @@ def _told(say: _Voice, order: Order, *, with_certificate: bool) -> Iterator[None
     except OutputError as error:
         say.failure("local", LOCAL, str(error))
     except OSError as error:
-        say.failure("local", LOCAL, _why(error))
+        say.failure("local", LOCAL, why_no_file(error))
     except KeyboardInterrupt:
         say.failure("interrupted", INTERRUPTED, f"interrupted; {order.output} is as it was")
-
-
-def _why(error: OSError) -> str:
-    """Say what cannot be read or written, and what to do; names of files may be those of a patient."""
-    cause = error.strerror or type(error).__name__
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"there is no room left ({cause}): make some in the result folder and in the temp folder"
-    return (
-        f"a file of the study cannot be read, or one of the result cannot be written ({cause}): "
-        "check that both are there and that you have the rights to them"
-    )
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -89,6 +90,19 @@ class Drawings:
         """Note that something is not drawn."""
         if len(self.notes) < _MOST_NOTES:
             self.notes.append(f"{what} is not drawn: {why}")
+
+    @contextmanager
+    def noting(self, what: str) -> Iterator[None]:
+        """Note whatever is raised while something is drawn: no image is worth an answer.
+
+        What cannot be written is an error all the same: `OSError` with a number passes.
+        """
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            self.note(what, f"its picture cannot be made ({type(error).__name__})")
 
     def hint(self, sentence: str) -> None:
         """Say what is drawn, but hardly as it was meant."""

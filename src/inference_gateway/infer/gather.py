@@ -6,6 +6,7 @@ written into a folder of the caller's, named by numbers. Costs one open file and
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import os
@@ -13,23 +14,21 @@ import shutil
 import uuid
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal
 
-import pydicom
-
 from inference_gateway.caller.folders import LeftOut, files_below
-from inference_gateway.dicom import attributes
 from inference_gateway.dicom.capture import make_capture
 from inference_gateway.dicom.limits import LimitError, Limits
+from inference_gateway.infer.bare import is_bare, with_preamble
+from inference_gateway.infer.dicomdir import HEAD, NoDirectory, is_directory, listed
 from inference_gateway.infer.pictures import PictureError, read_picture
 
-Kind = Literal["dicom", "archive", "picture"]
+Kind = Literal["dicom", "bare", "directory", "archive", "picture"]
 
-_HEAD = 132
 _NAMESPACE = uuid.UUID("0b7a3c52-3a53-5c0e-9d55-6b0a54f6a0de")
 
 
@@ -74,7 +73,7 @@ def gather(
     `workspace` is an empty folder that must stay as long as the files are wanted; nothing is taken from below
     `exclude`. `seen` is called for each file looked at. The same file is taken once; one that cannot be used
     is counted, and ends nothing. A link that leads out of its folder is followed with `follow_links` only.
-    `limits` say how large a picture may be.
+    `limits` say how large a picture, and a deflated DICOMDIR, may be.
 
     Raises `GatherError` where there is no room to unpack, or a DICOMDIR cannot be read, `OSError` where a
     file that is itself a place cannot.
@@ -94,7 +93,7 @@ class _Gathering:
     def gather(self, places: Iterable[Path], exclude: Path | None, follow_links: bool) -> Found:
         taken: set[str] = set()
         named = dict.fromkeys(places)
-        for path in _files(named, exclude, self._found, follow_links):
+        for path in _files(named, exclude, self._found, self._limits, follow_links=follow_links):
             resolved = os.path.realpath(path)
             if resolved not in taken:
                 taken.add(resolved)
@@ -105,16 +104,19 @@ class _Gathering:
         """Take a file for what it is. Raises `OSError` where it cannot be read, but must."""
         self._seen()
         try:
-            with path.open("rb") as file:
-                kind = _kind_of(file.read(_HEAD))
+            head = _head_of(path)
         except OSError:
             if must:
                 raise
             self._found.unreadable += 1
             return
-        match kind:
+        match _kind_of(head):
+            case "directory":
+                self._found.directories += 1
             case "dicom":
                 self._found.paths.append(path)
+            case "bare":
+                self._take_bare(path)
             case "picture":
                 self._take_picture(path)
             case "archive":
@@ -135,7 +137,7 @@ class _Gathering:
             for member in members:
                 if member.is_dir():
                     continue
-                if _is_directory(member.filename):
+                if is_directory(member.filename):
                     self._found.directories += 1
                     continue
                 try:
@@ -149,9 +151,12 @@ class _Gathering:
         with ExitStack() as stack:
             with _reading():
                 file = stack.enter_context(archive.open(member))
-                head = file.read(_HEAD)
+                head = file.read(HEAD)
             kind = _kind_of(head)
-            if kind not in ("dicom", "picture"):
+            if kind == "directory":
+                self._found.directories += 1
+                return
+            if kind not in ("dicom", "bare", "picture"):
                 self._found.other += 1
                 return
             if member.file_size > shutil.disk_usage(self._workspace).free:
@@ -164,10 +169,27 @@ class _Gathering:
             except _Damaged:
                 unpacked.unlink()
                 raise
-        if kind == "dicom":
-            self._found.paths.append(unpacked)
+        match kind:
+            case "dicom":
+                self._found.paths.append(unpacked)
+            case "bare":
+                self._take_bare(unpacked)
+            case _:
+                self._take_picture(unpacked)
+
+    def _take_bare(self, path: Path) -> None:
+        made = self._new_path()
+        try:
+            with _reading():
+                with_preamble(path, made)
+        except _Damaged as damage:
+            made.unlink(missing_ok=True)
+            cause = damage.__cause__
+            if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise cause from None
+            self._found.damaged += 1
         else:
-            self._take_picture(unpacked)
+            self._found.paths.append(made)
 
     def _take_picture(self, path: Path) -> None:
         try:
@@ -217,7 +239,9 @@ def _copy(head: bytes, file: IO[bytes], to: Path) -> None:
                 block = file.read(1 << 20)
 
 
-def _files(places: Iterable[Path], exclude: Path | None, found: Found, follow_links: bool) -> Iterator[Path]:
+def _files(
+    places: Iterable[Path], exclude: Path | None, found: Found, limits: Limits, *, follow_links: bool
+) -> Iterator[Path]:
     """Yield the files of all places, those of a folder before its folders, and what DICOMDIRs list."""
     excluded = None if exclude is None else exclude.resolve()
     for place in places:
@@ -228,52 +252,39 @@ def _files(places: Iterable[Path], exclude: Path | None, found: Found, follow_li
                 follow_links=follow_links,
                 taken=lambda path: excluded is None or path.resolve() != excluded,
             ):
-                if _is_directory(path.name):
+                if is_directory(path.name):
                     found.directories += 1
                 else:
                     yield path
-        elif _is_directory(place.name):
-            found.directories += 1
-            yield from _listed(place, found)
+        elif is_directory(place.name, _head_of(place)):
+            yield from _listed(place, found, limits)
         else:
             yield place
 
 
-def _listed(directory: Path, found: Found) -> Iterator[Path]:
-    """Yield the files that a DICOMDIR lists (PS3.3 F.3.2.2) and that are in its folder."""
+def _listed(directory: Path, found: Found, limits: Limits) -> Iterator[Path]:
+    """Yield the files that a DICOMDIR lists; those that are not there are counted."""
+    found.directories += 1
     try:
-        records = attributes.items(pydicom.dcmread(directory), "DirectoryRecordSequence")
-    except Exception as error:  # on damaged files pydicom's parser raises whatever it trips over
+        for path in listed(directory, limits):
+            if path is None:
+                found.missing += 1
+            else:
+                yield path
+    except NoDirectory as error:
         raise GatherError(f"{directory} is no DICOMDIR that can be read: name its folder instead") from error
-    root = directory.parent.resolve()
-    for record in records:
-        value = attributes.element(record, "ReferencedFileID")
-        if value is None or not value.value:
-            continue
-        parts = [str(part) for part in ([value.value] if isinstance(value.value, str) else value.value)]
-        path = _within(root, parts) or _within(root, [part.lower() for part in parts])
-        if path is None:
-            found.missing += 1
-        else:
-            yield path
 
 
-def _within(root: Path, parts: Sequence[str]) -> Path | None:
-    """Return the file below `root`, None where it is none or lies elsewhere."""
-    try:
-        path = root.joinpath(*parts).resolve()
-        return path if path.is_relative_to(root) and path.is_file() else None
-    except (OSError, ValueError):  # too long, or with a NUL
-        return None
-
-
-def _is_directory(name: str) -> bool:
-    return name.rpartition("/")[2].upper() == "DICOMDIR"
+def _head_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD)
 
 
 def _kind_of(head: bytes) -> Kind | None:
-    if head[128:] == b"DICM":
-        return "dicom"
+    if head[128:132] == b"DICM":
+        return "directory" if is_directory("", head) else "dicom"
+    if is_bare(head):
+        return "bare"
     if head.startswith(b"PK\x03\x04"):
         return "archive"
     if head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")):

@@ -38,10 +38,11 @@ class Objects:
     def add(self, number: int, path: Path) -> None:
         """Take the object in a file."""
         self.names.append(path.name)
-        try:
-            self._add(number, path)
-        except _NotDrawn as reason:
-            self._drawings.note(f"element {number}", str(reason))
+        with self._drawings.noting(f"element {number}"):
+            try:
+                self._add(number, path)
+            except _NotDrawn as reason:
+                self._drawings.note(f"element {number}", str(reason))
 
     def _add(self, number: int, path: Path) -> None:
         header = self._header(path)

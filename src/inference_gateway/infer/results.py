@@ -113,12 +113,13 @@ def write_results(
     with Report(folder / "report.html", groups, drawings.colors) as report:
         for done, (drawing, pixels) in enumerate(_decoded(groups, drawings, undecoded), start=1):
             if pixels is not None:
-                overlay = drawing.overlay()
-                if not overlay.empty or drawing.name.startswith("element-"):
-                    pictures.append(f"{drawing.name}.png")
-                    picture = _picture(pixels, overlay, drawing.window, drawings.colors, outlines)
-                    picture.save(folder / pictures[-1])
-                report.add(drawing, pixels, overlay)
+                with drawings.noting(drawing.name):
+                    overlay = drawing.overlay()
+                    if not overlay.empty or drawing.name.startswith("element-"):
+                        picture = _picture(pixels, overlay, drawing.window, drawings.colors, outlines)
+                        picture.save(folder / f"{drawing.name}.png")
+                        pictures.append(f"{drawing.name}.png")
+                    report.add(drawing, pixels, overlay)
             progress(done, total)
         written = Written(pictures, masks, returned.names, drawings.notes, warnings, undecoded)
         described = [_described(element) for element in elements]
@@ -184,20 +185,30 @@ def _decoded(
 
     Images of the study that cannot be are counted, others noted, once for each image.
     """
+
+    def miss(group: Group, drawing: Drawing, reason: str) -> None:
+        if group in drawings.groups:
+            undecoded[reason] += 1
+        else:
+            drawings.note(drawing.name, reason)
+
     for group in groups:
         noted: Instance | None = None
-        decoded = attempt_frames(drawing.frame for drawing in group.drawings)
-        for drawing, pixels in zip(group.drawings, decoded, strict=True):
-            if not isinstance(pixels, PixelDataError):
-                yield drawing, pixels
-                continue
-            if noted is not drawing.frame.instance:
-                if group in drawings.groups:
-                    undecoded[str(pixels)] += 1
-                else:
-                    drawings.note(drawing.name, str(pixels))
-                noted = drawing.frame.instance
-            yield drawing, None
+        left = list(reversed(group.drawings))
+        try:
+            for pixels in attempt_frames(drawing.frame for drawing in group.drawings):
+                drawing = left.pop()
+                if not isinstance(pixels, PixelDataError):
+                    yield drawing, pixels
+                    continue
+                if noted is not drawing.frame.instance:
+                    miss(group, drawing, str(pixels))
+                    noted = drawing.frame.instance
+                yield drawing, None
+        except Exception as error:  # pydicom and its decoders raise whatever they trip over
+            for drawing in {drawing.frame.instance: drawing for drawing in left}.values():
+                miss(group, drawing, f"its pixels cannot be read ({type(error).__name__})")
+            yield from ((drawing, None) for drawing in reversed(left))
 
 
 def _picture(
@@ -236,9 +247,9 @@ def _write_contact_sheet(pictures: Sequence[str], drawings: Drawings, folder: Pa
     tiles: Iterable[Image.Image] = (_opened(folder / name) for name in names)
     if not pictures:
         nothing = [
-            (_small(_picture(pixels, Overlay())), f"{caption_of(drawing.name)}\nnothing")
+            (picture, f"{caption_of(drawing.name)}\nnothing")
             for drawing in _spread(drawings.all(), _SHEET_OF_NOTHING)
-            for pixels in _one(drawing.frame)
+            for picture in _one(drawing.frame)
         ]
         tiles, captions = (picture for picture, _ in nothing), [caption for _, caption in nothing]
     if captions:
@@ -263,10 +274,11 @@ def _small(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def _one(frame: Frame) -> list[Pixels]:
+def _one(frame: Frame) -> list[Image.Image]:
+    """Return a frame as a tile; nothing where that cannot be made, which is noted already."""
     try:
-        return list(read_frames([frame]))
-    except PixelDataError:
+        return [_small(_picture(pixels, Overlay())) for pixels in read_frames([frame])]
+    except Exception:
         return []
 
 

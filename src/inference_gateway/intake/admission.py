@@ -53,15 +53,17 @@ class Ticket:
         return self
 
     def uploaded(self) -> None:
-        """The body is complete, or given up."""
-        self.uploads.count -= self._uploading
-        self._uploading = False
+        """Give the upload slot back: the body is complete, or given up."""
+        if self._uploading:
+            self._uploading = False
+            self.uploads.count -= 1
 
     def in_slot(self) -> None:
-        """The request has its model slot. May be called from any thread."""
+        """Give the place in the queue back: the request has its model slot. For any thread."""
         with self.queue.lock:
-            self.queue.count -= self._queued
-            self._queued = False
+            if self._queued:
+                self._queued = False
+                self.queue.count -= 1
 
     def __exit__(self, *exc_info: object) -> None:
         self.uploaded()

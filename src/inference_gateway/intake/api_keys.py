@@ -29,14 +29,14 @@ class ApiKeys:
 
     @classmethod
     def of(cls, settings: Settings) -> ApiKeys | None:
-        """None where no keys are asked for."""
+        """Return the keys of the settings, None where no keys are asked for."""
         if settings.api_keys is None and settings.api_keys_file is None:
             return None
         given = "" if settings.api_keys is None else settings.api_keys.get_secret_value()
         return cls([key.strip() for key in given.split(",") if key.strip()], settings.api_keys_file)
 
     def check(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Raises `Unauthorized` unless the headers have a key, as `X-API-Key` or as a bearer token.
+        """Raise `Unauthorized` unless the headers have a key, as `X-API-Key` or as a bearer token.
 
         `X-API-Key` goes before `Authorization`; more than one of the one that counts is none.
         """
@@ -53,7 +53,7 @@ class ApiKeys:
         return any(matches)
 
     def load(self) -> None:
-        """Reads the file; blocks. Raises `SetupFailed` where it cannot be read or is no list of keys."""
+        """Read the file; blocks. Raises `SetupFailed` where it cannot be read or is no list of keys."""
         if self._file is None:
             return
         try:
@@ -72,7 +72,7 @@ class ApiKeys:
         self._digests = self._given + _digests(keys)
 
     async def keep_fresh(self) -> None:
-        """Reads the file every few seconds, for ever. While it cannot be used, the keys stay as they were."""
+        """Read the file every few seconds, for ever. While it cannot be used, the keys stay as they were."""
         failure = ""
         while self._file is not None:
             await asyncio.sleep(_READ_AGAIN)
@@ -90,6 +90,6 @@ def _digests(keys: Iterable[str]) -> tuple[bytes, ...]:
 
 
 def _bearer(value: bytes) -> bytes:
-    """The token of an Authorization header (RFC 6750 §2.1), empty where it is of another scheme."""
+    """Return the token of an Authorization header (RFC 6750 §2.1), empty where it is of another scheme."""
     scheme, _, token = value.partition(b" ")
     return token.strip() if scheme.lower() == b"bearer" else b""

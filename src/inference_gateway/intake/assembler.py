@@ -8,17 +8,22 @@ blocks: it runs beside the event loop.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from inference_gateway.errors import InvalidRootPart, LimitExceeded, MalformedMultipart
-from inference_gateway.multipart import Decoder, Headers, PartBegin, PartData
-from inference_gateway.payload.spool import Spool
-
-if TYPE_CHECKING:
-    from inference_gateway.settings import Settings  # pydantic is no matter of the client
+from inference_gateway.errors import (
+    InvalidRootPart,
+    LimitExceeded,
+    MalformedMultipart,
+    MultipartError,
+    RequestError,
+    UnsupportedEncoding,
+)
 from inference_gateway.intake.header import RequestType
+from inference_gateway.multipart import Decoder, Headers, PartBegin, PartData, PartEnd
 from inference_gateway.payload.part import Part
 from inference_gateway.payload.root_part import parse_json
+from inference_gateway.payload.spool import Spool
+from inference_gateway.settings import Settings
 
 
 class InferenceRequest(NamedTuple):
@@ -47,55 +52,64 @@ class RequestAssembler:
         self._parts: list[Part] = []
         self._root: Part | None = None
         self._content_ids: set[bytes] = set()
-        self._begun = (0, 0)  # where the part's headers and its body begin
         self._is_root = False
         self._root_bytes = 0
 
-    def finish(self, data: bytes | bytearray = b"") -> InferenceRequest:
-        """The body ends with `data`: the request. Raises `RequestError`."""
-        self.feed(data)
-        self._decoder.finish()
+    def finish(self) -> InferenceRequest:
+        """Return the request, since the body has ended. Raises `RequestError`."""
+        try:
+            self._decoder.finish()
+        except MultipartError as error:
+            raise _refusal(error) from None
         if self._root is None:
             raise InvalidRootPart("the start parameter names no part: give it the root part's Content-ID")
         json_input = parse_json(self._root.getvalue(), self._type.charset)
         inputs = [part for part in self._parts if part is not self._root]
         return InferenceRequest(json_input, inputs, self._digest.hexdigest(), self.spool)
 
-    def feed(self, data: bytes | bytearray) -> None:
-        """Decodes, keeps and hashes the next bytes of the body. Raises `RequestError`."""
-        runs = self.decode(data)
-        self.store(data)
-        self.hash(runs)
+    def feed(self, data: bytearray) -> bool:
+        """Decode, keep and hash the next bytes of the body. Raises `RequestError`.
 
-    def store(self, data: bytes | bytearray) -> None:
-        """Keeps the next bytes of the body. Raises `InsufficientStorage`."""
-        self.spool.append(data)
+        Returns whether `data` itself is kept.
+        """
+        runs = self.decode(data)
+        kept = self.store(data)
+        self.hash(runs)
+        return kept
+
+    def store(self, data: bytearray) -> bool:
+        """Keep the next bytes of the body; return whether `data` itself is. Raises `InsufficientStorage`."""
+        return self.spool.keep(data)
 
     def hash(self, runs: list[memoryview]) -> None:
-        """Hashes the next runs of part bodies."""
+        """Hash the next runs of part bodies."""
         for run in runs:
             self._digest.update(run)
 
-    def decode(self, data: bytes | bytearray) -> list[memoryview]:
-        """Decodes the next bytes of the body: the runs of part bodies in it. Raises `RequestError`."""
+    def decode(self, data: bytearray) -> list[memoryview]:
+        """Decode the next bytes of the body; return the runs of part bodies in it. Raises `RequestError`."""
         runs = []
-        for event in self._decoder.receive(data):
-            match event:
-                case PartData(run):
-                    runs.append(run)
-                    if self._is_root:
-                        self._root_bytes += len(run)
-                        if self._root_bytes > self._max_root_bytes:
-                            raise LimitExceeded(
-                                f"the root part is larger than the limit of {self._max_root_bytes} bytes"
-                            )
-                case PartBegin(headers):
-                    self._begin(event, headers)
-                case _:
-                    self._end(event.body_end)
+        try:
+            for event in self._decoder.receive(data):
+                match event:
+                    case PartData(run):
+                        runs.append(run)
+                        if self._is_root:
+                            self._count_root(len(run))
+                    case PartBegin(headers):
+                        self._begin(headers)
+                    case PartEnd():
+                        self._end(event)
+        except MultipartError as error:
+            raise _refusal(error) from None
         return runs
 
-    def _begin(self, event: PartBegin, headers: Headers) -> None:
+    def _count_root(self, size: int) -> None:
+        self._root_bytes += size
+        if self._root_bytes > self._max_root_bytes:
+            raise LimitExceeded(f"the root part is larger than the limit of {self._max_root_bytes} bytes")
+
+    def _begin(self, headers: Headers) -> None:
         content_id = headers.get("content-id")
         if content_id:
             # Ten thousand long ones would take memory: keep digests.
@@ -105,10 +119,17 @@ class RequestAssembler:
             self._content_ids.add(digest)
         start = self._type.start
         self._is_root = not self._parts if start is None else content_id == start
-        self._begun = event.header_offset, event.body_offset
 
-    def _end(self, body_end: int) -> None:
-        part = Part(self.spool, *self._begun, body_end)
+    def _end(self, event: PartEnd) -> None:
+        part = Part(self.spool, *event)
         self._parts.append(part)
         if self._is_root:
             self._root = part
+
+
+_REFUSALS: dict[int, type[RequestError]] = {413: LimitExceeded, 415: UnsupportedEncoding}
+
+
+def _refusal(error: MultipartError) -> RequestError:
+    """Return what a server answers to a message of which the codec says this."""
+    return _REFUSALS.get(error.status_hint, MalformedMultipart)(error.detail)

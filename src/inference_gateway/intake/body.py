@@ -10,13 +10,20 @@ from inference_gateway.errors import ClientDisconnected
 
 
 class Body(Protocol):
-    """A body that is being received. `complete`: the client has sent all of it."""
+    """A body that is being received."""
 
     @property
-    def complete(self) -> bool: ...
+    def begun(self) -> bool:
+        """Tell whether it has been asked for, so that a client which waits for a 100 sends it."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether the client has sent all of it."""
+        ...
 
     async def readinto(self, buffer: memoryview) -> int:
-        """Waits for bytes, puts them into `buffer`, and returns how many; 0 at the end of the body.
+        """Wait for bytes, put them into `buffer`, and return how many; 0 at the end of the body.
 
         Raises `ClientDisconnected`.
         """
@@ -26,14 +33,14 @@ class Body(Protocol):
 class WholeBody:
     """A body of which every byte has come already: `data`."""
 
-    complete = True
+    begun = complete = True
 
     def __init__(self, data: bytearray) -> None:
         self.data = data
         self._read = 0
 
     async def readinto(self, buffer: memoryview) -> int:
-        """Does not wait."""
+        """Copy the next bytes, without waiting."""
         size = min(len(buffer), len(self.data) - self._read)
         buffer[:size] = memoryview(self.data)[self._read : self._read + size]
         self._read += size
@@ -46,13 +53,15 @@ class AsgiBody:
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._message = memoryview(b"")
+        self.begun = False
         self.complete = False
 
     async def readinto(self, buffer: memoryview) -> int:
-        """Copies what has come, so that its memory is free for the next message at once."""
+        """Copy what has come, so that its memory is free for the next message at once."""
         while not self._message:
             if self.complete:
                 return 0
+            self.begun = True
             message = await self._receive()
             if message["type"] != "http.request":
                 raise ClientDisconnected("the client left during the upload")

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from starlette.types import Scope
 
-from inference_gateway.errors import BadRequest, InvalidContentType, LimitExceeded, UnsupportedEncoding
+from inference_gateway.errors import (
+    BadRequest,
+    InvalidContentType,
+    LimitExceeded,
+    MultipartError,
+    UnsupportedEncoding,
+)
 from inference_gateway.multipart import check_boundary, parse_media_type
-from inference_gateway.settings import Settings
-
-if TYPE_CHECKING:
-    from inference_gateway.settings import Settings  # pydantic is no matter of the client
 from inference_gateway.payload.root_part import codec_name
+from inference_gateway.settings import Settings
 
 
 def read_header(scope: Scope, settings: Settings) -> tuple[RequestType, int]:
-    """What the request's header says of its body: how to read it, and its length, 0 where not declared.
+    """Read what the request's header says of its body: how to read it, and its length, 0 if not declared.
 
     Raises `InvalidContentType`, `UnsupportedEncoding` or `LimitExceeded`.
     """
@@ -48,7 +51,7 @@ class RequestType(NamedTuple):
 
     @classmethod
     def parse(cls, values: Sequence[str]) -> RequestType:
-        """`values`: all Content-Type headers of the request; raises `InvalidContentType`."""
+        """Read the values of all Content-Type headers of the request. Raises `InvalidContentType`."""
         if len(values) != 1:
             raise InvalidContentType(
                 "invalid content-type: send exactly one Content-Type header, multipart/related; boundary=..."
@@ -56,11 +59,12 @@ class RequestType(NamedTuple):
         essence = values[0].partition(";")[0].strip(" \t").lower()
         if essence != "multipart/related":
             raise InvalidContentType("invalid content-type: send multipart/related; boundary=...")
-        parameters = parse_media_type(values[0]).parameters
-        if "boundary" not in parameters:
-            raise InvalidContentType("invalid content-type: the boundary parameter is missing")
-        return cls(
-            boundary=check_boundary(parameters["boundary"]),
-            charset=codec_name(parameters.get("charset", "utf-8")),
-            start=parameters.get("start"),
-        )
+        try:
+            parameters = parse_media_type(values[0]).parameters
+            if "boundary" not in parameters:
+                raise InvalidContentType("invalid content-type: the boundary parameter is missing")
+            boundary = check_boundary(parameters["boundary"])
+        except MultipartError as error:
+            raise InvalidContentType(f"invalid content-type: {error.detail}") from None
+        charset = codec_name(parameters.get("charset", "utf-8"))
+        return cls(boundary, charset, parameters.get("start"))

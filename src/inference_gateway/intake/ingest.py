@@ -1,10 +1,10 @@
 """The body of a request: from the event loop to an `InferenceRequest`.
 
-The loop only receives, into a window. A full window is decoded and spooled on one thread and hashed on
-another while the next one fills. When the threads are behind, the loop stops receiving, and the client feels
-it through TCP. So two windows of memory are in flight, whatever the size of the body; windows are used again,
-since memory that is touched for the first time is slow. A body that is smaller than a few tens of KB is done
-with on the spot: a thread would cost more than the work.
+A body is received into windows that fit it. One that stays in memory is received where it will stay: no byte
+of it is copied. A small one is decoded, kept and hashed by the event loop, window by window. With a larger
+one threads follow; where they are behind, the loop stops receiving, and the client feels it through TCP.
+Where the body goes to a file, one thread decodes and writes a window and another hashes it, and two windows
+are in memory, whatever the size of the body.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
 
@@ -22,20 +21,13 @@ from inference_gateway.errors import ClientDisconnected, LimitExceeded, RequestE
 from inference_gateway.intake.assembler import InferenceRequest, RequestAssembler
 from inference_gateway.intake.body import Body, WholeBody
 from inference_gateway.intake.pace import Pace
-from inference_gateway.intake.workers import WINDOW, Workers
+from inference_gateway.intake.workers import BLOCK, WINDOW, Workers
 from inference_gateway.settings import Settings
 
-_IN_FLIGHT = 2  # windows of one upload, the one that is being filled too
-_INLINE = 64 << 10  # a body up to this size is handled on the event loop
-SMALL = 128 << 10  # and up to this one, where the size was declared; docs/decisions/0009 has what it costs
-
-
-@dataclass(slots=True)
-class _Window:
-    """A piece of the body on its way through the threads."""
-
-    data: bytearray
-    runs: list[memoryview] = field(default_factory=list)  # of part bodies: what is hashed
+INLINE = 1 << 20  # bytes: a body up to this size is decoded and hashed on the event loop
+_FIRST = 64 << 10  # bytes: the first window of a body of unknown length
+# Bytes of one upload that have been received and that the threads are not done with, by its windows' size.
+_IN_FLIGHT = {WINDOW: 2 * WINDOW, BLOCK: 8 * BLOCK}
 
 
 class _Stage:
@@ -67,21 +59,30 @@ class _Stage:
 
 
 class Ingest:
-    """Receives one body and gives it to `assembler`, window by window."""
+    """Receives one body and gives it to `assembler`, window by window. `declared`: its bytes, or 0."""
 
-    def __init__(self, assembler: RequestAssembler, settings: Settings, workers: Workers) -> None:
+    def __init__(
+        self, assembler: RequestAssembler, settings: Settings, workers: Workers, declared: int = 0
+    ) -> None:
         self._assembler = assembler
         self._settings = settings
         self._workers = workers
+        self._declared = declared
+        most = min(INLINE, settings.spool_memory_bytes)
+        self._inline = most if declared <= most else 0  # bytes: so far the event loop does it itself
         self._loop = asyncio.get_running_loop()
-        self._memory = workers.take_window()
+        self._window = bytearray()
         self._filled = 0
-        self._spare: list[bytearray] = []  # windows that the threads are done with
-        self._decoding, self._hashing = _Stage(workers.executor), _Stage(workers.executor)
-        self._in_flight = 0  # windows that the threads have
+        self._stages: tuple[_Stage, _Stage] | None = None  # once threads are needed: decoding, hashing
+        self._in_flight = 0  # bytes that the threads have
         self._error: Exception | None = None  # the first that they met: what comes behind it is passed over
         self._waiter: asyncio.Future[None] | None = None
         self.received = 0
+
+    @property
+    def needs_no_thread(self) -> bool:
+        """Whether the event loop will do all of it, and nothing waits for a disk."""
+        return 0 < self._declared <= self._inline
 
     async def run(self, body: Body) -> InferenceRequest:
         """Receives to the end of the body.
@@ -89,65 +90,91 @@ class Ingest:
         Raises `RequestError`, two windows after the byte that decides it at the latest, or
         `ClientDisconnected`.
         """
+        if isinstance(body, WholeBody) and len(body.data) <= self._inline:  # nothing to wait for
+            self.received = len(body.data)
+            self._assembler.feed(body.data)
+            return self._assembler.finish()
         try:
             try:
                 await self._receive_all(body)
             except LimitExceeded:
                 # What came before may be malformed already: then that is the answer, however it was cut.
-                self._hand_off()
+                self._take()
                 await self._until_in_flight(0)
                 raise
             except UploadTimeout:
                 # The same, but where the time is up since the worker is stuck, there is no waiting for it.
                 if not self._in_flight:
-                    self._hand_off()
+                    self._take()
                     await self._until_in_flight(0)
                 raise
-            except ClientDisconnected:
-                # Nobody waits for an answer: the upload's slot and file are kept until its thread has ended.
-                with suppress(RequestError):
-                    await self._until_in_flight(0)
-                raise
-            if self.received > WINDOW:
-                self._hand_off()
+            self._take()
+        except ClientDisconnected:
+            # Nobody waits for an answer: the upload's slot and file are kept until its thread has ended.
+            with suppress(RequestError):
                 await self._until_in_flight(0)
-            if self.received <= min(_INLINE, self._settings.spool_memory_bytes):  # no file either
-                return self._finish()
-            request: InferenceRequest = await self._workers.run(self._finish)
-            return request
-        except asyncio.CancelledError:
-            self._memory = bytearray()  # a thread may still be at it
             raise
-        finally:
-            for window in (self._memory, *self._spare):
-                self._workers.give_back(window)
+        if self._inline:
+            return self._assembler.finish()
+        await self._until_in_flight(0)
+        request: InferenceRequest = await self._workers.run(self._finish)
+        return request
 
     async def _receive_all(self, body: Body) -> None:
         limit = self._settings.max_body_bytes
         async with Pace(self._settings) as pace:
-            while size := await body.readinto(memoryview(self._memory)[self._filled :]):
+            while self.received != self._declared or not body.complete:
+                if self._filled == len(self._window):
+                    await self._next_window(pace)
+                size = await body.readinto(memoryview(self._window)[self._filled :])
+                if not size:
+                    return
                 pace.received(size)
                 taken = min(size, limit - self.received)
                 self.received += taken
                 self._filled += taken
                 if taken < size:
                     raise LimitExceeded(f"the body is larger than the limit of {limit} bytes")
-                if self._filled == WINDOW:
-                    pace.pause()
-                    self._hand_off()
-                    await self._until_in_flight(_IN_FLIGHT - 1)
-                    self._memory = self._spare.pop() if self._spare else self._workers.take_window()
-                    pace.resume()
 
-    def _hand_off(self) -> None:
-        """Gives the window to the threads."""
-        window = _cut(self._memory, self._filled)
-        self._memory, self._filled = bytearray(), 0
-        self._in_flight += 1
-        self._decoding.put(partial(self._decode, _Window(window)))
+    async def _next_window(self, pace: Pace) -> None:
+        """Gives the window away, and takes one for what comes next, when the threads let it."""
+        self._take()
+        most = BLOCK if self._in_memory else WINDOW
+        # What is still to come; as much again as has come, where that is not known.
+        to_come = self._declared - self.received if self._declared else self.received
+        size = min(most, to_come if to_come > 0 else _FIRST)
+        if self._in_flight > _IN_FLIGHT[most] - size:
+            pace.pause()
+            await self._until_in_flight(_IN_FLIGHT[most] - size)
+            pace.resume()
+        self._window = self._workers.take(size)
+
+    @property
+    def _in_memory(self) -> bool:
+        """Whether the spool will have no file, as far as is known."""
+        return max(self._declared, self.received) <= self._settings.spool_memory_bytes
+
+    def _take(self) -> None:
+        """Decodes, keeps and hashes what has come: here, or on the threads."""
+        if not self._filled:
+            return
+        window = _cut(self._window, self._filled)
+        self._window, self._filled = bytearray(), 0
+        if self.received <= self._inline:
+            self._assembler.feed(window)
+            return
+        self._inline = 0
+        self._in_flight += len(window)
+        if self._stages is None:
+            self._stages = _Stage(self._workers.executor), _Stage(self._workers.executor)
+        decoding, hashing = self._stages
+        if self._in_memory:
+            decoding.put(partial(self._feed, window))
+        else:
+            decoding.put(partial(self._decode, window, hashing))
 
     async def _until_in_flight(self, most: int) -> None:
-        """Waits until the threads have no more than `most` windows. Raises what they met."""
+        """Waits until the threads have no more than `most` bytes. Raises what they met."""
         while self._in_flight > most:
             self._waiter = self._loop.create_future()
             await self._waiter
@@ -156,30 +183,49 @@ class Ingest:
 
     def _finish(self) -> InferenceRequest:
         with self._assembler.spool:
-            return self._assembler.finish(self._memory[: self._filled])
+            return self._assembler.finish()
 
-    def _decode(self, window: _Window) -> None:
-        """On a thread: decodes the window and stores it."""
+    def _feed(self, window: bytearray) -> None:
+        """On a thread: all that is to be done with a window that stays in memory."""
+        kept = False
         try:
             if self._error is None:
-                window.runs = self._assembler.decode(window.data)
                 with self._assembler.spool:
-                    self._assembler.store(window.data)
+                    kept = self._assembler.feed(window)
         except Exception as error:
             self._error = error
-        self._hashing.put(partial(self._hash, window))
+        self._tell(window, kept)
 
-    def _hash(self, window: _Window) -> None:
-        """On another: hashes it. Then it may be used again."""
+    def _decode(self, window: bytearray, hashing: _Stage) -> None:
+        """On a thread: decodes the window and stores it."""
+        runs: list[memoryview] = []
+        kept = False
+        try:
+            if self._error is None:
+                runs = self._assembler.decode(window)
+                with self._assembler.spool:
+                    kept = self._assembler.store(window)
+        except Exception as error:
+            self._error = error
+        hashing.put(partial(self._hash, window, kept, runs))
+
+    def _hash(self, window: bytearray, kept: bool, runs: list[memoryview]) -> None:
+        """On another: hashes it."""
         if self._error is None:
-            self._assembler.hash(window.runs)
-        window.runs.clear()
-        with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._done, window)
+            self._assembler.hash(runs)
+        runs.clear()
+        self._tell(window, kept)
 
-    def _done(self, window: _Window) -> None:
-        self._spare.append(window.data)
-        self._in_flight -= 1
+    def _tell(self, window: bytearray, kept: bool) -> None:
+        """The threads are done with a window: it may be used again, unless the spool keeps it."""
+        size = len(window)
+        if not kept:
+            self._workers.give_back(window)
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._done, size)
+
+    def _done(self, size: int) -> None:
+        self._in_flight -= size
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -191,33 +237,3 @@ def _cut(memory: bytearray, size: int) -> bytearray:
     except BufferError:
         return memory[:size]
     return memory
-
-
-class SmallIngest:
-    """Receives a body that is declared to be small: `size` bytes, all of it done on the event loop."""
-
-    def __init__(self, assembler: RequestAssembler, settings: Settings, size: int) -> None:
-        self._assembler = assembler
-        self._settings = settings
-        self._size = size
-        self.received = 0
-
-    async def run(self, body: Body) -> InferenceRequest:
-        """As `Ingest.run`."""
-        if isinstance(body, WholeBody):  # nothing to wait for, or to be late
-            self.received = len(body.data)
-            return self._assembler.finish(body.data)
-        data = bytearray(self._size)
-        try:
-            await self._receive_all(body, memoryview(data))
-        except UploadTimeout:
-            self._assembler.feed(data[: self.received])  # malformed already? Then that is the answer
-            raise
-        return self._assembler.finish(data[: self.received])
-
-    async def _receive_all(self, body: Body, room: memoryview) -> None:
-        async with Pace(self._settings) as pace:
-            while room and (size := await body.readinto(room)):
-                pace.received(size)
-                self.received += size
-                room = room[size:]

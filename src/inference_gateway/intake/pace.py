@@ -30,16 +30,16 @@ class Pace:
         self.resume()
 
     def received(self, size: int) -> None:
-        """`size` bytes of the body have come."""
+        """Note that `size` bytes of the body have come."""
         self._last = self._loop.time()
         self._bytes += size
 
     def pause(self) -> None:
-        """The gateway stops receiving."""
+        """Note that the gateway stops receiving."""
         self._paused = True
 
     def resume(self) -> None:
-        """The gateway receives (again)."""
+        """Note that the gateway receives (again)."""
         self._paused = False
         self._begin_period()
         self._last = self._period_begin

@@ -6,39 +6,41 @@ connection plain TCP, the transport is given a protocol of ours instead of the H
 after the body's last byte. Not a byte more is read, so what follows the body is the HTTP protocol's as ever.
 Between two calls of `readinto` reading is paused: the client feels it through TCP.
 
-It knows uvicorn from the inside (`receive` is a method of the request's cycle). Under another server, or
-behind a middleware that has a `receive` of its own, the body comes as ASGI messages.
+`receive` is a method of the request's cycle, which leads to all of this (`uvicorn_inside.py`). Where it is
+not, under another server or behind a middleware with a `receive` of its own, the body comes as ASGI messages.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import Receive
 
 from inference_gateway.errors import ClientDisconnected
 from inference_gateway.intake.body import AsgiBody, Body, WholeBody
+from inference_gateway.intake.uvicorn_inside import cycle_of, fresh_parser
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-_DIRECT_FROM = 1 << 20  # bytes; a shorter body comes through the parser
+_DIRECT_FROM = 64 << 10  # bytes; a shorter body comes through the parser, unless it is there already
 
 
 def body_of(receive: Receive, length: int) -> Body:
     """The body that `receive` gives, by the fastest way. `length`: as declared, in bytes, or 0."""
-    httptools_impl = sys.modules.get("uvicorn.protocols.http.httptools_impl")
-    cycle = getattr(receive, "__self__", None)
-    if httptools_impl is None or not isinstance(cycle, httptools_impl.RequestResponseCycle):
+    cycle = cycle_of(receive)
+    if cycle is None:
         return AsgiBody(receive)
+    if len(cycle.body) == length > 0 and not cycle.disconnected:
+        return _whole(cycle)
     if length < _DIRECT_FROM:
-        is_whole = len(cycle.body) == length > 0 and not cycle.disconnected
-        return _whole(cycle) if is_whole else AsgiBody(receive)
-    http = cycle.transport.get_protocol()
+        return AsgiBody(receive)
+    http: Any = cycle.transport.get_protocol()
+    at_it = getattr(http, "cycle", None) is cycle
     encrypted = cycle.transport.get_extra_info("sslcontext") is not None
-    if encrypted or not isinstance(http, httptools_impl.HttpToolsProtocol) or http.cycle is not cycle:
+    ended = not cycle.more_body  # where another protocol was offered, stock uvicorn loses the body
+    if encrypted or ended or not at_it:
         return AsgiBody(receive)
     return DirectBody(http, cycle, length)
 
@@ -61,6 +63,7 @@ class DirectBody(asyncio.BufferedProtocol):
         self._buffer = memoryview(b"")
         self._waiter: asyncio.Future[int] | None = None
         self._switched = False
+        self.begun = False
 
     @property
     def complete(self) -> bool:
@@ -69,6 +72,7 @@ class DirectBody(asyncio.BufferedProtocol):
 
     async def readinto(self, buffer: memoryview) -> int:
         """As `Body.readinto`. What came in one piece with the header has gone through the parser."""
+        self.begun = True
         cycle = self._cycle
         if cycle.disconnected:
             raise ClientDisconnected("the client left during the upload")
@@ -119,8 +123,8 @@ class DirectBody(asyncio.BufferedProtocol):
         """The rest of the body has not gone through the parser: the next request gets a new one."""
         http = self._http
         self._switched = False
-        http.parser = type(http.parser)(http)
-        self._cycle.more_body = False
+        http.parser = fresh_parser(http)
+        http.on_message_complete()
         http.transport.set_protocol(http)
         http.flow.resume_reading()
 

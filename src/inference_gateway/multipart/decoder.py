@@ -26,23 +26,27 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from inference_gateway.errors import LimitExceeded, MalformedMultipart, UnsupportedEncoding
+from inference_gateway.errors import MultipartError
 from inference_gateway.multipart.grammar import Headers, check_repeated, parse_header_line
 from inference_gateway.multipart.search import find
 
 CRLF = b"\r\n"
 _EMPTY_LINES = re.compile(rb"(?:\r\n)*+")
-_PADDING = re.compile(rb"[ \t]*+")
-_EPILOGUE = re.compile(rb"(?:[ \t]++|\r\n)*+")
+_BLANKS = re.compile(rb"[ \t]*+")
+_BLANK_LINES = re.compile(rb"(?:[ \t]++|\r\n)*+")
 _DIGITS = re.compile(r"[0-9]{1,4000}")
 _IDENTITY_ENCODINGS = frozenset({"binary", "8bit", "7bit"})  # RFC 2045 §6.2: nothing to undo
+
+_TOO_LARGE, _UNSUPPORTED = 413, 415  # status hints (RFC 9110 §15.5.14, §15.5.16)
+# The states: what is read next. Plain numbers, since to look an Enum's member up costs more than a step.
+_PREAMBLE, _BOUNDARY, _PADDING, _HEADERS, _BODY, _EPILOGUE = range(6)
 
 _BARE_LF = "a line ends with LF alone: end every line with CRLF"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one message may have; over a limit raises `LimitExceeded`, exactly at it is fine.
+    """What one message may have; exactly at a limit is fine.
 
     `parts`: number of parts. `part_bytes`: body of one part. `headers`: number of header fields of one
     part. `header_bytes`: a part's header lines with their CRLFs, without the empty line after them.
@@ -69,8 +73,13 @@ class PartData(NamedTuple):
 
 
 class PartEnd(NamedTuple):
-    """The part's body ended before `body_end`, and a well-formed delimiter line began there."""
+    """The part is complete: a well-formed delimiter line begins at `body_end`.
 
+    Offsets count from the message's first byte.
+    """
+
+    header_offset: int
+    body_offset: int
     body_end: int
 
 
@@ -79,6 +88,10 @@ Event = PartBegin | PartData | PartEnd
 
 # What a step of the decoder gives: where to go on, and the event. It goes as far as the input lets it decide.
 _Step = tuple[int, Event | None]
+
+
+def _over_limit(detail: str) -> MultipartError:
+    return MultipartError(detail, _TOO_LARGE)
 
 
 class Decoder:
@@ -91,8 +104,7 @@ class Decoder:
         self._dash_boundary = b"--" + boundary
         self._delimiter = CRLF + self._dash_boundary
         self._limits = limits or Limits()
-        # The state: what reads on, None in a body. Not an Enum, since to look one up costs more than a step.
-        self._read: Callable[[Decoder, bytes | bytearray, int, int], _Step] | None = Decoder._preamble
+        self._state = _PREAMBLE
         self._received = 0  # bytes of the message given to receive() so far
         self._pending = b""  # the beginning of a line that is not complete yet; empty in a body
         self._parts = 0
@@ -111,10 +123,10 @@ class Decoder:
         self._assumed = 0
 
     def receive(self, data: bytes | bytearray) -> Iterator[Event]:
-        """The events that `data`, the next bytes of the message, completes. Must be exhausted.
+        """Yield the events that `data`, the next bytes of the message, completes. Must be exhausted.
 
-        Raises `MalformedMultipart` (400), `UnsupportedEncoding` (415) or `LimitExceeded` (413) at the byte
-        that decides it; the events before that byte have been yielded.
+        Raises `MultipartError` at the byte that decides it; the events before that byte have been yielded.
+        Its status hint is 413 where a limit is exceeded, 415 for an encoding, else 400.
         """
         base = self._received - len(self._pending)  # offset of data[0] in the message
         self._received += len(data)
@@ -123,11 +135,11 @@ class Decoder:
             self._pending = b""
         position = 0
         while position < len(data):
-            if self._read is None:
+            if self._state == _BODY:
                 position = yield from self._body(data, position, base)
                 continue
             begin = position
-            position, event = self._read(self, data, begin, base)
+            position, event = _STEPS[self._state](self, data, begin, base)
             if event is not None:
                 yield event
             if position == begin:  # more input is needed to decide
@@ -135,14 +147,14 @@ class Decoder:
                 return
 
     def finish(self) -> None:
-        """Says that the input has ended. Raises `MalformedMultipart` where the message is not whole."""
+        """Say that the input has ended. Raises `MultipartError` where the message is not whole."""
         if not self._received:
-            raise MalformedMultipart("the body is empty")
-        if self._read is not Decoder._epilogue or self._pending:
-            raise MalformedMultipart("the body is truncated: it ends before the close delimiter")
+            raise MultipartError("the body is empty")
+        if self._state != _EPILOGUE or self._pending:
+            raise MultipartError("the body is truncated: it ends before the close delimiter")
 
     def _preamble(self, data: bytes | bytearray, position: int, base: int) -> _Step:
-        """Empty lines, then the first delimiter's dash-boundary."""
+        """Read empty lines, then the first delimiter's dash-boundary."""
         match = _EMPTY_LINES.match(data, position)
         start = match.end() if match else position
         head = data[start : start + len(self._dash_boundary)]
@@ -151,30 +163,30 @@ class Decoder:
         if start + len(head) == len(data) and (self._dash_boundary.startswith(head) or head == b"\r"):
             return start, None
         if head[:1] == b"\n":
-            raise MalformedMultipart(_BARE_LF)
+            raise MultipartError(_BARE_LF)
         if head[:2] == b"--":
-            raise MalformedMultipart(
+            raise MultipartError(
                 "the delimiter in the body is not the boundary of the Content-Type header: "
                 "let the library that makes the body write that header, or give it the same boundary"
             )
-        raise MalformedMultipart("there is text before the first delimiter")
+        raise MultipartError("there is text before the first delimiter")
 
     def _boundary(self, data: bytes | bytearray, position: int, base: int) -> _Step:
-        """Right after a boundary: two dashes make it the close delimiter."""
-        self._read = Decoder._boundary
+        """Read what comes right after a boundary: two dashes make it the close delimiter."""
+        self._state = _BOUNDARY
         if data.startswith(b"--", position):
             if not self._parts:
-                raise MalformedMultipart("the body has no part")
-            self._read = Decoder._epilogue
+                raise MultipartError("the body has no part")
+            self._state = _EPILOGUE
             return position + 2, self._part_end()
         if position == len(data) or (data.startswith(b"-", position) and position + 1 == len(data)):
             return position, None
         return self._padding(data, position, base)
 
     def _padding(self, data: bytes | bytearray, position: int, base: int) -> _Step:
-        """Blanks (RFC 2046: transport-padding) and the CRLF that ends a delimiter line."""
-        self._read = Decoder._padding
-        match = _PADDING.match(data, position)
+        """Read blanks (RFC 2046: transport-padding) and the CRLF that ends a delimiter line."""
+        self._state = _PADDING
+        match = _BLANKS.match(data, position)
         end = match.end() if match else position
         if data.startswith(CRLF, end):
             event = self._part_end() if self._parts else None
@@ -185,37 +197,37 @@ class Decoder:
         if end + 1 == len(data) and data.startswith(b"\r", end):
             return end, None
         if data.startswith(b"\n", end):
-            raise MalformedMultipart(_BARE_LF)
-        raise MalformedMultipart("a line begins with the boundary but is not a well-formed delimiter")
+            raise MultipartError(_BARE_LF)
+        raise MultipartError("a line begins with the boundary but is not a well-formed delimiter")
 
     def _begin_headers(self, offset: int) -> None:
         self._parts += 1
         if self._parts > self._limits.parts:
-            raise LimitExceeded(f"the request has more parts than the limit of {self._limits.parts}")
-        self._read = Decoder._header_lines
+            raise _over_limit(f"there are more parts than the limit of {self._limits.parts}")
+        self._state = _HEADERS
         self._fields = []
         self._header_offset = offset
         self._header_bytes = 0
 
     def _header_lines(self, data: bytes | bytearray, position: int, base: int) -> _Step:
-        """The lines of a header block; an empty one ends it."""
+        """Read the lines of a header block; an empty one ends it."""
         while not data.startswith(CRLF, position):
             room = self._limits.header_bytes - self._header_bytes
             end = data.find(b"\n", position, position + room) + 1
             if not end:
                 rest = len(data) - position
                 if rest > room and not (rest == 1 and data.startswith(b"\r", position)):
-                    raise LimitExceeded(
+                    raise _over_limit(
                         f"a part has more bytes of headers than the limit of {self._limits.header_bytes}"
                     )
                 return position, None
             line = bytes(data[position:end])
             if line[-2:] != CRLF:
-                raise MalformedMultipart(_BARE_LF)
+                raise MultipartError(_BARE_LF)
             if line.startswith(self._dash_boundary):
-                raise MalformedMultipart("a part's headers run into a delimiter: the empty line is missing")
+                raise MultipartError("a part's headers run into a delimiter: the empty line is missing")
             if len(self._fields) == self._limits.headers:
-                raise LimitExceeded(f"a part has more headers than the limit of {self._limits.headers}")
+                raise _over_limit(f"a part has more headers than the limit of {self._limits.headers}")
             self._fields.append(parse_header_line(line[:-2], self._fields))
             self._header_bytes += len(line)
             position = end
@@ -225,28 +237,29 @@ class Decoder:
         headers = Headers(self._fields)
         check_repeated(headers)
         if "content-encoding" in headers:
-            raise UnsupportedEncoding("a part has a Content-Encoding: send its bytes as they are")
+            raise MultipartError("a part has a Content-Encoding: send its bytes as they are", _UNSUPPORTED)
         encoding = headers.get("content-transfer-encoding")
         if encoding is not None and encoding.lower() not in _IDENTITY_ENCODINGS:
-            raise UnsupportedEncoding(
-                "a part has a Content-Transfer-Encoding other than binary, 8bit or 7bit: send its bytes as is"
+            raise MultipartError(
+                "a part has a Content-Transfer-Encoding other than binary, 8bit or 7bit: send it as it is",
+                _UNSUPPORTED,
             )
         self._declared = None
         self._ceiling = self._limits.part_bytes
         length = headers.get("content-length")
         if length is not None:
             if not _DIGITS.fullmatch(length):
-                raise MalformedMultipart("a part's Content-Length is not a number")
+                raise MultipartError("a part's Content-Length is not a number")
             self._declared = int(length)
             self._ceiling = min(self._ceiling, self._declared)
-        self._read = None
+        self._state = _BODY
         self._body_offset = offset
         self._body_size = 0
         self._matched = self._assumed = len(CRLF)
         return PartBegin(headers, self._header_offset, offset)
 
     def _body(self, data: bytes | bytearray, position: int, base: int) -> Generator[Event, None, int]:
-        """Body data up to the next delimiter, or to the end of the chunk."""
+        """Read body data up to the next delimiter or the end of the chunk; return where that is."""
         delimiter = self._delimiter
         if self._matched:  # go on with a delimiter that began in the last chunk
             expected = delimiter[self._matched : self._matched + len(data) - position]
@@ -281,26 +294,36 @@ class Decoder:
             yield PartData(view[:room])
         if len(view) > room:
             if self._ceiling == self._declared:
-                raise MalformedMultipart("a part's Content-Length is smaller than the part")
-            raise LimitExceeded(f"a part is larger than the limit of {self._limits.part_bytes} bytes")
+                raise MultipartError("a part's Content-Length is smaller than the part")
+            raise _over_limit(f"a part is larger than the limit of {self._limits.part_bytes} bytes")
 
     def _end_body(self, offset: int) -> None:
-        """`offset`: of the first byte after the boundary."""
+        """Note that a body has ended; `offset` is that of the first byte after the boundary."""
         self._matched = 0
         self._body_end = max(self._body_offset, offset - len(self._delimiter))
-        self._read = Decoder._boundary
+        self._state = _BOUNDARY
 
     def _part_end(self) -> PartEnd:
         if self._declared not in (None, self._body_size):
-            raise MalformedMultipart("a part's Content-Length is larger than the part")
-        return PartEnd(self._body_end)
+            raise MultipartError("a part's Content-Length is larger than the part")
+        return PartEnd(self._header_offset, self._body_offset, self._body_end)
 
     def _epilogue(self, data: bytes | bytearray, position: int, base: int) -> _Step:
-        """Blanks and CRLFs; RFC 2046 lets any text stand here, but it may as well be a lost part."""
-        match = _EPILOGUE.match(data, position)
+        """Read blanks and CRLFs. RFC 2046 lets any text stand here, but it may as well be a lost part."""
+        match = _BLANK_LINES.match(data, position)
         end = match.end() if match else position
         if end == len(data):
             return end, None
         if end + 1 == len(data) and data.startswith(b"\r", end):
             return end, None
-        raise MalformedMultipart("there is something after the close delimiter")
+        raise MultipartError("there is something after the close delimiter")
+
+
+_STEPS: dict[int, Callable[[Decoder, bytes | bytearray, int, int], _Step]] = {
+    _PREAMBLE: Decoder._preamble,
+    _BOUNDARY: Decoder._boundary,
+    _PADDING: Decoder._padding,
+    _HEADERS: Decoder._header_lines,
+    _EPILOGUE: Decoder._epilogue,
+}
+"""What reads on in each state but a body."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from inference_gateway.errors import MalformedMultipart
+from inference_gateway.errors import MultipartError
 from inference_gateway.multipart.decoder import CRLF
 from inference_gateway.multipart.grammar import Headers, check_boundary, check_repeated, parse_header_line
 
@@ -18,41 +18,42 @@ from inference_gateway.multipart.grammar import Headers, check_boundary, check_r
 class Encoder:
     """Encodes one message (RFC 2046 §5.1). `boundary`: 1 to 200 characters of RFC 2046's set.
 
-    Raises `InvalidContentType` where the boundary is none.
+    Raises `MultipartError` where the boundary is none.
     """
 
     def __init__(self, boundary: str) -> None:
         self._dash_boundary = b"--" + check_boundary(boundary)
 
     def begin_part(self, headers: Iterable[tuple[str, str]]) -> bytes:
-        """The delimiter line and the header block. Raises `MalformedMultipart` for a header that `Decoder`
-        would not read back as it is.
+        """Return the delimiter line and the header block.
+
+        Raises `MultipartError` for a header that `Decoder` would not read back as it is.
         """
         block = _header_block(tuple(headers))
         if block.startswith(self._dash_boundary) or CRLF + self._dash_boundary in block:
-            raise MalformedMultipart("a header line begins with the boundary")
+            raise MultipartError("a header line begins with the boundary")
         return self._dash_boundary + CRLF + block
 
     def end_part(self) -> bytes:
-        """The line end between a body and the next delimiter, to which it belongs."""
+        """Return the line end between a body and the next delimiter, to which it belongs."""
         return CRLF
 
     def finish(self) -> bytes:
-        """The close delimiter."""
+        """Return the close delimiter."""
         return self._dash_boundary + b"--" + CRLF
 
 
 @lru_cache(maxsize=1024)
 def _header_block(fields: tuple[tuple[str, str], ...]) -> bytes:
-    """The header lines and the empty one. Raises where they would not be read back as they are."""
+    """Return the header lines and the empty one. Raises where they would not be read back as they are."""
     check_repeated(Headers(fields))
     block = bytearray()
     for name, value in fields:
         try:
             line = f"{name}: {value}".encode()
         except UnicodeEncodeError:
-            raise MalformedMultipart("a header has a character that UTF-8 cannot hold") from None
+            raise MultipartError("a header has a character that UTF-8 cannot hold") from None
         if parse_header_line(line) != (name, value):
-            raise MalformedMultipart("a header's name has a colon, or blanks stand around its value")
+            raise MultipartError("a header's name has a colon, or blanks stand around its value")
         block += line + CRLF
     return bytes(block + CRLF)

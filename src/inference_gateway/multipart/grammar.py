@@ -1,6 +1,6 @@
 """Header fields, media types and their parameters: the small grammars around the parts.
 
-`str` and `bytes` in, values or `RequestError` out. What decides how a message is read (the request's
+`str` and `bytes` in, values or `MultipartError` out. What decides how a message is read (the request's
 Content-Type) is read strictly; what is metadata only (a part's Content-Disposition) is read leniently and
 never fails.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar, overload
 from urllib.parse import unquote_to_bytes
 
-from inference_gateway.errors import InvalidContentType, MalformedMultipart
+from inference_gateway.errors import MultipartError
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ class Headers(Mapping[str, str]):
     @overload
     def get(self, name: str, /, default: str | T) -> str | T: ...
     def get(self, name: str, /, default: object = None) -> object:
-        """The field's value, or `default`. A `Mapping` raises and catches where there is none."""
+        """Return the field's value, or `default`. A `Mapping` raises and catches where there is none."""
         return self._values.get(name.lower(), default)
 
     def __contains__(self, name: object) -> bool:
@@ -108,27 +108,25 @@ class Headers(Mapping[str, str]):
 def parse_header_line(line: bytes, before: Sequence[tuple[str, str]] = ()) -> tuple[str, str]:
     """Read one header line without its CRLF: field name as sent, value without the blanks around it.
 
-    `before`: the fields before it. Raises `MalformedMultipart` where the line goes on with the one before
+    `before`: the fields before it. Raises `MultipartError` where the line goes on with the one before
     (folded, RFC 9112 §5.2), has no colon, a name that is not a token, a value that is not UTF-8 or has a
     control character other than tab.
     """
     if line.startswith((b" ", b"\t")):
         field = _field(before[-1][0] if before else "")
-        raise MalformedMultipart(f"{field} is folded: send each header on one line")
+        raise MultipartError(f"{field} is folded: send each header on one line")
     raw_name, colon, raw_value = line.partition(b":")
     name = raw_name.decode("latin-1")
     if not colon:
-        raise MalformedMultipart(
-            f"{_field(name)} has no colon, or the empty line after the headers is missing"
-        )
+        raise MultipartError(f"{_field(name)} has no colon, or the empty line after the headers is missing")
     if not _TOKEN.fullmatch(name):
-        raise MalformedMultipart(f"{_field(name)} has an empty or malformed name")
+        raise MultipartError(f"{_field(name)} has an empty or malformed name")
     try:
         value = raw_value.strip(b" \t").decode("utf-8")
     except UnicodeDecodeError:
-        raise MalformedMultipart(f"{_field(name)} has a value that is not UTF-8") from None
+        raise MultipartError(f"{_field(name)} has a value that is not UTF-8") from None
     if not value.isprintable() and any(unicodedata.category(c) == "Cc" and c != "\t" for c in value):
-        raise MalformedMultipart(f"{_field(name)} has a control character in its value")
+        raise MultipartError(f"{_field(name)} has a control character in its value")
     return name, value
 
 
@@ -150,12 +148,12 @@ def _leading_token(text: str) -> str:
 
 
 def check_repeated(headers: Headers) -> None:
-    """Raise `MalformedMultipart` where a field that must be single is repeated (RFC 2045 §3)."""
+    """Raise `MultipartError` where a field that must be single is repeated (RFC 2045 §3)."""
     if len(headers) < len(headers.fields):
         names = [name.lower() for name, _ in headers.fields]
         for name in _SINGULAR:
             if names.count(name.lower()) > 1:
-                raise MalformedMultipart(f"a part repeats its {name} header, which may occur only once")
+                raise MultipartError(f"a part repeats its {name} header, which may occur only once")
 
 
 class MediaType(NamedTuple):
@@ -166,9 +164,9 @@ class MediaType(NamedTuple):
 
 
 def parse_media_type(value: str) -> MediaType:
-    """`type/subtype; name=value; name="value"` → `MediaType`.
+    """Read `type/subtype; name=value; name="value"`.
 
-    Strict: raises `InvalidContentType` for a parameter that is repeated, has no name or no value, has
+    Strict: raises `MultipartError` for a parameter that is repeated, has no name or no value, has
     blanks around its `=`, quotes that do not end or text after them, and for the extended form (RFC 2231)
     of a parameter that steers the reading. Empty parameters (`;;`, a semicolon at the end) are skipped, as
     RFC 9110 §5.6.6 has it.
@@ -184,38 +182,34 @@ def parse_media_type(value: str) -> MediaType:
         match = _PARAMETER.match(rest)
         tail = rest[match.end() :].lstrip(_BLANKS) if match else ""
         if match is None or tail[:1] not in ("", ";"):
-            raise InvalidContentType(
-                f'invalid content-type: {_parameter(rest)} is malformed, write name=value or name="value"'
-            )
+            raise MultipartError(f'{_parameter(rest)} is malformed, write name=value or name="value"')
         name, quoted = match["name"].lower(), match["quoted"]
         text = match["plain"] if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
         if name.partition("*")[0] in _STEERING and "*" in name:
-            raise InvalidContentType(
-                f"invalid content-type: {_parameter(name)} is not accepted in its extended form (name*)"
-            )
+            raise MultipartError(f"{_parameter(name)} is not accepted in its extended form (name*)")
         if name in parameters:
-            raise InvalidContentType(f"invalid content-type: {_parameter(name)} is given twice")
+            raise MultipartError(f"{_parameter(name)} is given twice")
         if not text:
-            raise InvalidContentType(f"invalid content-type: {_parameter(name)} has no value")
+            raise MultipartError(f"{_parameter(name)} has no value")
         parameters[name] = text
         rest, semicolon = tail[1:], tail[:1]
     return MediaType(essence, parameters)
 
 
 def check_boundary(boundary: str) -> bytes:
-    """The boundary as bytes; raises `InvalidContentType` where it is not 1 to 200 characters of RFC 2046's
-    set, or ends in a space (§5.1.1).
+    """Return the boundary as bytes.
+
+    Raises `MultipartError` unless it is 1 to 200 characters of RFC 2046's set (§5.1.1) and ends in no space.
     """
     if not _BOUNDARY.fullmatch(boundary):
-        raise InvalidContentType(
-            "invalid content-type: the boundary must have 1 to 200 characters of RFC 2046's set "
-            "and not end in a space"
+        raise MultipartError(
+            "the boundary must have 1 to 200 characters of RFC 2046's set and not end in a space"
         )
     return boundary.encode("ascii")
 
 
 def filename_of(headers: Headers) -> str | None:
-    """The last path component of Content-Disposition's filename (RFC 2183 §2.3), or None.
+    """Return the last path component of Content-Disposition's filename (RFC 2183 §2.3), or None.
 
     `filename*` (RFC 5987) goes before `filename`. Metadata only: no value of any form makes this fail.
     """

@@ -22,7 +22,7 @@ _memmem = _PROTOTYPE(("memmem", ctypes.CDLL(None))) if sys.platform.startswith("
 
 
 def find(data: bytes | bytearray, delimiter: bytes, start: int) -> int:
-    """As `data.find(delimiter, start)`."""
+    """Return what `data.find(delimiter, start)` returns."""
     size = len(data) - start
     if _memmem is None or size < _FROM or not isinstance(data, bytearray):
         return data.find(delimiter, start)

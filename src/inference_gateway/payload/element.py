@@ -25,13 +25,15 @@ _DATASET_MEMORY = 8 << 20  # an encoded data set over this size goes to a tempor
 
 
 class Element(Protocol):
-    """The bytes of one element. `size` is None where it is not known before the end."""
+    """The bytes of one element."""
 
     @property
-    def size(self) -> int | None: ...
+    def size(self) -> int | None:
+        """Return the length in bytes, None where it is not known beforehand."""
+        ...
 
     def blocks(self) -> Iterator[Block]:
-        """The bytes, in blocks. May block, may fail: it runs beside the event loop."""
+        """Yield the bytes, in blocks. May block, may fail: it runs beside the event loop."""
         ...
 
 
@@ -42,9 +44,11 @@ class BufferElement(NamedTuple):
 
     @property
     def size(self) -> int:
+        """Return the length in bytes."""
         return len(self.view)
 
     def blocks(self) -> Iterator[Block]:
+        """Yield the bytes in one block."""
         return iter((self.view,))
 
 
@@ -56,9 +60,11 @@ class StridedElement:
 
     @property
     def size(self) -> int:
+        """Return the length in bytes."""
         return self.array.nbytes
 
     def blocks(self) -> Iterator[Block]:
+        """Yield the bytes; only one block at a time is a copy."""
         items = max(1, BLOCK // self.array.itemsize)
         flags: Any = ["external_loop", "buffered"]
         for run in np.nditer(self.array, flags, ["readonly"], order="C", buffersize=items):
@@ -74,6 +80,7 @@ class FileElement:
     own: bool = False  # made here, to be closed here
 
     def blocks(self) -> Iterator[Block]:
+        """Yield the bytes from the start, `size` of them at the most."""
         if self.size is not None:
             self.file.seek(0)
         left = self.size
@@ -93,6 +100,7 @@ class PathElement:
     size: int
 
     def blocks(self) -> Iterator[Block]:
+        """Open the file, yield its bytes, close it."""
         with self.path.open("rb") as file:
             yield from FileElement(file, self.size).blocks()
 
@@ -115,6 +123,7 @@ class IterableElement:
             break
 
     def blocks(self) -> Iterator[Block]:
+        """Yield the items' bytes. Raises `InvalidModelOutput` for others, and what the iterable raises."""
         first, self._first = self._first, None
         if first is not None:
             yield first
@@ -212,7 +221,7 @@ def _file_element(file: Any) -> Element | None:
 
 
 def _dataset_element(dataset: Any, spool_dir: Path) -> Element:
-    """The data set as a DICOM file (PS3.10): with the file meta information it has, or the plainest."""
+    """Return the data set as a DICOM file (PS3.10), with the file meta information it has or the least."""
     from pydicom import dcmwrite
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian

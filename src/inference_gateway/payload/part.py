@@ -35,53 +35,53 @@ class Part(io.BufferedIOBase):
 
     @property
     def headers(self) -> Headers:
-        """The part's header fields, as sent; names are looked up without regard to case."""
+        """Return the part's header fields, as sent; names are looked up without regard to case."""
         self._check_open()
         block = self._spool.read(self._header_offset, self._start)
         return Headers(parse_header_line(line) for line in block.split(b"\r\n") if line)
 
     @property
     def filename(self) -> str | None:
-        """The last path component of the Content-Disposition's filename, or None. Never use it as a path."""
+        """Return the last path component of the filename sent, or None. Never use it as a path."""
         return filename_of(self.headers)
 
     @property
     def content_type(self) -> str | None:
-        """The part's own Content-Type, as sent, or None."""
+        """Return the part's own Content-Type, as sent, or None."""
         return self.headers.get("content-type")
 
     @property
     def size(self) -> int:
-        """Length of the body in bytes."""
+        """Return the length of the body in bytes."""
         return self._stop - self._start
 
     @property
     def closed(self) -> bool:
-        """Whether the file, or the request it belongs to, is over."""
+        """Tell whether the file is closed, or the request over that it belongs to."""
         return self._closed or self._spool.closed
 
     def close(self) -> None:
-        """Closes this part only."""
+        """Close this part only."""
         self._closed = True
         self._buffer = None
 
     def readable(self) -> bool:
-        """True."""
+        """Return True."""
         self._check_open()
         return True
 
     def seekable(self) -> bool:
-        """True."""
+        """Return True."""
         self._check_open()
         return True
 
     def tell(self) -> int:
-        """The position, in bytes from the beginning."""
+        """Return the position, in bytes from the beginning."""
         self._check_open()
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Sets the position and returns it. Raises `ValueError` before the beginning, as files do."""
+        """Set the position and return it. Raises `ValueError` before the beginning, as files do."""
         self._check_open()
         offset = operator.index(offset)
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}.get(whence)
@@ -93,7 +93,7 @@ class Part(io.BufferedIOBase):
         return self._position
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Up to `size` bytes, all that is left where it is negative or None."""
+        """Read up to `size` bytes, all that is left where it is negative or None."""
         self._check_open()
         start = min(self._start + self._position, self._stop)
         size = -1 if size is None else operator.index(size)
@@ -105,7 +105,7 @@ class Part(io.BufferedIOBase):
     read1 = read
 
     def readinto(self, buffer: Buffer, /) -> int:
-        """Fills `buffer` as far as there are bytes; returns how many."""
+        """Fill `buffer` as far as there are bytes; return how many."""
         self._check_open()
         view = memoryview(buffer).cast("B")
         if view.readonly:
@@ -119,7 +119,7 @@ class Part(io.BufferedIOBase):
     readinto1 = readinto
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        """One line with its LF, `size` bytes at the most."""
+        """Read one line with its LF, `size` bytes at the most."""
         self._check_open()
         begin, pieces = self._position, []
         size = -1 if size is None else operator.index(size)
@@ -135,7 +135,7 @@ class Part(io.BufferedIOBase):
         return line
 
     def getvalue(self) -> bytes:
-        """All bytes, wherever the position is."""
+        """Return all bytes, wherever the position is."""
         self._check_open()
         return self._spool.read(self._start, self._stop)
 

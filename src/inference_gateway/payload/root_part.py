@@ -8,13 +8,9 @@ import json
 import pkgutil
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from inference_gateway.errors import InvalidContentType, InvalidRootPart
-
-if TYPE_CHECKING:
-    pass  # pydantic is no matter of the client
-
 
 # Deeper JSON is refused: the parser's own limit depends on how deep the stack happens to be.
 _MAX_JSON_DEPTH = 500
@@ -26,7 +22,7 @@ _NOT_CHARSETS = frozenset(
 
 
 def parse_json(data: bytes, charset: str) -> Any:
-    """The root part's JSON, as Python's `json` reads it (NaN, repeated keys and all).
+    """Read the root part's JSON as Python's `json` does (NaN, repeated keys and all).
 
     Raises `InvalidRootPart` where it is not valid in `charset`, begins with a byte order mark, is nested
     deeper than 500, or has an integer too long to read.
@@ -45,7 +41,7 @@ def parse_json(data: bytes, charset: str) -> Any:
 
 
 def _deeper_than(value: Any, depth: int) -> bool:
-    """Whether lists and dicts are nested deeper than `depth`; level by level, not by recursion."""
+    """Tell whether lists and dicts are nested deeper than `depth`; level by level, not by recursion."""
     level: list[Any] = [value]
     for _ in range(depth + 1):
         containers = [item for item in level if isinstance(item, dict | list)]
@@ -68,13 +64,13 @@ _CODEC_NAMES = frozenset(encodings.aliases.aliases) | {
 
 @lru_cache(maxsize=64)
 def codec_name(name: str) -> str:
-    """The codec's name for a charset; raises `InvalidContentType` for what is none."""
+    """Return the codec's name for a charset; raise `InvalidContentType` for what is none."""
     normalized = encodings.normalize_encoding(name).lower()
     if normalized in _CODEC_NAMES:
         try:
             codec = codecs.lookup(normalized)
         except LookupError:  # a module of the package that is no codec, or not on this platform
             codec = None
-        if codec and codec._is_text_encoding and codec.name.replace("-", "_") not in _NOT_CHARSETS:
+        if codec and codec._is_text_encoding and codec.name.replace("-", "_") not in _NOT_CHARSETS:  # noqa: SLF001 - what `bytes.decode` itself asks
             return codec.name
     raise InvalidContentType("invalid content-type: the charset is unknown")

@@ -15,10 +15,12 @@ import errno
 import mmap
 import os
 import tempfile
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
+from threading import Lock, local
+from weakref import WeakSet
 
 from inference_gateway.errors import InsufficientStorage, SetupFailed
 
@@ -28,7 +30,19 @@ _NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EIN
 _NO_FALLOCATE = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 _ALLOCATE_FROM = 1 << 20  # bytes at once for which the blocks are asked for first: several times faster
 _MAP_FROM = 64 << 10  # a shorter range is read rather than mapped: a mapping costs two system calls
+_MERGE_UP_TO = 64 << 10  # bytes: a shorter block in memory is added to, so that small pieces are not many
 _KEEP_FREE = 1 << 20  # bytes of the disk that no declared body is promised
+
+
+class _Here(local):
+    """What one thread holds by a `with` block."""
+
+    def __init__(self) -> None:
+        self.spools: list[Spool] = []
+
+
+_here = _Here()
+_files: WeakSet[Spool] = WeakSet()  # the spools that have a file
 
 
 class SpoolBudget:
@@ -78,13 +92,22 @@ class Spool:
     """A body of one request. Its methods block on the disk: call them beside the event loop.
 
     `directory`: folder for the file. `memory_bytes`: how much stays in memory. `budget`: shared by all.
+    `free`: is given each block that it was given by `keep` when nobody uses it any more, on any thread.
     """
 
-    def __init__(self, directory: Path, memory_bytes: int, budget: SpoolBudget | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        memory_bytes: int,
+        budget: SpoolBudget | None = None,
+        free: Callable[[bytearray], object] | None = None,
+    ) -> None:
         self._directory = directory
         self._memory_bytes = memory_bytes
         self._budget = budget or SpoolBudget()
-        self._memory = bytearray()
+        self._free = free
+        self._blocks: list[bytearray] = []  # what is in memory, as it came
+        self._starts: list[int] = []  # their offsets
         self._taken = 0  # bytes of the budget
         self._written = 0  # bytes of the file
         self._fd: int | None = None
@@ -119,9 +142,11 @@ class Spool:
     def __enter__(self) -> Spool:
         """Holds the spool for the time of a `with` block."""
         self.hold()
+        _here.spools.append(self)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        _here.spools.remove(self)
         self.release()
 
     @contextmanager
@@ -143,7 +168,7 @@ class Spool:
     def _free_if_unused(self) -> None:
         if self._holders or self._readers:
             return
-        self._memory = bytearray()
+        self._free_blocks()
         self._mapping = None
         if self._fd is not None:
             os.close(self._fd)
@@ -174,24 +199,52 @@ class Spool:
 
         Raises `InsufficientStorage` where the quota or the disk is spent, or the folder cannot be used.
         """
-        self._check_open()
-        size = self.size + len(data)
-        if self._fd is None and size <= self._memory_bytes:
-            self._memory += data
+        if not self._fits(data):
+            self._append_to_file(data)
+        elif self._blocks and len(self._blocks[-1]) < _MERGE_UP_TO:
+            self._blocks[-1] += data
+            self.size += len(data)
         else:
-            try:
-                self._take_up_to(size)
-                self._write(self._open_file() if self._fd is None else self._fd, data, self.size)
-            except OSError as error:
-                raise InsufficientStorage from error
+            self.keep(bytearray(data))
+
+    def keep(self, data: bytearray) -> bool:
+        """As `append`, without a copy. Returns whether the spool keeps `data` itself, as its own."""
+        if not self._fits(data):
+            self._append_to_file(data)
+            return False
+        self._blocks.append(data)
+        self._starts.append(self.size)
+        self.size += len(data)
+        return True
+
+    def _fits(self, data: bytes | bytearray) -> bool:
+        """Whether it can stay in memory."""
+        self._check_open()
+        return self._fd is None and self.size + len(data) <= self._memory_bytes
+
+    def _append_to_file(self, data: bytes | bytearray) -> None:
+        size = self.size + len(data)
+        try:
+            self._take_up_to(size)
+            self._write(self._open_file() if self._fd is None else self._fd, data, self.size)
+        except OSError as error:
+            raise InsufficientStorage from error
         self.size = size
 
     def _open_file(self) -> int:
         """Moves what is in memory to a file."""
         self._fd = fd = _unlinked_file(self._directory)
-        self._write(fd, self._memory, 0)
-        self._memory = bytearray()
+        _files.add(self)
+        for start, block in zip(self._starts, self._blocks, strict=True):
+            self._write(fd, block, start)
+        self._free_blocks()
         return fd
+
+    def _free_blocks(self) -> None:
+        blocks, self._blocks, self._starts = self._blocks, [], []
+        if self._free is not None:
+            for block in blocks:
+                self._free(block)
 
     def _write(self, fd: int, data: bytes | bytearray, start: int) -> None:
         _write(fd, data, start)
@@ -203,7 +256,7 @@ class Spool:
         if self._fd is None:
             with self._lock:
                 self._check_open()
-                return bytes(memoryview(self._memory)[start:stop])
+                return b"".join(self._runs(start, stop))
         with self._reading():
             blocks = []
             while start < stop:
@@ -214,11 +267,23 @@ class Spool:
                 start += len(block)
             return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
+    def _runs(self, start: int, stop: int) -> Iterator[memoryview]:
+        """The blocks' bytes from offset `start` up to `stop`."""
+        at = bisect_right(self._starts, start) - 1
+        while start < stop:
+            begin = self._starts[at]
+            run = memoryview(self._blocks[at])[start - begin : stop - begin]
+            yield run
+            start += len(run)
+            at += 1
+
     def readinto(self, start: int, buffer: memoryview) -> None:
         """Fills `buffer` (of bytes) from offset `start` on. Raises `ValueError` where the spool is closed."""
         with self._reading():
             if self._fd is None:
-                buffer[:] = memoryview(self._memory)[start : start + len(buffer)]
+                for run in self._runs(start, start + len(buffer)):
+                    buffer[: len(run)] = run
+                    buffer = buffer[len(run) :]
                 return
             while buffer:
                 count = os.preadv(self._fd, [buffer], start)
@@ -239,6 +304,15 @@ class Spool:
             if self._mapping is None:
                 self._mapping = mmap.mmap(self._fd, self.size, access=mmap.ACCESS_COPY)
             return memoryview(self._mapping)[start:stop]
+
+
+def files_of_others() -> list[int]:
+    """Descriptors of the spools that this thread does not hold; none where it holds no spool at all.
+
+    A process that a model forks may read the body of the model's own request, and keeps no disk for others.
+    """
+    others = [spool for spool in _files if spool not in _here.spools] if _here.spools else []
+    return [spool._fd for spool in others if spool._fd is not None]
 
 
 def check_directory(directory: Path) -> None:

@@ -3,6 +3,9 @@
 On top of stock uvicorn: a deadline and limits for a request's header, no pipelining (behind a second
 request a client's going would not be noticed), TCP keep-alive, answers to broken HTTP that the client really
 sees, and a connection that can be aborted when an answer has to be cut.
+
+`reading.py` has the states of a connection. A request that comes in one piece costs a few comparisons more
+than under stock uvicorn: timers and counts are for what comes in pieces, or does not come.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from inference_gateway.answer.problem import DRAIN_BYTES, DRAIN_SECONDS, Problem
 from inference_gateway.extensions import ABORT, UNSENT
+from inference_gateway.intake.uvicorn_inside import fresh_parser
+from inference_gateway.serving.http_rules import broken_rule
+from inference_gateway.serving.reading import NEXT, Event, State
 from inference_gateway.settings import Settings
 from inference_gateway.telemetry.record import new_request_id
 
@@ -31,6 +37,14 @@ if sys.platform == "linux":
 # Linux: probe an idle connection after 60 s, every 15 s; it is lost after four without an answer.
 _KEEP_ALIVE_PROBES = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 
+# Python 3.11 takes longer to look a member of an Enum up than to compare it.
+_BETWEEN, _HEADER, _OFFER, _BODY, _SECOND = State.BETWEEN, State.HEADER, State.OFFER, State.BODY, State.SECOND
+_REQUEST, _HEADER_END, _REQUEST_END = Event.REQUEST, Event.HEADER_END, Event.REQUEST_END
+
+
+class _NothingMoreIsRead(Exception):
+    """Raised in a callback of the parser: stops it."""
+
 
 class HardenedProtocol(HttpToolsProtocol):
     """One connection. `settings`: the gateway's."""
@@ -38,18 +52,17 @@ class HardenedProtocol(HttpToolsProtocol):
     def __init__(self, settings: Settings, **uvicorn_arguments: Any) -> None:
         super().__init__(**uvicorn_arguments)
         self._settings = settings
-        self._header_timer: asyncio.TimerHandle | None = None
+        self._max_header_bytes = settings.max_request_header_bytes
+        self._max_headers = settings.max_request_headers
+        self._state = _BETWEEN
+        self._deadline: asyncio.TimerHandle | None = None  # of a header, or of what is thrown away
+        self._piece = 0  # bytes of what the parser is being fed
         self._bare_bytes = 0  # since a header began or a body byte came: header, chunk sizes, trailers
-        self._refused = False  # the connection has had its last answer: what comes is thrown away
-        self._chunk_size = 0  # of what the parser is being fed
-        self._in_header = False  # of a request; fields that come at another time are trailers
-        self._in_framing = False  # the parser is told what is known already
-        self._pipelined = False  # a second request has come before the first was answered
         self._thrown_away = 0
-        self._last_timer: asyncio.TimerHandle | None = None  # of what is read and thrown away
+        self._extensions = {ABORT: {"abort": self._abort}, UNSENT: {"unsent": self._unsent}}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Arms the header deadline, so that a connection that sends nothing is closed."""
+        """Sets the header's deadline, so that a connection that sends nothing is closed."""
         super().connection_made(transport)
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
@@ -61,171 +74,148 @@ class HardenedProtocol(HttpToolsProtocol):
             if send_timeout is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
                 # Linux: what was sent is not acknowledged, or the client's window is closed, for so long.
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(1000 * send_timeout))
-        self._arm_header_timer()
+        self._set_deadline(self._settings.header_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Disarms: no timer keeps what is left of a connection."""
-        self._disarm_header_timer()
-        self._disarm_last_timer()
+        """Lets go of the deadline: no timer keeps what is left of a connection."""
+        self._clear_deadline()
+        if self.scheme == "http":  # under TLS the socket has been closed by now
+            self._shut_down()
         super().connection_lost(exc)
+        # The application's scope leads here: without a way back nothing waits for the garbage collector.
+        self._extensions = {}
+        self.cycle = self.scope = None  # type: ignore[assignment]
+
+    # What comes
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser, as long as there is something to expect."""
-        if self._refused or self._pipelined:
+        if self._state >= _SECOND:
             self._throw_away(len(data))
             return
-        self._chunk_size = len(data)
-        self._bare_bytes += len(data)
-        try:
-            self._parse(data)
-        except httptools.HttpParserError:
-            self.send_400_response("")
-        if not self._refused:
-            self._check_header_bytes()
-        if self.cycle is None or self.cycle.response_complete:
-            self._arm_keep_alive()
-
-    def _parse(self, data: bytes) -> None:
+        self._piece = piece = len(data)
+        self._bare_bytes += piece
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._decline_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserUpgrade as offer:
+            self._decline(data[offer.args[0] :])
+        except httptools.HttpParserError:
+            if self._state < _SECOND:
+                self._refuse(400, "the request is not well-formed HTTP/1.1")
+        if self._state is not _BETWEEN:
+            self._go_on()
 
-    def _decline_upgrade(self, data: bytes) -> None:
-        """The request offers another protocol, as Java's client does: it goes on as HTTP/1.1 (RFC 9110 §7.8).
+    def _go_on(self) -> None:
+        """A piece has ended within a header or a body."""
+        if self._state is _HEADER and self._deadline is None:
+            self._set_deadline(self._settings.header_timeout)
+        if self._state < _SECOND and self._bare_bytes > self._max_header_bytes:
+            self._refuse(431, "the request's header is larger than the limit")
 
-        The parser takes no body then. A new one that is told of the body's framing does.
+    def _decline(self, rest: bytes) -> None:
+        """Reads a header again without its offer of another protocol (RFC 9110 §7.8), and what follows it.
+
+        Java's HTTP client makes such an offer. The parser takes no body behind one.
         """
-        self.parser = httptools.HttpRequestParser(self)
-        framing = (b"content-length", b"transfer-encoding")
-        lines = [b"%s: %s\r\n" % header for header in self.headers if header[0] in framing]
-        self._in_framing = True
-        self.parser.feed_data(b"POST / HTTP/1.1\r\n" + b"".join(lines) + b"\r\n")
-        self._in_framing = False
-        if data and not self._pipelined:  # behind that nothing counts, however many offers there are
-            self._parse(data)
+        line = self.parser.get_method(), self.url, self.parser.get_http_version().encode()
+        fields = [b"%s: %s\r\n" % field for field in self.headers if field[0] != b"upgrade"]
+        self.parser = fresh_parser(self)
+        self.data_received(b"%s %s HTTP/%s\r\n" % line + b"".join(fields) + b"\r\n" + rest)
 
     def _throw_away(self, size: int) -> None:
-        """What comes after the last answer: so much and so long, so that the client sees the answer.
+        """What comes after the last answer, or after an answer in the middle of a body: so much and so long.
 
-        Behind a pipelined request there is no hurry: the connection is closed after the answer to the first.
+        Behind a second request there is no hurry: the connection is closed after the answer to the first.
         """
-        if self._last_timer is None and not self._pipelined:
-            self._last_timer = self.loop.call_later(DRAIN_SECONDS, self._abort_if_thrown_away, self.cycle)
         self._thrown_away += size
         if self._thrown_away > DRAIN_BYTES:
-            self.transport.abort()
+            self._cut()
 
-    def _abort_if_thrown_away(self, cycle: object) -> None:
-        if self._thrown_away and self.cycle is cycle:
-            self.transport.abort()
-
-    def _arm_keep_alive(self) -> None:
-        """Bytes that begin no request (an empty line, the rest of an answered one) do not keep it open."""
-        armed = self._header_timer or self.timeout_keep_alive_task
-        if not armed and not self._in_header and not self.transport.is_closing():
+    def _throw_body_away(self, size: int) -> None:
+        """The request has been answered. The limit for an idle connection begins anew."""
+        if self._deadline is None:
+            self._thrown_away = 0
+            self._set_deadline(DRAIN_SECONDS)
+        self._unset_keepalive_if_required()
+        if not self.transport.is_closing():
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
+        self._throw_away(size)
+
+    # What the parser finds. Called for each request: `super()` takes several times what a plain call does.
 
     def on_message_begin(self) -> None:
         """A request's first byte: another one's answer must be complete by now."""
-        if self._in_framing:
-            return
         if self.cycle is not None and not self.cycle.response_complete:
-            self._pipelined = True
+            self._state = NEXT[self._state][Event.EARLY_REQUEST]
+            self._thrown_away = 0
             self.cycle.keep_alive = False
-            return
-        super().on_message_begin()
-        self.scope["extensions"] = {
-            ABORT: {"abort": self._abort},
-            UNSENT: {"unsent": self._unsent},
-        }
-        self._in_header = True
-        self._thrown_away = 0
-        self._disarm_last_timer()
-        self._bare_bytes = self._chunk_size
-        self._unset_keepalive_if_required()
-        self._arm_header_timer()
-
-    def _abort(self) -> None:
-        """Cuts the answer that is going out; to uvicorn it is as if the client had gone."""
-        self.cycle.disconnected = True
-        self.transport.abort()
-
-    def _unsent(self) -> int:
-        """Bytes of the answer that wait here, or in the kernel to be acknowledged (Linux)."""
-        queued = bytearray(4)
-        sock = self.transport.get_extra_info("socket")
-        if sys.platform == "linux" and sock is not None:
-            with suppress(OSError):  # it has just been closed
-                ioctl(sock.fileno(), TIOCOUTQ, queued)
-        return self.transport.get_write_buffer_size() + int.from_bytes(queued, sys.byteorder)
-
-    def on_url(self, url: bytes) -> None:
-        """Part of the request line."""
-        if not self._pipelined and not self._in_framing:
-            super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header field; trailers (RFC 9112 §7.1.2) are thrown away."""
-        if self._in_header and not self._pipelined and not self._in_framing:
-            super().on_header(name, value)
+            raise _NothingMoreIsRead
+        self._state = NEXT[self._state][_REQUEST]
+        self._bare_bytes = self._piece
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+        if self._deadline is not None:
+            self._clear_deadline()
+        HttpToolsProtocol.on_message_begin(self)
+        self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]  # ours are not in ASGI's list
 
     def on_headers_complete(self) -> None:
-        """The header is in: starts the application, unless the header is too large."""
-        if self._pipelined or self._in_framing:
-            return
-        self._in_header = False
-        self._disarm_header_timer()
-        self._bare_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        self._check_header_bytes()
-        if len(self.headers) > self._settings.max_request_headers:
-            self._refuse(431, "the request has too many header fields")
-        if not self._refused:
-            super().on_headers_complete()
+        """The header is in: starts the application, unless something is wrong with it."""
+        if self._deadline is not None:
+            self._clear_deadline()
+        if self._bare_bytes > self._max_header_bytes:  # or it came with what follows it
+            self._bare_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if self._bare_bytes > self._max_header_bytes:
+                self._refuse_at_header(431, "the request's header is larger than the limit")
+        if len(self.headers) > self._max_headers:
+            self._refuse_at_header(431, "the request has too many header fields")
+        if broken := broken_rule(self.parser.get_http_version(), self.headers):
+            self._refuse_at_header(400, broken)
+        if not self.parser.should_upgrade():
+            self._state = NEXT[self._state][_HEADER_END]
+            HttpToolsProtocol.on_headers_complete(self)
+            self.headers = []  # for trailers (RFC 9112 §7.1.2), which are nobody's
+        elif self.parser.get_method() == b"CONNECT":
+            self._refuse_at_header(400, "there is no tunnel here")
+        else:
+            self._state = NEXT[self._state][Event.OFFER]
 
     def on_body(self, body: bytes) -> None:
-        """Body bytes, unless they are those of a pipelined or refused request."""
+        """Body bytes."""
         self._bare_bytes = 0
-        if self._pipelined or self._refused:
-            return
         if self.cycle.response_complete:
-            self._unset_keepalive_if_required()  # this has a limit of its own
-            self._throw_away(len(body))
-        super().on_body(body)
+            self._throw_body_away(len(body))
+        else:
+            HttpToolsProtocol.on_body(self, body)
 
     def on_message_complete(self) -> None:
-        """The request's end, unless the parser has stopped at its header."""
-        if self.parser.should_upgrade():
+        """The request's end, or that of a header with an offer, whose body is still to come."""
+        if self._state is _OFFER:
             return
-        self._bare_bytes = 0
-        self._thrown_away = 0
-        if not self._pipelined and not self._refused:
-            super().on_message_complete()
+        self._state = NEXT[self._state][_REQUEST_END]
+        if self._deadline is not None:
+            self._clear_deadline()
+        HttpToolsProtocol.on_message_complete(self)
 
-    def send_400_response(self, msg: str) -> None:
-        """The parser has given up."""
-        if self._pipelined:
-            return
-        self._refuse(400, "the request is not well-formed HTTP/1.1")
+    # The end
 
-    def _check_header_bytes(self) -> None:
-        if self._bare_bytes > self._settings.max_request_header_bytes:
-            self._refuse(431, "the request's header is larger than the limit")
+    def _refuse_at_header(self, status: int, detail: str) -> None:
+        self._refuse(status, detail)
+        raise _NothingMoreIsRead
 
     def _refuse(self, status: int, detail: str) -> None:
         """The connection's last answer, where the application has none to give; then it is closed."""
-        if self._refused:
-            return
-        self._refused = True
-        self._disarm_header_timer()
+        self._state = NEXT[self._state][Event.REFUSAL]
+        self._clear_deadline()
         self._unset_keepalive_if_required()
+        self._thrown_away = 0
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             if self.cycle.response_started:  # the answer that has begun must not look whole
-                self.transport.abort()
+                self._cut()
                 return
         body = json.dumps(Problem.document(status, detail, new_request_id())).encode()
         self.transport.write(
@@ -237,20 +227,41 @@ class HardenedProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._disarm_last_timer()
-        self._last_timer = self.loop.call_later(DRAIN_SECONDS, self.transport.abort)
+        self._set_deadline(DRAIN_SECONDS)
 
-    def _disarm_last_timer(self) -> None:
-        if self._last_timer is not None:
-            self._last_timer.cancel()
-            self._last_timer = None
+    def _abort(self) -> None:
+        """Cuts the answer that is going out; to uvicorn it is as if the client had gone."""
+        if self.cycle is not None:  # the connection has not been lost meanwhile
+            self.cycle.disconnected = True
+            self._cut()
 
-    def _arm_header_timer(self) -> None:
-        self._disarm_header_timer()
-        if self._settings.header_timeout is not None:
-            self._header_timer = self.loop.call_later(self._settings.header_timeout, self.transport.abort)
+    def _cut(self) -> None:
+        """Ends the connection now, for the client too."""
+        if not self.transport.is_closing():
+            self._shut_down()
+        self.transport.abort()
 
-    def _disarm_header_timer(self) -> None:
-        if self._header_timer is not None:
-            self._header_timer.cancel()
-            self._header_timer = None
+    def _shut_down(self) -> None:
+        """Ends the connection for the client. Closing does not, while a child of a model has a copy of it."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            with suppress(OSError), socket.fromfd(sock.fileno(), sock.family, sock.type) as copy:
+                copy.shutdown(socket.SHUT_RDWR)
+
+    def _unsent(self) -> int:
+        """Bytes of the answer that wait here, or in the kernel to be acknowledged (Linux)."""
+        queued = bytearray(4)
+        sock = self.transport.get_extra_info("socket")
+        if sys.platform == "linux" and sock is not None:
+            with suppress(OSError):  # it has just been closed
+                ioctl(sock.fileno(), TIOCOUTQ, queued)
+        return self.transport.get_write_buffer_size() + int.from_bytes(queued, sys.byteorder)
+
+    def _set_deadline(self, seconds: float | None) -> None:
+        if seconds is not None:
+            self._deadline = self.loop.call_later(seconds, self._cut)
+
+    def _clear_deadline(self) -> None:
+        if self._deadline is not None:  # asked before the call as well, where every request passes
+            self._deadline.cancel()
+            self._deadline = None

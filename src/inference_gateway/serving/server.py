@@ -15,7 +15,10 @@ from typing import Any, NoReturn
 
 import uvicorn
 
+from inference_gateway.app.forks import keep_from_children
 from inference_gateway.app.gateway import Gateway
+from inference_gateway.errors import SetupFailed
+from inference_gateway.intake.uvicorn_inside import missing_for_serve
 from inference_gateway.serving.exit_codes import EXIT_SETUP_FAILED, READY, RUNNING
 from inference_gateway.serving.protocol import HardenedProtocol
 from inference_gateway.settings import Settings
@@ -29,9 +32,10 @@ _FOR_EVER = 10**9  # seconds
 class Server(uvicorn.Server):
     """Runs one application. After `run`, `exit_code` is 0, or 3 where the service could not start."""
 
-    def __init__(self, config: uvicorn.Config, app: Any) -> None:
+    def __init__(self, config: uvicorn.Config, app: Any, settings: Settings) -> None:
         super().__init__(config)
         self._gateway = app if isinstance(app, Gateway) else None
+        self._header_timeout = settings.header_timeout or _FOR_EVER
         self._setup_failed = False
         self._signalled = False
         self._supervisor: int | None = None  # the pipe to it
@@ -43,9 +47,31 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Opens the port; from then on a failed set-up of a model ends the server."""
-        await super().startup(sockets)
+        keep_from_children()
+        with self._tls_handshakes_limited():
+            await super().startup(sockets)
         if self._gateway is not None:
             self._watch = asyncio.create_task(self._exit_on_failed_setup(self._gateway))
+
+    @contextmanager
+    def _tls_handshakes_limited(self) -> Iterator[None]:
+        """Has the port that is opened meanwhile limit them; uvicorn has no option for it.
+
+        A client that connects and is silent would have 60 s, asyncio's own limit.
+        """
+        loop: Any = asyncio.get_running_loop()
+        create_server = loop.create_server
+
+        def limited(*arguments: Any, **options: Any) -> Any:
+            if options.get("ssl") is not None:
+                options["ssl_handshake_timeout"] = self._header_timeout
+            return create_server(*arguments, **options)
+
+        loop.create_server = limited
+        try:
+            yield
+        finally:
+            del loop.create_server
 
     async def _exit_on_failed_setup(self, gateway: Gateway) -> None:
         await gateway.setup_failed.wait()
@@ -58,6 +84,7 @@ class Server(uvicorn.Server):
         `pipe`: a descriptor that does not block. Where nobody reads it any more, the server drains and ends.
         """
         self._supervisor = pipe
+        keep_from_children(pipe)
         self.config.callback_notify = self._beat
         self.config.timeout_notify = 0
 
@@ -127,8 +154,14 @@ def _end_within(seconds: float, exit_code: int) -> None:
 def make_server(app: Any, *, host: str = "127.0.0.1", port: int = 8000, **uvicorn_options: Any) -> Server:
     """A server for `app`, a `Gateway` or another ASGI application.
 
-    `port` 0 takes a free one. `uvicorn_options`: more of `uvicorn.Config`'s, such as `ssl_certfile`.
+    `port` 0 takes a free one. `uvicorn_options`: more of `uvicorn.Config`'s, such as `ssl_certfile`. Raises
+    `SetupFailed` where this version of uvicorn lacks what the hardening needs.
     """
+    if missing := missing_for_serve():
+        raise SetupFailed(
+            f"uvicorn {uvicorn.__version__} has no {', '.join(missing)}: "
+            "install the version that pip chooses for this package"
+        )
     settings = app.settings if isinstance(app, Gateway) else Settings()
     config = uvicorn.Config(
         app,
@@ -145,4 +178,4 @@ def make_server(app: Any, *, host: str = "127.0.0.1", port: int = 8000, **uvicor
         timeout_graceful_shutdown=settings.drain_timeout,  # type: ignore[arg-type]  # wait_for takes it
         **uvicorn_options,
     )
-    return Server(config, app)
+    return Server(config, app, settings)

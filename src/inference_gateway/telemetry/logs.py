@@ -12,11 +12,13 @@ import sys
 import warnings
 from typing import Any, Literal
 
-from inference_gateway.telemetry.context import working_for
+from inference_gateway.telemetry.context import RequestIdentity, working_for
 from inference_gateway.telemetry.stacks import report_crashes
 from inference_gateway.telemetry.tagged_logger import TaggedMessage
 
 logger = logging.getLogger("inference_gateway")
+
+_TEXT = "%(asctime)s %(levelname)s %(name)s%(of_request)s: %(message)s"
 
 
 def _says_nothing_of_a_patient(record: logging.LogRecord) -> bool:
@@ -25,17 +27,13 @@ def _says_nothing_of_a_patient(record: logging.LogRecord) -> bool:
 
 
 def _name_the_request(record: logging.LogRecord) -> bool:
-    """Puts a model's own line under the request that the model works for.
+    """Notes which request the model works for whose line this is, if any.
 
-    To be asked where the line is logged: another thread does not know. Lines that name their request already
-    stay as they are.
+    To be asked where the line is logged: another thread does not know.
     """
     request = working_for.get(None)
-    if request is not None:
-        message = record.msg
-        if not isinstance(message, TaggedMessage):
-            message = TaggedMessage({}, message, has_args=bool(record.args))
-        record.msg = message.with_tags({"request_id": request.request_id, "route": request.route})
+    record.request = request
+    record.of_request = "" if request is None else f" [{request.request_id} {request.route}]"
     return True
 
 
@@ -48,27 +46,34 @@ class _JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
         }
+        more: dict[str, Any] = {}
+        request: RequestIdentity | None = record.__dict__.get("request")
+        if request is not None:
+            more.update(request_id=request.request_id, route=request.route)
         message = record.msg
         if isinstance(message, TaggedMessage):
             text = str(message.text)
             line["message"] = text % record.args if record.args else text
-            line = {**message.tags, **message.fields, **line}
+            more.update(message.tags)
+            more.update(message.fields)
         else:
             line["message"] = record.getMessage()
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
+        for name, value in more.items():
+            line.setdefault(name, value)  # a tag that is called "message" does not replace it
         return json.dumps(line, default=str)
 
 
 def configure_logging(log_format: Literal["text", "json"] = "text", level: str = "INFO") -> None:
-    """Sets up the process's logging for `inference-gateway serve`: lines on standard error.
+    """Sets up the process's logging for `inference-gateway serve`: lines on standard error, by a thread.
 
     Where the process crashes, Python's stack is written there too. pydicom's own lines and warnings quote
     values of data sets: its lines are dropped, and no Python warning is shown unless `-W` or PYTHONWARNINGS
     asks for them.
     """
     report_crashes()
-    formatter: dict[str, object] = {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}
+    formatter: dict[str, object] = {"format": _TEXT}
     if log_format == "json":
         formatter = {"()": _JsonFormatter}
     logging.config.dictConfig(
@@ -82,7 +87,7 @@ def configure_logging(log_format: Literal["text", "json"] = "text", level: str =
             },
             "handlers": {
                 "stderr": {
-                    "class": "logging.StreamHandler",
+                    "class": "inference_gateway.telemetry.line_writer.LineWriter",
                     "formatter": "line",
                     "filters": ["privacy", "request"],
                 }

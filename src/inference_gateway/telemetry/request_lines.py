@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from inference_gateway.telemetry.logs import logger
 from inference_gateway.telemetry.record import Record
@@ -16,17 +17,39 @@ class RequestLines:
         """The line comes at the end."""
 
     def request_ended(self, record: Record, /) -> None:
-        """Writes the line; in JSON each number of it is a field of its own."""
-        if not logger.isEnabledFor(logging.INFO):
-            return
-        fields = {
+        """Logs the line; in JSON each number of it is a field of its own."""
+        if logger.isEnabledFor(logging.INFO):  # without looking for the caller, as `logger.info` does
+            logger.handle(
+                logging.LogRecord(logger.name, logging.INFO, __file__, 0, RequestMessage(record), (), None)
+            )
+
+
+class RequestMessage(TaggedMessage):
+    """The line of a request that has ended, made when a handler asks for it."""
+
+    __slots__ = ("_record",)
+    is_settled = True
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self.tags = record.tags
+        self.has_args = False
+
+    @property
+    def text(self) -> str:  # type: ignore[override]  # made, not stored
+        """The sentence."""
+        record = self._record
+        phases = ", ".join(f"{phase} {seconds:.3f}" for phase, seconds in record.phases.items())
+        return f"status {record.status}, {record.received} bytes received, {record.seconds:.3f} s ({phases})"
+
+    @property
+    def fields(self) -> dict[str, Any]:  # type: ignore[override]
+        """Its numbers."""
+        record = self._record
+        return {
             "status": record.status,
             "received_bytes": record.received,
             "sent_bytes": record.sent,
             "seconds": round(record.seconds, 6),
             **{f"{phase}_seconds": round(seconds, 6) for phase, seconds in record.phases.items()},
         }
-        phases = ", ".join(f"{phase} {seconds:.3f}" for phase, seconds in record.phases.items())
-        text = "status %d, %d bytes received, %.3f s (%s)"
-        message = TaggedMessage(dict(record.tags), text, has_args=True, fields=fields)
-        logger.info(message, record.status, record.received, record.seconds, phases)

@@ -27,7 +27,8 @@ def report_crashes() -> None:
 
 def stack_of_thread(identity: int) -> str:
     """The stack of a running thread, innermost frame first; empty where there is no such thread."""
-    return _told(_frames(sys._current_frames().get(identity)))
+    frame = sys._current_frames().get(identity)  # noqa: SLF001 - documented, in spite of its name
+    return _told(_frames(frame))
 
 
 def stack_of_coroutine(coroutine: Any) -> str:

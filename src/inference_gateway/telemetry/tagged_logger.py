@@ -15,7 +15,10 @@ class TaggedMessage:
 
     `tags`: shown in front of the text. `fields`: what a JSON line has beyond the tags. `text`: what `%`
     arguments of the log record, where `has_args`, are put into; a percent sign in a tag is no conversion.
+    `is_settled`: nothing of it changes any more, so that it may be rendered later.
     """
+
+    is_settled = False
 
     __slots__ = ("fields", "has_args", "tags", "text")
 
@@ -31,10 +34,6 @@ class TaggedMessage:
         self.text = text
         self.has_args = has_args
         self.fields = fields or {}
-
-    def with_tags(self, tags: Mapping[str, Any]) -> TaggedMessage:
-        """The same message under these tags and its own, which win."""
-        return TaggedMessage({**tags, **self.tags}, self.text, has_args=self.has_args, fields=self.fields)
 
     def __str__(self) -> str:
         tags = _to_json(self.tags)

@@ -60,7 +60,7 @@ async def test_no_more_threads_than_slots(held: Held) -> None:
     calls = [asyncio.create_task(turn(model.slot("r"), held)) for _ in range(4)]
     await begun(held.begun)
     await turns()
-    assert model.slots_taken <= 2
+    assert model.readiness.taken <= 2
     held.go.set()
     await asyncio.gather(*calls)
 
@@ -145,7 +145,7 @@ async def test_a_model_without_a_life_cycle() -> None:
     model = runner()
     await model.set_up()
     await model.tear_down()
-    assert model.slots_taken == 0
+    assert model.readiness.taken == 0
 
 
 @pytest.mark.parametrize("step", ["setup", "warm_up"])
@@ -193,14 +193,14 @@ async def test_how_long_all_slots_are_held_by_calls_nobody_waits_for(held: Held)
         await calls[0]
     with pytest.raises(ModelTimeout):
         await calls[1]
-    assert model.orphaned == 2
-    before = model.stuck_for
+    assert model.readiness.orphaned == 2
+    before = model.readiness.stuck_for
     async with asyncio.timeout(LIMIT):
-        while model.stuck_for <= before:  # noqa: ASYNC110 - a clock's doing, of which no event tells
+        while model.readiness.stuck_for <= before:  # noqa: ASYNC110 - a clock's doing, of which no event tells
             await asyncio.sleep(0)
     held.go.set()
     await idle(model)
-    assert model.stuck_for == 0
+    assert model.readiness.stuck_for == 0
 
 
 async def test_one_slot_that_is_left_is_enough(held: Held) -> None:
@@ -210,5 +210,5 @@ async def test_one_slot_that_is_left_is_enough(held: Held) -> None:
     hung.cancel()
     with pytest.raises(asyncio.CancelledError):
         await hung
-    assert (model.orphaned, model.stuck_for) == (1, 0)
+    assert (model.readiness.orphaned, model.readiness.stuck_for) == (1, 0)
     assert await turn(model.slot("next"), lambda: "served") == "served"

@@ -1,0 +1,54 @@
+"""What an operator reads of a request that failed: whose fault it was, and why."""
+
+from __future__ import annotations
+
+import logging
+
+from inference_gateway.errors import (
+    ClientDisconnected,
+    InvalidModelOutput,
+    ModelError,
+    ModelTimeout,
+    RequestError,
+    ResponseCut,
+)
+from inference_gateway.telemetry.record import Record
+
+
+def log_failure(record: Record, error: Exception) -> None:
+    """Writes the line; with the traceback where the model or the gateway is to blame."""
+    log = record.log
+    match error:
+        case ClientDisconnected():
+            log.info("the client left")
+        case InvalidModelOutput():
+            log.error("the model's result does not fit the wire contract: %s", error.reason)
+        case ModelError():
+            log.error("the model failed", exc_info=error.__cause__)
+        case ModelTimeout():
+            where = f"; its call was here, innermost frame first:\n{error.stack}" if error.stack else ""
+            log.error("the model did not finish within its time limit%s", where)
+        case RequestError():
+            log.log(logging.INFO if error.status < 500 else logging.WARNING, "refused: %s", error.detail)
+        case ResponseCut():
+            log.warning("the answer was cut: %s", error)
+        case _:
+            log.error("an error of the gateway itself", exc_info=error)
+
+
+def forget(error: BaseException) -> None:
+    """Drops the tracebacks of an error and of what led to it.
+
+    Their frames hold all of a request. Where a frame holds the error as well, as a model's may, only the
+    garbage collector would find them.
+    """
+    to_do: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while to_do:
+        found = to_do.pop()
+        if found is not None and id(found) not in seen:
+            seen.add(id(found))
+            found.__traceback__ = None
+            to_do += [found.__cause__, found.__context__]
+            if isinstance(found, BaseExceptionGroup):
+                to_do += found.exceptions

@@ -1,0 +1,132 @@
+"""Who waits for a model, and the threads that serve them: first come, first served.
+
+A route has a thread for each call that may run at once, and a slot is a turn on such a thread. The next turn
+begins when the thread has really come back from the one before. Python cannot stop a thread, so a call whose
+caller is gone or whose time is up keeps its thread (an orphan) until it returns, and more models never run at
+once than were asked for.
+
+The threads are daemons: the interpreter would join others at exit, so that a hung model would keep the
+process from ending.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections import OrderedDict
+from contextlib import suppress
+from typing import NamedTuple, Protocol
+
+from inference_gateway.errors import Unavailable
+
+
+class Turn(Protocol):
+    """What waits in a line."""
+
+    def serve(self) -> None:
+        """The whole turn, on the thread. Raises nothing."""
+        ...
+
+
+class Load(NamedTuple):
+    """How busy a line is. `taken`: turns that go on, orphans too. `stuck_for`: seconds since each thread of
+    the line has an orphan, 0.0 where one has none.
+    """
+
+    taken: int
+    orphaned: int
+    stuck_for: float
+
+
+class Line:
+    """The line of one model. `name`: for its threads. `threads`: how many turns may go on at once."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self._name = name
+        self._most_threads = threads
+        self._threads = 0
+        self._lock = threading.Lock()
+        self._waiting: OrderedDict[Turn, None] = OrderedDict()
+        self._taken: set[Turn] = set()
+        self._orphans: set[Turn] = set()
+        self._stuck_since: float | None = None  # by time.monotonic()
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # an entry for each in line, or to end
+        self._closed = False
+
+    @property
+    def waiting(self) -> int:
+        """Turns that have not begun."""
+        return len(self._waiting)
+
+    @property
+    def load(self) -> Load:
+        """How busy it is now."""
+        since = self._stuck_since
+        stuck_for = 0.0 if since is None else time.monotonic() - since
+        return Load(len(self._taken), len(self._orphans), stuck_for)
+
+    def join(self, turn: Turn, loop: asyncio.AbstractEventLoop) -> None:
+        """Lines up at the end. Raises `Unavailable` where the system has no thread for it."""
+        with self._lock:
+            self._waiting[turn] = None
+            if len(self._waiting) + len(self._taken) > self._threads < self._most_threads:
+                self._start_thread()
+        # When the loop is done with what is ready: a thread that wakes before only fights it for the lock.
+        loop.call_soon(self._wake.put, None)
+
+    def leave(self, turn: Turn) -> bool:
+        """Gives a turn up that has not begun; returns whether it had not. The line gets shorter at once."""
+        with self._lock:
+            if turn not in self._waiting:
+                return False
+            del self._waiting[turn]
+            if not self._closed:
+                with suppress(queue.Empty):  # a thread finds one entry more than there are in line
+                    self._wake.get_nowait()
+            return True
+
+    def orphan(self, turn: Turn) -> None:
+        """Nobody waits for the end of this turn any more."""
+        with self._lock:
+            if turn in self._taken:
+                self._orphans.add(turn)
+                if len(self._orphans) == self._most_threads:
+                    self._stuck_since = time.monotonic()
+
+    def close(self) -> None:
+        """Ends the threads when all turns are over."""
+        self._closed = True
+        for _ in range(self._threads):
+            self._wake.put(None)
+
+    def _start_thread(self) -> None:
+        """Raises `Unavailable` where the system has none left and there is no other to serve the line."""
+        name = f"{self._name} {self._threads + 1}"
+        try:
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+        except RuntimeError as error:
+            if not self._threads:
+                raise Unavailable("the gateway has no thread for the model: try again later") from error
+        else:
+            self._threads += 1
+
+    def _work(self) -> None:
+        while True:
+            self._wake.get()
+            with self._lock:
+                if self._waiting:
+                    turn, _ = self._waiting.popitem(last=False)
+                    self._taken.add(turn)
+                elif self._closed:
+                    return
+                else:
+                    continue
+            turn.serve()
+            with self._lock:
+                self._taken.discard(turn)
+                if turn in self._orphans:
+                    self._orphans.discard(turn)
+                    self._stuck_since = None
+            del turn  # an idle thread must not keep a request alive

@@ -1,0 +1,123 @@
+"""A model on threads of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from inference_gateway.errors import SetupFailed
+from inference_gateway.execution.call import guarded, run_to_end
+from inference_gateway.execution.current_request import CurrentRequest
+from inference_gateway.execution.line import Line, Load
+from inference_gateway.execution.runner import Checked, Study
+from inference_gateway.execution.slot import Slot
+
+
+class ThreadRunner:
+    """One route's model on threads of this process: a `Runner`.
+
+    `model`: a blocking callable, an `async def` one, or an instance with `__call__`; `setup()`, `warm_up()`
+    and `teardown()` are called where it has them, once each, on a model thread. `check` makes of what the
+    model returns what `compute` gives, on the model's thread too. `concurrency`: calls at once. `timeout`,
+    `queue_timeout`: seconds or None.
+    """
+
+    def __init__(
+        self,
+        route: str,
+        model: Callable[..., Any],
+        check: Callable[[Any], Checked],
+        *,
+        name: str,
+        concurrency: int,
+        timeout: float | None,
+        queue_timeout: float | None,
+    ) -> None:
+        self.route = route
+        self.name = name
+        self.line = Line(f"model {route}", concurrency)
+        self._model = model
+        self._check = check
+        self._timeout = timeout
+        self._queue_timeout = queue_timeout
+
+    @property
+    def readiness(self) -> Load:
+        """How busy its threads are."""
+        return self.line.load
+
+    @property
+    def needs_set_up(self) -> bool:
+        """Whether the model has a `setup` or a `warm_up`."""
+        return hasattr(self._model, "setup") or hasattr(self._model, "warm_up")
+
+    async def set_up(self) -> None:
+        """Runs `setup` and `warm_up`. Raises `SetupFailed`, with the model's exception as its cause."""
+        for step in ("setup", "warm_up"):
+            try:
+                await self._life_cycle(step)
+            except Exception as error:
+                raise SetupFailed(f"{step} of model {self.name} failed") from error
+
+    async def tear_down(self) -> None:
+        """Runs `teardown` when a thread of the model is free, and ends the threads."""
+        try:
+            await self._life_cycle("teardown")
+        finally:
+            self.line.close()
+
+    async def _life_cycle(self, step: str) -> None:
+        function = getattr(self._model, step, None)
+        if function is not None:
+            slot = Slot(self.line, CurrentRequest(step, self.route))
+            try:
+                await slot.call(run_to_end, function)
+            finally:
+                slot.release()
+
+    def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> ThreadSlot:
+        """A turn for one request. `on_start` is called on the model's thread when the turn begins."""
+        return ThreadSlot(
+            self.line,
+            CurrentRequest(request_id, self.route),
+            self._model,
+            self._check,
+            queue_timeout=self._queue_timeout,
+            timeout=self._timeout,
+            on_start=on_start,
+        )
+
+
+class ThreadSlot(Slot):
+    """A turn on a thread that calls the model itself."""
+
+    def __init__(
+        self,
+        line: Line,
+        request: CurrentRequest,
+        model: Callable[..., Any],
+        check: Callable[[Any], Checked],
+        **options: Any,
+    ) -> None:
+        super().__init__(line, request, **options)
+        self._model = model
+        self._check_result = check
+
+    async def compute(self, study: Study) -> Any:
+        """Calls the model and checks its result."""
+        return await self.call(self._compute, study)
+
+    def _compute(self, study: Study) -> Checked:
+        """On the thread. Ends the turn, so that the model is free for the next, unless more is to come."""
+        more_to_come = False
+        try:
+            with study.spool:
+                result = guarded(self._model, study.json_input, study.inputs, study.input_hash)
+                checked: Checked = guarded(self._check_result, result)
+            more_to_come = checked.needs_model
+            if more_to_come:
+                self.on_release(checked.end_iterables)
+            return checked
+        finally:
+            if not more_to_come:
+                self.release()

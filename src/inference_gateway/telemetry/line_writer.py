@@ -1,0 +1,94 @@
+"""A log handler whose lines are written by a thread of their own, in order, some at a time.
+
+A logging call only puts its record into a queue. What may still change (arguments, a model's own tags, a
+traceback) is made text at once; a plain sentence, or the line of a request that has ended, is made text when
+it is written.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections import deque
+from typing import TextIO
+
+from inference_gateway.telemetry.tagged_logger import TaggedMessage
+
+_GATHER_SECONDS = 0.02  # in which more lines may come: a thread that wakes for each costs more than the line
+_MOST = 10_000  # lines in the queue: who logs more waits until they are written
+
+
+class LineWriter(logging.Handler):
+    """Writes lines to `stream`, by default standard error. `flush` and `close` write what is in the queue."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        super().__init__()
+        self._stream = stream or sys.stderr
+        self._queue: deque[logging.LogRecord | str] = deque()
+        self._begin()
+        os.register_at_fork(after_in_child=self._begin)  # the parent's lines are the parent's
+
+    def _begin(self) -> None:
+        self._queue.clear()
+        self._writing = threading.Lock()
+        self._waiting = threading.Event()  # lines are
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Puts the record, or its text, into the queue."""
+        try:
+            self._queue.append(record if _is_settled(record) else self.format(record))
+        except Exception:
+            self.handleError(record)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write_on, name="log", daemon=True)
+            self._thread.start()
+        if len(self._queue) >= _MOST:
+            self.flush()
+        elif not self._waiting.is_set():
+            self._waiting.set()
+
+    def flush(self) -> None:
+        """Writes what is in the queue now, on the caller's thread."""
+        with self._writing:
+            lines = []
+            for _ in range(len(self._queue)):
+                line = self._queue.popleft()
+                if not isinstance(line, str):
+                    try:
+                        line = self.format(line)
+                    except Exception:
+                        self.handleError(line)  # type: ignore[arg-type]  # a record still
+                        continue
+                lines.append(f"{line}\n")
+            if lines:
+                self._stream.write("".join(lines))
+                self._stream.flush()
+
+    def close(self) -> None:
+        """Writes what is in the queue, and ends the thread."""
+        self._ended.set()
+        self._waiting.set()
+        self.flush()
+        super().close()
+
+    def _write_on(self) -> None:
+        while not self._ended.is_set():
+            self._waiting.wait()
+            self._ended.wait(_GATHER_SECONDS)
+            self._waiting.clear()
+            try:
+                self.flush()
+            except (OSError, ValueError):  # nobody reads it any more, or it is closed
+                continue
+
+
+def _is_settled(record: logging.LogRecord) -> bool:
+    """Whether its text will be the same later."""
+    message = record.msg
+    if record.args or record.exc_info or record.stack_info:
+        return False
+    return isinstance(message, str) or (isinstance(message, TaggedMessage) and message.is_settled)
