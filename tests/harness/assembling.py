@@ -13,7 +13,8 @@ from inference_gateway import Settings
 from inference_gateway.errors import RequestError
 from inference_gateway.intake.assembler import InferenceRequest, RequestAssembler
 from inference_gateway.intake.header import RequestType
-from inference_gateway.payload.spool import Spool, SpoolBudget
+from inference_gateway.payload.spool import Spool
+from inference_gateway.payload.spool_budget import SpoolBudget
 
 TEMP = Path(tempfile.gettempdir())
 RELATED = "multipart/related; boundary=bnd"

@@ -17,7 +17,7 @@ from inference_gateway.errors import (
     RequestError,
     UnsupportedEncoding,
 )
-from inference_gateway.payload.spool import SpoolBudget
+from inference_gateway.payload.spool_budget import SpoolBudget
 from tests.harness.assembling import RELATED, ROOT, TEXT, assembled, assembler, in_both, outcome
 from tests.harness.wire import digest, message, part
 from tests.multipart.reading import bytewise, cut, two_way_cuts

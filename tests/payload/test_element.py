@@ -26,7 +26,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, Secondar
 
 from inference_gateway.answer.check import prepare
 from inference_gateway.answer.stream import ResponseStream
-from inference_gateway.errors import InvalidModelOutput
+from inference_gateway.errors import InvalidModelOutput, ModelFailed
 from inference_gateway.payload import element
 from inference_gateway.payload.element import BLOCK
 from tests.harness.results import (
@@ -384,8 +384,9 @@ class TestFiles:
     async def test_a_path_that_is_gone_when_its_turn_comes(self, path: Path) -> None:
         sent = Streamed(await beside(path))
         os.unlink(path)
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(ModelFailed) as failed:
             await sent.run()
+        assert isinstance(failed.value.__cause__, FileNotFoundError)
         assert not sent.ended
 
     @pytest.mark.wire("element: refused kinds")
@@ -531,8 +532,9 @@ class TestIterables:
             raise KeyError("k")
 
         sent = Streamed(prepared(produce()))
-        with pytest.raises(KeyError):
+        with pytest.raises(ModelFailed) as failed:
             await sent.run()
+        assert isinstance(failed.value.__cause__, KeyError)
         assert sent.body.endswith(b"one")
         assert not sent.ended
         assert sent.stream.output_hash is None

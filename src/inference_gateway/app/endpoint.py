@@ -26,7 +26,8 @@ from inference_gateway.intake.header import RequestType, read_header
 from inference_gateway.intake.ingest import Ingest
 from inference_gateway.intake.uvicorn_body import body_of
 from inference_gateway.intake.workers import Workers
-from inference_gateway.payload.spool import Spool, SpoolBudget
+from inference_gateway.payload.spool import Spool
+from inference_gateway.payload.spool_budget import SpoolBudget
 from inference_gateway.settings import Settings
 from inference_gateway.telemetry.record import Observer, Record, new_request_id
 

@@ -23,6 +23,7 @@ from threading import Lock, local
 from weakref import WeakSet
 
 from inference_gateway.errors import InsufficientStorage, SetupFailed
+from inference_gateway.payload.spool_budget import SpoolBudget
 
 # What file systems without O_TMPFILE say.
 _NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
@@ -31,7 +32,6 @@ _NO_FALLOCATE = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 _ALLOCATE_FROM = 1 << 20  # bytes at once for which the blocks are asked for first: several times faster
 _MAP_FROM = 64 << 10  # a shorter range is read rather than mapped: a mapping costs two system calls
 _MERGE_UP_TO = 64 << 10  # bytes: a shorter block in memory is added to, so that small pieces are not many
-_KEEP_FREE = 1 << 20  # bytes of the disk that no declared body is promised
 
 
 class _Here(local):
@@ -43,49 +43,6 @@ class _Here(local):
 
 _here = _Here()
 _files: WeakSet[Spool] = WeakSet()  # the spools that have a file
-
-
-class SpoolBudget:
-    """Bytes that the spool files of this process may take together. `quota` in bytes, 0: no limit.
-
-    `used`: what files have and what is reserved for bodies that are still to come; `written`: the former.
-    """
-
-    def __init__(self, quota: int = 0) -> None:
-        self._quota = quota
-        self._lock = Lock()
-        self.used = 0
-        self.written = 0
-
-    def take(self, size: int) -> None:
-        """Takes `size` bytes, or raises `InsufficientStorage` and takes none."""
-        with self._lock:
-            if self._quota and self.used + size > self._quota:
-                raise InsufficientStorage
-            self.used += size
-
-    def wrote(self, size: int) -> None:
-        """`size` of the bytes taken are on the disk now."""
-        with self._lock:
-            self.written += size
-
-    def give_back(self, size: int, written: int = 0) -> None:
-        """Gives `size` bytes back, of which `written` were on the disk."""
-        with self._lock:
-            self.used -= size
-            self.written -= written
-
-    def check_disk(self, directory: Path) -> None:
-        """Raises `InsufficientStorage` where the disk cannot hold all that is reserved. May block."""
-        with self._lock:  # before the disk is asked: what is written in between counts twice, not never
-            to_come = self.used - self.written
-        try:
-            disk = os.statvfs(directory)
-        except OSError as error:
-            raise InsufficientStorage from error
-        # A file system that tells no size has f_blocks 0.
-        if disk.f_blocks and disk.f_bavail * disk.f_frsize < to_come + _KEEP_FREE:
-            raise InsufficientStorage
 
 
 class Spool:
