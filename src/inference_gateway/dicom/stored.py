@@ -185,8 +185,12 @@ def _guarded(job: Job) -> Outcome:
 def _decoded(header: Dataset, syntax: UID, encoded: bytes, frame: Frame) -> Stored:
     options = {name: attributes.integer(header, keyword) for name, keyword in _OPTIONS.items()}
     size = (options["rows"] or 0, options["columns"] or 0, options["samples_per_pixel"] or 1)
-    if syntax in codecs.DECODER_DEPENDENCIES and size_of(encoded) != size:  # before room is made for it
-        raise PixelDataError(codecs.OTHER_SIZE)
+    if syntax in codecs.DECODER_DEPENDENCIES:  # before room is made for it
+        said = size_of(encoded)
+        if said is None:
+            raise ValueError("a frame that says no size")
+        if said != size:
+            raise PixelDataError(codecs.OTHER_SIZE)
     told: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     told["photometric_interpretation"] = attributes.text(header, "PhotometricInterpretation") or "MONOCHROME2"
     told |= {"number_of_frames": 1, "pixel_keyword": "PixelData", "correct_unused_bits": False}
