@@ -87,6 +87,8 @@ FAULTS: dict[str, tuple[Change, set[str]]] = {
         set_in("bounding_boxes_2d", 0, "SOPInstanceUID", to="1.2.3"),
         {"references"},
     ),
+    "a frame_number below 0": (set_in("bounding_boxes_2d", 0, "frame_number", to=-1), {"references"}),
+    "a frame_number that is text": (set_in("bounding_boxes_2d", 0, "frame_number", to="1"), {"references"}),
     "labels of a series that was not sent": (set_in("series_ml_json", to={"1.2.3": {}}), {"references"}),
     "a threshold in per cent": (set_in("parts", 0, "probability_threshold", to=50), {"thresholds"}),
     "a palette that does not begin at 0.0": (ramp((0, "threshold", 0.1)), {"palettes"}),

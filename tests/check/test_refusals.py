@@ -17,8 +17,6 @@ from inference_gateway.check.exchange import Target
 from inference_gateway.check.verdict import Subject, Verdict
 from tests.check.faulty import STUDY, Reply, Rewrite, failing, findings, to_errors, url_of
 
-MALFORMED = {"boundary-other", "empty-body", "cut-body", "bare-line-feeds", "bad-json"}
-
 
 def document(**changes: Any) -> Rewrite:
     """Other members in the problems."""
@@ -109,13 +107,13 @@ FAULTS: dict[str, tuple[Rewrite, set[str]]] = {
         status(
             lambda kind, problem: kind.startswith("multipart/related; ") and problem["status"] == 400, 500
         ),
-        MALFORMED,
+        {"boundary-other", "empty-body", "cut-body", "bare-line-feeds", "bad-json"},
     ),
     "what is malformed is taken": (
         status(
             lambda kind, problem: kind.startswith("multipart/related; ") and problem["status"] == 400, 200
         ),
-        MALFORMED,
+        {"boundary-other", "empty-body", "cut-body", "bare-line-feeds", "bad-json"},
     ),
     "errors are text": (to_errors(as_text), {"problems"}),
     "no request id": (document(request_id=None), {"problems"}),

@@ -8,7 +8,8 @@ from pydicom import Dataset
 from inference_gateway.demo.findings import LESION_HU, Finding, find_in_pixels, find_in_stack
 from inference_gateway.demo.phantom import make_phantom
 from inference_gateway.dicom.pixels import read_frames
-from inference_gateway.dicom.series import Source, Stack, read_study
+from inference_gateway.dicom.series import Stack, read_study
+from inference_gateway.dicom.sources import Source
 from tests.demo.study import PHANTOM, files
 from tests.dicom.objects import as_file, color_image, image
 

@@ -10,6 +10,7 @@ from PIL import Image
 from inference_gateway.dicom.overlay import (
     COLORS,
     Box,
+    Colors,
     Heatmap,
     Line,
     Mask,
@@ -79,8 +80,84 @@ def test_labels_have_colours_of_their_own_and_masks_take_turns() -> None:
     values = np.zeros((9, 11), np.uint8)
     values[0, 0], values[4, 4], values[8, 10] = 1, 2, 8
     canvas = drawn([Mask(values, "numeric_label_mask")])
-    assert [tuple(canvas[at]) for at in ((0, 0), (4, 4), (8, 10))] == [COLORS[0], COLORS[1], COLORS[7]]
-    assert np.array_equal(drawn([Mask(rectangle(0)), Mask(rectangle(255))]), expected(COLORS[1]))
+    assert [tuple(canvas[at]) for at in ((0, 0), (4, 4), (8, 10))] == [COLORS[0], COLORS[1], COLORS[2]]
+    other = np.zeros((9, 11), np.uint8)
+    other[0, 0] = 255
+    canvas = drawn([Mask(other), Mask(rectangle(255))])
+    assert tuple(canvas[0, 0]) == COLORS[0]
+    assert np.array_equal(canvas[1:], expected(COLORS[1])[1:])
+
+
+def test_a_thing_has_one_colour_wherever_it_is_drawn() -> None:
+    """By its name: on every image, whatever else is there, in the picture, in the layer and in the legend."""
+    colors = Colors()
+    first = np.asarray(draw_overlay(GREY, masks=[Mask(rectangle(255), label="liver")], colors=colors))
+    both = [Mask(rectangle(255)[::-1], label="tumour"), Mask(rectangle(255), label="liver")]
+    second = np.asarray(draw_overlay(GREY, masks=both, colors=colors))
+    assert tuple(first[2, 3]) == tuple(second[2, 3]) == COLORS[0]
+    numbered = Mask(rectangle(7), "numeric_label_mask", "organ", label_map={7: "liver"})
+    assert legend([numbered], colors=colors) == [("liver", COLORS[0])]
+    assert tuple(draw_layer(9, 11, [numbered], [], colors)[4, 5]) == (*COLORS[0], 255)
+    box = np.asarray(draw_overlay(GREY, boxes=[Box((3, 2), (8, 6), "tumour")], colors=colors))
+    assert (box == COLORS[1]).all(axis=2).any()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int16, np.float32])
+def test_any_number_of_labels_takes_one_pass(dtype: Any) -> None:
+    values = (
+        np.arange(2500).reshape(50, 50).astype(dtype) if dtype != np.uint8 else np.arange(100).reshape(10, 10)
+    )
+    regions = Mask(values.astype(dtype), "numeric_label_mask").regions
+    assert regions.numbers == tuple(int(one) for one in np.unique(values) if one)
+    numbers = np.array([0, *regions.numbers])
+    assert np.array_equal(numbers[regions.index], values)
+
+
+def test_labels_of_64_bits_and_below_zero_are_regions_too() -> None:
+    values = np.array([[0, 2**40, -3], [5, 2**40, 0]])
+    regions = Mask(values, "numeric_label_mask").regions
+    assert regions.numbers == (-3, 5, 2**40)
+    assert regions.index.tolist() == [[0, 3, 1], [2, 3, 0]]
+
+
+def test_outlines_leave_the_inside_as_it_is() -> None:
+    canvas = np.asarray(draw_overlay(GREY, masks=[Mask(rectangle(255))], outlines=True))
+    frame = expected(COLORS[0])
+    frame[3:6, 4:8] = 100
+    assert np.array_equal(canvas, frame)
+
+
+@pytest.mark.parametrize(
+    ("aspect", "zoom", "size"),
+    [(2.0, 1, (11, 18)), (0.5, 1, (22, 9)), (1.5, 2, (22, 27)), (1e9, 1, (11, 180))],
+)
+def test_pixels_are_as_high_as_they_are_in_the_patient(
+    aspect: float, zoom: int, size: tuple[int, int]
+) -> None:
+    mask = Mask(rectangle(255))
+    picture = draw_overlay(GREY, masks=[mask], zoom=zoom, aspect=aspect)
+    assert picture.size == size
+    rows, columns = np.nonzero(changed(picture))
+    width, height = size[0] / 11, size[1] / 9
+    assert (columns.min(), columns.max() + 1) == pytest.approx((3 * width, 9 * width), abs=1)
+    assert (rows.min(), rows.max() + 1) == pytest.approx((2 * height, 7 * height), abs=1)
+    line = np.asarray(draw_overlay(GREY, lines=[Line((5, 4), (5, 4), "")], zoom=8, aspect=aspect))
+    rows, columns = np.nonzero((line != 100).any(axis=2))
+    assert columns.mean() == pytest.approx(5.5 * line.shape[1] / 11, abs=1.5)
+    assert rows.mean() == pytest.approx(4.5 * line.shape[0] / 9, abs=1.5)
+
+
+def test_a_line_may_bend() -> None:
+    canvas = np.asarray(draw_overlay(GREY, lines=[Line((2, 2), (8, 2), more=((8, 6),))]))
+    assert (canvas[2, 2:9] == COLORS[0]).all()
+    assert (canvas[2:7, 8] == COLORS[0]).all()
+
+
+def test_more_names_than_there_is_room_for_are_counted() -> None:
+    names = {number: f"region {number}" for number in range(1, 100)}
+    mask = Mask(np.arange(100).reshape(10, 10), "numeric_label_mask", label_map=names)
+    assert len(legend([mask])) == 99
+    draw_overlay(np.zeros((10, 10), np.uint8), masks=[mask], zoom=60)
 
 
 def test_all_256_labels_have_colours_that_differ() -> None:
@@ -92,15 +169,15 @@ def test_all_256_labels_have_colours_that_differ() -> None:
 @pytest.mark.parametrize(("threshold", "least"), [(0.0, 1), (0.2, 52), (0.9, 230), (None, 128)])
 def test_the_threshold_says_what_a_probability_covers(threshold: float | None, least: int) -> None:
     values = np.arange(256, dtype=np.uint8)[None]
-    ((_, covered),) = Mask(values, threshold=threshold).regions()
+    covered = Mask(values, threshold=threshold).regions.index
     assert np.nonzero(covered[0])[0].tolist() == list(range(least, 256))
-    ((_, of_floats),) = Mask((values / np.float64(255)), threshold=threshold).regions()
+    of_floats = Mask((values / np.float64(255)), threshold=threshold).regions.index
     assert np.array_equal(of_floats, covered)
 
 
 def test_labels_are_named_by_their_map() -> None:
     mask = Mask(np.array([[0, 1, 3]], np.uint8), "numeric_label_mask", "lung", label_map={1: "left"})
-    assert legend([mask]) == [("left", COLORS[0]), ("lung 3", COLORS[2])]
+    assert legend([mask]) == [("left", COLORS[0]), ("lung 3", COLORS[1])]
     assert legend([Mask(rectangle(255), label="cyst"), Mask(rectangle(255))]) == [("cyst", COLORS[0])]
 
 
@@ -149,7 +226,10 @@ def test_a_line_carries_its_label() -> None:
     assert columns.min() >= 90
 
 
-def test_a_contour_is_what_touches_the_outside_or_the_edge_of_the_image() -> None:
+def test_a_contour_is_what_touches_another_region_the_outside_or_the_edge_of_the_image() -> None:
+    two = np.array([[1, 1, 2, 2], [1, 1, 2, 2], [1, 1, 2, 2]])
+    assert contour(np.pad(two, 1, mode="edge"))[1:-1, 1:-1].astype(int).tolist() == [[0, 1, 1, 0]] * 3
+
     covered = np.array([[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1], [0, 0, 1, 0]], bool)
     assert contour(covered).astype(int).tolist() == [[1, 1, 1, 0], [1, 0, 1, 0], [1, 1, 0, 1], [0, 0, 1, 0]]
 
@@ -218,8 +298,8 @@ def test_labels_stand_in_the_upper_left_corner_one_below_the_other() -> None:
 def test_the_label_of_a_mask_has_the_colour_of_the_mask() -> None:
     values = np.zeros((300, 600), np.uint8)
     values[200:, 300:] = 255
-    masks = [Mask(values * 0), Mask(values, label="lesion")]
-    text = drawn(masks, np.full((300, 600), 100, np.uint8))[:40, :100]
+    masks = [Mask(values, label="liver"), Mask(values, label="lesion")]
+    text = drawn(masks, np.full((300, 600), 100, np.uint8))[:60, :100]
     assert (text == COLORS[1]).all(axis=2).any()
 
 

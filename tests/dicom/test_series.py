@@ -17,7 +17,9 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, JPEGLSLossless
 
-from inference_gateway.dicom.series import Stack, read_study
+from inference_gateway.dicom.limits import Limits
+from inference_gateway.dicom.series import Skipped, Stack, read_study
+from tests.dicom import hostile
 from tests.dicom.objects import as_file, image, plane
 
 SAGITTAL = [0, 1, 0, 0, 0, -1]
@@ -270,13 +272,47 @@ def test_without_places_there_is_one_timepoint() -> None:
     ("frames", "reason"),
     [
         (2**31 - 1, "less pixel data than its header says: 12 of 25,769,803,764 bytes"),
-        (-1, "its header says that it has less than one frame"),
+        (-1, "a value of NumberOfFrames that the standard does not allow"),
     ],
 )
 def test_a_frame_count_that_the_pixel_data_cannot_hold_costs_nothing(frames: int, reason: str) -> None:
     dataset = plane(1)
     dataset.NumberOfFrames = frames
     assert reasons(as_file(dataset)) == [(1, reason)]
+
+
+@pytest.mark.parametrize("name", hostile.ROWS)
+def test_what_a_header_says_is_checked_before_anything_is_made_of_it(name: str) -> None:
+    data, reason = hostile.ROWS[name]
+    ((at, found),) = reasons(io.BytesIO(data))
+    assert (at, found.partition(":")[0]) == (1, reason)
+
+
+@pytest.mark.parametrize(
+    "name", ["samples -1", "200,000 frames of one bit", "RLE of 4 gigapixels", "deflated"]
+)
+def test_what_is_left_out_takes_no_memory(name: str) -> None:
+    file = io.BytesIO(hostile.ROWS[name][0])
+    tracemalloc.start()
+    try:
+        assert read_study([file]).skipped
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+def test_a_sequence_that_is_cut_is_a_damaged_file_and_no_unreadable_path() -> None:
+    cut = hostile.empty_items(3, told=False)
+    cut = cut[: cut.index(b"\xfe\xff\xdd\xe0")]
+    assert reasons(io.BytesIO(cut)) == [(1, "a damaged DICOM file")]
+
+
+def test_an_image_over_a_limit_is_kept_for_somebody_else() -> None:
+    source = as_file(image(np.zeros((20, 30), np.uint8)))
+    study = read_study([source], limits=Limits(frame_pixels=599))
+    assert study.skipped == (Skipped(0, "more than 599 pixels in one frame", is_object=True),)
+    assert len(read_study([source], limits=Limits(frame_pixels=600)).instances) == 1
 
 
 def test_truncated_pixel_data_is_noticed() -> None:

@@ -41,7 +41,7 @@ def test_a_series_of_thousands_of_orientations_costs_no_more_than_its_frames(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     turned = [number / 4000 for number in range(1, 4001)]
-    frames = np.zeros((len(turned), 1, 1), np.uint8)
+    frames = np.zeros((len(turned), 8, 8), np.uint8)
     dataset = image(frames, NumberOfFrames=len(turned), Modality="MR")
     groups = []
     for angle in turned:

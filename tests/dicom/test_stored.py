@@ -20,7 +20,7 @@ from inference_gateway.dicom.pixels import (
     modality_values,
     read_frames,
 )
-from inference_gateway.dicom.series import read_study
+from inference_gateway.dicom.series import frames_of, read_study
 from inference_gateway.dicom.sources import read_dataset
 from tests.dicom.decoding import array, pixels, pixels_of, real
 from tests.dicom.objects import as_file, image, plane
@@ -128,3 +128,12 @@ def test_bits_allocated_that_are_not_read_say_so(bits: int) -> None:
     dataset.BitsAllocated = bits
     (found,) = attempt_frames(read_study([as_file(dataset)]).series[0].stacks[0].frames)
     assert str(found) == f"{bits} bits allocated for a sample are not read here"
+
+
+@pytest.mark.parametrize("name", ["rtdose.dcm", "rtdose_rle.dcm", "SC_rgb_rle_16bit_2frame.dcm"])
+def test_frames_come_in_any_order(name: str) -> None:
+    (instance,) = read_study([real(name)]).instances
+    frames = list(frames_of(instance))
+    in_order = [one.stored for one in read_frames(frames)]
+    for found, expected in zip(read_frames(frames[::-1]), in_order[::-1], strict=True):
+        np.testing.assert_array_equal(found.stored, expected)

@@ -8,6 +8,7 @@ from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
+from inference_gateway.dicom.limits import LimitError
 from inference_gateway.infer.bare import is_bare, with_preamble
 from inference_gateway.infer.gather import gather
 from tests.dicom.objects import as_file, plane
@@ -45,6 +46,14 @@ def test_it_gets_a_preamble_and_stays_what_it_is(form: str, tmp_path: Path) -> N
     dataset = dcmread(tmp_path / "whole")
     assert dataset.file_meta.MediaStorageSOPInstanceUID == dataset.SOPInstanceUID == "1.9.1"
     assert (dataset.pixel_array == 1).all()
+
+
+def test_more_elements_than_a_header_has_are_not_read(tmp_path: Path) -> None:
+    elements = b"\x08\0\x05\0CS\x0a\0ISO_IR 100" + b"\x08\0\x08\0CS\0\0" * 500_000
+    (tmp_path / "bare").write_bytes(elements)
+    assert is_bare(elements[:1024])
+    with pytest.raises(LimitError):
+        with_preamble(tmp_path / "bare", tmp_path / "whole")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from inference_gateway.dicom.limits import Limits
 from inference_gateway.infer.dicomdir import HEAD, NoDirectory, is_directory, listed
 from inference_gateway.infer.gather import gather
 from tests.infer.test_gather import counts, dicomdir, put
@@ -30,22 +31,22 @@ def disc(folder: Path, rename: Callable[[str], str]) -> tuple[Path, list[Path]]:
 @pytest.mark.parametrize("how", RENAMED)
 def test_files_are_found_under_the_names_that_they_have_come_to(how: str, tmp_path: Path) -> None:
     directory, files = disc(tmp_path, RENAMED[how])
-    assert list(listed(directory)) == files
+    assert list(listed(directory, Limits())) == files
     files[1].unlink()
-    assert list(listed(directory)) == [files[0], None, files[2]]
+    assert list(listed(directory, Limits())) == [files[0], None, files[2]]
 
 
 def test_a_name_that_is_there_goes_before_one_that_it_may_have_been(tmp_path: Path) -> None:
     names = ("IM1", "im1", "IM1.dcm", "im1.;1")
     exact, small, extended, versioned = (put(tmp_path / name, z) for z, name in enumerate(names))
     directory = dicomdir(tmp_path, ["IM1"])
-    assert list(listed(directory)) == [exact]
+    assert list(listed(directory, Limits())) == [exact]
     exact.unlink()
     for _ in (small, versioned):  # which of the two goes first is of no matter
-        (found,) = listed(directory)
+        (found,) = listed(directory, Limits())
         assert found in (small, versioned)
         found.unlink()
-    assert list(listed(directory)) == [extended]
+    assert list(listed(directory, Limits())) == [extended]
 
 
 @pytest.mark.parametrize("name", ["DICOMDIR", "dicomdir", "DICOMDIR;1", "DICOMDIR.;1", "index", "INDEX.DCM"])
@@ -74,10 +75,10 @@ def test_what_lies_elsewhere_is_not_there(tmp_path: Path) -> None:
     (folder / "LINK").symlink_to(outside)
     (folder / "UP").symlink_to(tmp_path)
     references = (["..", "outside"], ["LINK"], ["UP", "outside"], [str(outside)], ["x" * 300], [""])
-    assert list(listed(dicomdir(folder, *references)))[:5] == [None] * 5
+    assert list(listed(dicomdir(folder, *references), Limits()))[:5] == [None] * 5
 
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "DICOMDIR").write_text("index")
     with pytest.raises(NoDirectory):
-        list(listed(tmp_path / "DICOMDIR"))
+        list(listed(tmp_path / "DICOMDIR", Limits()))

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from inference_gateway.dicom.overlay import Heatmap, Mask
 from inference_gateway.dicom.series import Study, read_study
-from inference_gateway.infer.drawings import Drawing, Drawings, plain
+from inference_gateway.infer.drawings import Drawings
+from inference_gateway.infer.geometry import plain
+from inference_gateway.infer.groups import Drawing
 from tests.dicom.objects import as_file, image, plane
 from tests.infer.answers import stored
 
@@ -133,25 +135,29 @@ def test_a_mask_without_series_lies_over_what_has_its_shape(drawings: Drawings, 
     assert values(drawings) == {"series-1-stack-2-plane-001": [7]}
 
 
+NO_IMAGE = "no image of the study has its SOPInstanceUID and frame_number"
+
+
 @pytest.mark.parametrize(
-    ("reference", "shape"),
+    ("reference", "shape", "why"),
     [
-        ({"SeriesInstanceUID": SECOND}, (1, 1, 5, 5)),
-        ({"SeriesInstanceUID": "9.9"}, (1, 3, 2, 3)),
-        ({"dicom_image": {"SOPInstanceUID": "1.9.3"}}, (9, 9)),
-        ({"dicom_image": {"SOPInstanceUID": "9.9"}}, (2, 3)),
-        ({"dicom_image": {"SOPInstanceUID": ["1.9.3"]}}, (2, 3)),
-        ({}, (2, 3)),
+        ({"SeriesInstanceUID": SECOND}, (1, 1, 5, 5), "it is 1 x 1 x 5 x 5, and its series is 2 x 5 x 5"),
+        ({"SeriesInstanceUID": "9.9"}, (1, 3, 2, 3), "no series of the study has its SeriesInstanceUID"),
+        ({}, (3, 9, 9), "it is 3 x 9 x 9, and the series are 3 x 2 x 3, 1 x 4 x 4, 2 x 5 x 5, 3 x 2 x 2 x 3"),
+        ({"dicom_image": {"SOPInstanceUID": "1.9.3"}}, (9, 9), "it is 9 x 9, and its image is 2 x 3"),
+        ({"dicom_image": {"SOPInstanceUID": "9.9"}}, (2, 3), NO_IMAGE),
+        ({"dicom_image": {"SOPInstanceUID": ["1.9.3"]}}, (2, 3), NO_IMAGE),
+        ({"dicom_image": {"SOPInstanceUID": "1.9.3", "frame_number": -1}}, (2, 3), NO_IMAGE),
+        ({"dicom_image": {"SOPInstanceUID": "1.9.3", "frame_number": "1"}}, (2, 3), NO_IMAGE),
+        ({}, (2, 3), NO_IMAGE),
     ],
 )
 def test_a_mask_that_fits_nowhere_is_noted(
-    drawings: Drawings, reference: dict[str, Any], shape: tuple[int, ...], tmp_path: Path
+    drawings: Drawings, reference: dict[str, Any], shape: tuple[int, ...], why: str, tmp_path: Path
 ) -> None:
     drawings.add_mask("element 4", part(**reference), stored(np.ones(shape, np.uint8), tmp_path))
     assert seen(drawings) == []
-    assert drawings.notes == [
-        "element 4 is not drawn: no image or series of the study has its UID and its shape"
-    ]
+    assert drawings.notes == [f"element 4 is not drawn: {why}"]
 
 
 def test_a_mask_of_an_image_goes_to_the_frame_that_it_names(drawings: Drawings, tmp_path: Path) -> None:
@@ -232,7 +238,21 @@ def test_boxes_go_to_the_images_that_they_name(drawings: Drawings) -> None:
     assert drawn.name == "series-1-stack-1-plane-002"
     assert [(one.top_left, one.bottom_right, one.label) for one in drawn.boxes] == [((0, 1), (2, 1), "cyst")]
     assert [note.partition(":")[0] for note in drawings.notes] == [
-        f"bounding box {number} is not drawn" for number in (2, 3, 4, 5, 6, 7, 7)
+        f"bounding box {number} is not drawn" for number in (2, 3, 4, 5, 6, 7)
+    ]
+
+
+def test_an_image_has_so_many_boxes_and_lines_and_no_more(drawings: Drawings) -> None:
+    """Each addition once copied all that were there: 80,000 took half a minute."""
+    box = {"SOPInstanceUID": "1.9.2", "top_left": [0, 0], "bottom_right": [1, 1]}
+    drawings.add_boxes([box] * 80_000)
+    line = {"SOPInstanceUID": "1.9.2", "start": [0, 0], "end": [1, 1]}
+    drawings.add_lines([line] * 1001)
+    (drawn,) = [one for one in drawings.all() if not one.overlay().empty]
+    assert (len(drawn.boxes), len(drawn.lines)) == (1000, 1000)
+    assert drawings.notes == [
+        "bounding box, 79,000 times, is not drawn: its image has 1,000 already",
+        "linear measurement, 1 times, is not drawn: its image has 1,000 already",
     ]
 
 

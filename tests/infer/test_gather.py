@@ -14,9 +14,11 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
+from inference_gateway.dicom.limits import Limits
 from inference_gateway.dicom.series import read_study
-from inference_gateway.infer.gather import Found, GatherError, gather, read_picture
+from inference_gateway.infer.gather import Found, GatherError, gather
 from tests.dicom.objects import as_file, plane
+from tests.infer.test_pictures import BROKEN_EXIF
 
 
 @pytest.fixture
@@ -209,7 +211,8 @@ def test_a_damaged_picture_ends_nothing(format: str, tmp_path: Path, workspace: 
     scan = put(tmp_path / "study" / "scan.dcm")
     found = gather([tmp_path / "study"], workspace)
     assert scan in found.paths
-    assert found.pictures + found.damaged == len(cuts) + len(noise)
+    refused = found.refused.total()  # those whose size became one that no picture has
+    assert found.pictures + found.damaged + refused == len(cuts) + len(noise)
     assert found.damaged > 0
 
 
@@ -336,30 +339,12 @@ def test_pictures_of_one_study_are_one_series_in_order(tmp_path: Path, workspace
     assert values == pytest.approx([50, 100, 150, 200], abs=2)
 
 
-@pytest.mark.parametrize(
-    ("mode", "expected"),
-    [("1", (3, 4)), ("LA", (3, 4)), ("P", (3, 4, 3)), ("RGBA", (3, 4, 3)), ("I;16", (3, 4))],
-)
-def test_pictures_of_every_mode_can_be_read(mode: str, expected: tuple[int, ...], tmp_path: Path) -> None:
-    colored = Image.fromarray(np.arange(36, dtype=np.uint8).reshape(3, 4, 3) * 7)
-    colored.convert("I;16" if mode == "I;16" else mode).save(tmp_path / "x.png")
-    assert read_picture(tmp_path / "x.png").shape == expected
-
-
-def test_a_photograph_is_turned_as_it_says(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees
-    Image.fromarray(np.zeros((3, 4), np.uint8)).save(tmp_path / "x.jpg", exif=exif)
-    assert read_picture(tmp_path / "x.jpg").shape == (4, 3)
-
-
-def test_pictures_that_are_damaged_or_too_large_are_counted(
-    tmp_path: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pictures_that_are_damaged_or_too_large_are_counted(tmp_path: Path, workspace: Path) -> None:
     Image.fromarray(np.zeros((30, 40), np.uint8)).save(tmp_path / "whole.png")
-    data = (tmp_path / "whole.png").read_bytes()
-    (tmp_path / "cut.png").write_bytes(data[:40])
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # a warning over it, an error over twice of it
-    assert counts(gather([tmp_path], workspace)) == {"damaged": 2}
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
-    assert counts(gather([tmp_path], workspace)) == {"damaged": 2}
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:40])
+    Image.fromarray(np.zeros((3, 4), np.uint8)).save(tmp_path / "exif.jpg", exif=BROKEN_EXIF)
+    found = gather([tmp_path], workspace)
+    assert (found.pictures, found.damaged, len(found.paths)) == (1, 2, 1)
+    found = gather([tmp_path], workspace, limits=Limits(frame_pixels=1199))
+    assert (found.pictures, found.damaged) == (0, 1)
+    assert found.refused == {"more than 1,199 pixels in one frame": 2}

@@ -70,9 +70,9 @@ def test_a_large_mask_is_never_in_memory(tmp_path: Path) -> None:
         ({"height": -5, "width": -5}, "no positive number"),
         ({"height": 5.0, "width": 5}, "no positive number"),
         ({"height": 1 << 40, "width": 5}, "no positive number"),
-        ({"height": 5, "width": 6}, "does not fit its size"),
-        ({"height": 5, "width": 1}, "does not fit its size"),
-        ({"height": 1 << 30, "width": 1 << 30, "depth": 1 << 30}, "does not fit its size"),
+        ({"height": 5, "width": 6}, "does not fit its 25 bytes"),
+        ({"height": 5, "width": 1}, "does not fit its 25 bytes"),
+        ({"height": 1 << 30, "width": 1 << 30, "depth": 1 << 30}, "does not fit its 25 bytes"),
     ],
 )
 def test_a_shape_that_is_wrong_is_refused(shape: Any, why: str, tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def test_without_a_name_heat_goes_from_nothing_to_yellow() -> None:
         ([{"threshold": 0.0}], "without threshold or color"),
         (points(("low", BLACK), (1.0, RED)), "without threshold or color"),
         ([], "from 0.0 to 1.0"),
+        ([{"threshold": 0.0, "color": [0, 0, 0, 0]}] * 1025, "more than 1,024 anchor points"),
         (points((0.0, BLACK)), "from 0.0 to 1.0"),
         (points((0.1, BLACK), (1.0, RED)), "from 0.0 to 1.0"),
         (points((0.0, BLACK), (0.9, RED)), "from 0.0 to 1.0"),

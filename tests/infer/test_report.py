@@ -20,7 +20,7 @@ from inference_gateway.dicom.overlay import COLORS
 from inference_gateway.dicom.pixels import read_frames
 from inference_gateway.dicom.series import read_study
 from inference_gateway.infer.drawings import Drawings
-from inference_gateway.infer.report import Facts, Report
+from inference_gateway.infer.report import Facts, Report, Texts
 from inference_gateway.infer.results import write_results
 from tests.demo.study import PHANTOM, files
 from tests.dicom.objects import as_file, color_image, image
@@ -30,6 +30,9 @@ from tests.infer.expected import grey
 
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>"
 UID = "1.2.9"
+
+PATIENCE = 8
+"""How many times as long as on a quiet machine a test may wait for the browser."""
 
 
 def write(sources: Sequence[Any], folder: Path, answer: Any, *masks: NDArray[Any]) -> Path:
@@ -87,11 +90,11 @@ def small_report(tmp_path: Path, pixels: int) -> Path:
     )
     path = tmp_path / "report.html"
     drawings = Drawings(study)
-    with Report(path, drawings.groups, pixels) as report:
+    with Report(path, drawings.groups, pixels=pixels) as report:
         for drawing in drawings.all():
             (decoded,) = read_frames([drawing.frame])
             report.add(drawing, decoded, drawing.overlay())
-        report.finish({"text": "x" * 300_000}, [], [], Facts())
+        report.finish({"text": "x" * 300_000}, Texts(), Facts())
     return path
 
 
@@ -124,7 +127,6 @@ def test_a_large_study_is_made_smaller_then_thinned_out(
 
 def test_what_is_found_survives_being_made_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inference_gateway.infer.report.PIXELS", 20)
-    monkeypatch.setattr(Report.__init__, "__defaults__", (20,))
     mask = np.zeros((8, 8), np.uint8)
     mask[5, 6] = 1
     part = {"binary_type": "boolean_mask", "binary_data_shape": told_shape((8, 8)), "SOPInstanceUID": UID}
@@ -250,6 +252,119 @@ class TestInBrowser:
             assert np.array_equal(await canvas(page), grey(last))
             assert page.errors == []
 
+    async def test_planes_of_a_study_of_500_images_change_at_once(self, tmp_path: Path) -> None:
+        """Measured in the page, one after the other and at random."""
+        rng = np.random.default_rng(5)
+        noise = rng.integers(0, 1500, (256, 256)).astype(np.int16)
+        sources = [
+            as_file(image(np.roll(noise, at, 0), InstanceNumber=at, Modality="MR")) for at in range(500)
+        ]
+        part = {
+            "binary_type": "boolean_mask",
+            "SeriesInstanceUID": "1.2.3.4",
+            "binary_data_shape": told_shape((500, 256, 256)),
+        }
+        mask = np.zeros((500, 256, 256), np.uint8)
+        mask[:, 60:200, 80:190] = 1
+        report = await asyncio.to_thread(write, sources, tmp_path, {"parts": [part]}, mask)
+        async with shown(report, tmp_path) as page:
+            change = """(async (order) => {
+                const took = [];
+                for (const to of order) {
+                    const begun = performance.now();
+                    go(to);
+                    const name = plane().name;
+                    while (document.body.dataset.shown !== name) {
+                        await new Promise(done => setTimeout(done, 0));
+                    }
+                    took.push(performance.now() - begun);
+                    await new Promise(done => requestAnimationFrame(() => setTimeout(done, 0)));
+                }
+                return took.sort((a, b) => a - b)[took.length >> 1];
+            })"""
+            in_turn = await page.evaluate(f"{change}({list(range(200, 260))})")
+            at_random = await page.evaluate(f"{change}({rng.permutation(500)[:60].tolist()})")
+            assert page.errors == []
+        assert in_turn < 50 * PATIENCE
+        assert at_random < 50 * PATIENCE
+
+    @pytest.mark.parametrize(("width", "height"), [(360, 740), (1920, 1080)])
+    async def test_the_page_fits_a_phone_and_a_wide_screen(
+        self, segmented: tuple[Path, NDArray[np.bool_]], tmp_path: Path, width: int, height: int
+    ) -> None:
+        async with shown(segmented[0], tmp_path) as page:
+            await page.call(
+                "Emulation.setDeviceMetricsOverride",
+                width=width,
+                height=height,
+                deviceScaleFactor=1,
+                mobile=width < 600,
+            )
+            await page.until(f"innerWidth === {width}")
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width
+            stage = await page.evaluate("(r => [r.width, r.height])(at('stage').getBoundingClientRect())")
+            assert stage[0] == pytest.approx(stage[1], abs=1)
+            assert min(width, height) * 0.6 < stage[0] <= width
+            beside = await page.evaluate(
+                "at('controls').getBoundingClientRect().left > at('stage').offsetWidth"
+            )
+            assert beside == (width > 860)
+            assert page.errors == []
+
+    async def test_dark_and_light_are_as_the_reader_has_them(
+        self, segmented: tuple[Path, NDArray[np.bool_]], tmp_path: Path
+    ) -> None:
+        async with shown(segmented[0], tmp_path) as page:
+            for scheme, dark in (("dark", True), ("light", False)):
+                feature = {"name": "prefers-color-scheme", "value": scheme}
+                await page.call("Emulation.setEmulatedMedia", features=[feature])
+                colors = "(s => [s.color, s.backgroundColor])(getComputedStyle(document.body))"
+                text, back = (
+                    sum(map(int, re.findall(r"\d+", color)[:3])) for color in await page.evaluate(colors)
+                )
+                assert (text > back) == dark
+                assert abs(text - back) > 450
+
+    async def test_all_can_be_done_by_keyboard(
+        self, segmented: tuple[Path, NDArray[np.bool_]], tmp_path: Path
+    ) -> None:
+        found = np.nonzero(segmented[1].any(axis=(1, 2)))[0]
+
+        async def press(page: Page, key: str) -> None:
+            event = f"new KeyboardEvent('keydown', {{key: '{key}', bubbles: true}})"
+            await page.evaluate(f"at('stage').focus(), at('stage').dispatchEvent({event})")
+
+        async with shown(segmented[0], tmp_path) as page:
+            for key, plane in (
+                ("Home", 0),
+                ("ArrowDown", 1),
+                ("ArrowRight", 2),
+                ("ArrowUp", 1),
+                ("PageDown", 11),
+                ("End", 31),
+                ("PageUp", 21),
+                ("ArrowLeft", 20),
+                ("Home", 0),
+                ("n", int(found[0])),
+                ("End", 31),
+                ("p", int(found[-1])),
+            ):
+                await press(page, key)
+                await page.until(f"document.body.dataset.shown === 'series-1-plane-{plane + 1:03}'")
+            covered = (
+                "(c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data"
+                ".filter((one, at) => at % 4 === 3 && one).length)(at('layer'))"
+            )
+            whole = await page.evaluate(covered)
+            await press(page, "o")
+            assert await page.evaluate("at('outlines').checked")
+            assert 0 < await page.evaluate(covered) < whole
+            await press(page, "9")
+            assert await page.evaluate("at('opacity').value") == "1"
+            await press(page, "0")
+            assert await page.evaluate("getComputedStyle(at('layer')).opacity") == "0"
+            assert page.errors == []
+
     async def test_what_an_answer_says_is_text_and_nothing_else(self, tmp_path: Path) -> None:
         reference = {"SOPInstanceUID": UID, "label": HOSTILE}
         answer = {
@@ -271,12 +386,12 @@ class TestInBrowser:
             assert HOSTILE[:40] in await text_of(page, "legend")
             assert HOSTILE[:40] in await text_of(page, "shapes")
             assert HOSTILE in json.dumps(
-                json.loads(await page.evaluate("document.querySelector('pre').textContent"))
+                json.loads(await page.evaluate("document.getElementById('json').textContent"))
             )
             counts = (
                 "[document.scripts.length, document.images.length, document.querySelectorAll('rect').length]"
             )
-            assert await page.evaluate(counts) == [4, 1, 1]
+            assert await page.evaluate(counts) == [5, 0, 1]
             assert page.errors == []
 
     async def test_no_script_but_the_report_s_own_runs(

@@ -183,7 +183,7 @@ def test_numeric_labels_have_colours_and_a_legend(tmp_path: Path) -> None:
     assert found[4, 13].tolist() == mixed(51, COLORS[1], 0.35)
     assert found[4, 22].tolist() not in ([51, 51, 51], found[4, 4].tolist(), found[4, 13].tolist())
     report = (tmp_path / "report.html").read_text()
-    assert '["left lung", "#ff5f28"]' in report
+    assert '["left lung", "#ff5a2d"]' in report
     assert '["right lung", "#' in report
 
 
@@ -317,7 +317,7 @@ def test_images_that_cannot_be_decoded_have_no_picture(tmp_path: Path) -> None:
     answer = {"study_ml_json": {"label": "sick"}}
     written = write([as_file(dataset), *files()[:3]], answer, [], tmp_path)
     assert written.pictures == ["series-2-plane-002.png"]
-    assert written.notes == ["series-1-plane-001 is not drawn: its pixels cannot be decoded here"]
+    assert written.alarms == ["1 image of the study cannot be shown: its pixels cannot be decoded here"]
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_a_hostile_answer_is_written_down_all_the_same(answer: Any, tmp_path: Pa
     assert (tmp_path / "response.json").stat().st_size
     report = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<script>alert" not in report
-    assert report.count("</script>") == 3  # image, index, script
+    assert report.count("</script>") == 4  # image, index, names, script
 
 
 def test_a_long_series_has_a_sheet_of_limited_size(tmp_path: Path) -> None:
@@ -412,8 +412,10 @@ def test_no_image_costs_the_answer(
     written = write(images, answer, [np.ones((2, 3), np.uint8)], tmp_path)
     assert written.masks == ["element-000.npy"]
     assert written.pictures == []
-    assert written.notes
-    assert all(f"({error.__name__})" in note and "Doe" not in note for note in written.notes)
+    told = written.notes + written.alarms
+    assert told
+    assert all(f"({error.__name__})" in one and "Doe" not in one for one in told)
+    assert bool(written.alarms) == (where == "attempt_frames")
     assert {path.name for path in tmp_path.iterdir()} == {"element-000.npy", "report.html"}
 
 

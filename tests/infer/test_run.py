@@ -43,8 +43,8 @@ def phases() -> Phases:
 def test_what_was_read_is_said(study: Path, tmp_path: Path) -> None:
     with reading([study], tmp_path / "out", phases()) as read:
         assert str(read) == (
-            "3 images in 2 series, 1 other DICOM object, 1 copy or damaged DICOM file, "
-            "1 of them PNG or JPEG, 1 file that is not DICOM, ignored"
+            "3 images in 2 series, 1 other DICOM object, 1 of them PNG or JPEG, "
+            "1 file that is not DICOM, ignored, 1 left out: an image with this SOP Instance UID came before"
         )
         made = read.found.paths[-1]
         assert made.exists()
@@ -102,7 +102,9 @@ def test_what_cannot_be_decoded_here_is_sent_all_the_same(tmp_path: Path, serve:
     outcome = journey(path, tmp_path / "out", gateway({"study_ml_json": {"label": "sick"}}), serve)
     assert outcome.sent_files == 1
     assert outcome.written.pictures == []
-    assert outcome.written.notes == ["series-1-plane-001 is not drawn: its pixels cannot be decoded here"]
+    assert outcome.written.alarms == [
+        "1 image of the study cannot be shown: its pixels cannot be decoded here"
+    ]
     assert not (tmp_path / "out" / "contact-sheet.png").exists()
 
 

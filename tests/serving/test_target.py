@@ -1,6 +1,7 @@
 """Targets of `serve`: found, or refused with a sentence that says what to write."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -17,16 +18,18 @@ model = "model"
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with modules, which is where the command is run; nothing of it stays imported."""
     (tmp_path / "a_package").mkdir()
     for name in ("a_model.py", "a_package/__init__.py", "a_package/inner.py", "a_package/py.py"):
         (tmp_path / name).write_text(MODULE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    return tmp_path
+    before = dict(sys.modules)
+    yield tmp_path
+    sys.modules.clear()  # the dictionary itself: the interpreter looks into no other
+    sys.modules.update(before)
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,10 @@ def _references(subject: Subject) -> Iterator[tuple[str, Any]]:
 
 def _uid(place: str, holder: object, key: str) -> Iterator[tuple[str, Any]]:
     if isinstance(holder, dict) and key in holder:
+        # Frames count from 1; 0 and nothing mean the first.
+        frame = holder.get("frame_number", 1) if key == "SOPInstanceUID" else 1
+        if not _whole(frame) or frame < 0:
+            raise Failed(f"{place} has a frame_number that is no number of a frame, from 1")
         yield place, holder[key]
 
 

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from struct import unpack
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,6 @@ from pydicom.config import IGNORE
 from pydicom.pixels.common import PhotometricInterpretation
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 from pydicom.uid import UID
-
-SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422")
-"""Photometric interpretations of two samples a pixel where pixels are native (PS3.3 C.7.6.3.1.2)."""
 
 _INSTALL = "pip install 'dicom-inference-gateway[codecs]'"
 
@@ -39,14 +35,8 @@ _JPEG_2000 = (
 # What pydicom asks of a plugin: which packages it needs for which syntax.
 DECODER_DEPENDENCIES = dict.fromkeys((*_JPEG, *_JPEG_LS, *_JPEG_2000), ("imagecodecs",))
 
-_OTHER_SIZE = "a frame is not of the size that its header says"
-
-# Start of a JPEG 2000 codestream: SOC and SIZ (ISO/IEC 15444-1 A.4.1, A.5.1).
-_JPEG_2000_START = b"\xff\x4f\xff\x51"
-
-# JPEG markers that start a frame: SOF0 to SOF15 without DHT, JPG and DAC, and SOF55 of JPEG-LS
-# (ISO/IEC 10918-1 B.1.1.3, ISO/IEC 14495-1 C.2.2).
-_JPEG_FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
+OTHER_SIZE = "a frame is not of the size that its header says"
+"""The reason for which a frame is not decoded."""
 
 _LABEL = "inference-gateway"
 
@@ -80,18 +70,6 @@ def runs_beside_python(syntax: UID) -> bool:
     return syntax in DECODER_DEPENDENCIES and is_available(syntax)
 
 
-def check_size(source: bytes, syntax: UID, size: tuple[int, int, int]) -> None:
-    """Refuse an encoded frame that is not of the rows, columns and samples of its header.
-
-    Raises `ValueError`. Asked before a decoder makes room for what the frame says of itself.
-    """
-    if syntax not in DECODER_DEPENDENCIES:
-        return
-    found = _size_in_jpeg_2000(source) if syntax in _JPEG_2000 else _size_in_jpeg(source)
-    if found != size:
-        raise ValueError(_OTHER_SIZE)
-
-
 @cache
 def is_available(syntax: str) -> bool:
     """Return whether the decoders of the extra are there: asked by pydicom for each of its decoders."""
@@ -118,31 +96,6 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytearray:
     return _checked(pixels, runner)
 
 
-def _size_in_jpeg(source: bytes) -> tuple[int, int, int] | None:
-    """Return rows, columns and samples of a JPEG or JPEG-LS frame, None where it does not say."""
-    at = 2  # behind SOI
-    while at + 10 <= len(source) and source[at] == 0xFF:
-        marker = source[at + 1]
-        if marker == 0xFF:  # a fill byte
-            at += 1
-        elif marker in _JPEG_FRAMES:
-            rows, columns, samples = unpack(">HHB", source[at + 5 : at + 10])
-            return rows, columns, samples
-        else:
-            at += 2 + int.from_bytes(source[at + 2 : at + 4], "big")
-    return None
-
-
-def _size_in_jpeg_2000(source: bytes) -> tuple[int, int, int] | None:
-    """Return rows, columns and samples of a JPEG 2000 frame, None where it does not say."""
-    at = source.find(_JPEG_2000_START, 0, 4096)
-    if at < 0 or len(source) < at + 42:
-        return None
-    right, bottom, left, top = unpack(">4L", source[at + 8 : at + 24])
-    (samples,) = unpack(">H", source[at + 40 : at + 42])
-    return bottom - top, right - left, samples
-
-
 def _decoder(name: str) -> Callable[..., NDArray[Any]]:
     """Return a decoder of imagecodecs, which is imported when the first frame needs it."""
     found: Callable[..., NDArray[Any]] = getattr(import_module("imagecodecs"), name)
@@ -156,7 +109,7 @@ def _checked(pixels: NDArray[Any], runner: DecodeRunner) -> bytearray:
     if pixels.shape != expected and pixels.shape == (samples, rows, columns):
         pixels = np.moveaxis(pixels, 0, -1)
     if pixels.shape != expected:
-        raise ValueError(_OTHER_SIZE)
+        raise ValueError(OTHER_SIZE)
     runner.set_option("bits_allocated", pixels.dtype.itemsize * 8)
     runner.set_option("planar_configuration", 0)
     return bytearray(np.ascontiguousarray(pixels).tobytes())

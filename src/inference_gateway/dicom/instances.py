@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pydicom import Dataset
 
+from inference_gateway.dicom.limits import Limits
 from inference_gateway.dicom.sources import Source, opened, read_dataset
 
 Vector = tuple[float, float, float]
@@ -31,7 +32,8 @@ class Instance:
 
     `instance_number` is None where the image has none. `undecodable` says why its pixels cannot be decoded
     here, and what helps; it is "" where they can. `tiled`: the frames are tiles of one large plane (PS3.3
-    C.8.12.14). The representation shows nothing of the patient: it may end up in a log.
+    C.8.12.14). `limits` say what reading it may take. The representation shows nothing of the patient:
+    it may end up in a log.
     """
 
     index: int
@@ -46,6 +48,7 @@ class Instance:
     places: tuple[Place, ...] = field(repr=False)
     undecodable: str = ""
     tiled: bool = False
+    limits: Limits = field(default=Limits(), repr=False)
 
     @property
     def number_of_frames(self) -> int:
@@ -53,12 +56,12 @@ class Instance:
 
     def read(self) -> Dataset:
         """Return the whole dataset, pixel data included, read afresh from the source."""
-        with opened(self.source) as file:
+        with opened(self.source, self.limits) as file:
             return read_dataset(file, header_only=False)
 
     def read_header(self) -> Dataset:
         """Return the whole dataset but for what comes from the pixel data on, read afresh from the source."""
-        with opened(self.source) as file:
+        with opened(self.source, self.limits) as file:
             return read_dataset(file, header_only=True)
 
 

@@ -1,149 +1,109 @@
 """What a model found, drawn over the image it looked at. Arrays in, a picture out.
 
-A heatmap is a film of colour; a mask is a translucent colour inside a contour of full colour; a box is a
-frame with its label, a line has dots at its ends; further labels stand in the upper left corner. Pixel (x, y)
-of an image is the square of `zoom` by `zoom` pixels whose corner is (x * zoom, y * zoom): contours and text
-are drawn at the size of the picture.
+A heatmap is a film of colour; a mask is a translucent colour inside a contour of full colour, or the contour
+alone; a box is a frame with its label, a line has dots at its ends; further labels stand in the upper left
+corner. A pixel of the image becomes a rectangle of the picture, as wide and as high as the pixel is in the
+patient: contours and text are drawn at the size of the picture.
 """
 
 from __future__ import annotations
 
-import colorsys
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference_gateway.dicom.hues import COLORS, Color, Colors, color_of
+from inference_gateway.dicom.lettering import draw_text, width_of
+from inference_gateway.dicom.shapes import Box, Byte, Heatmap, Line, Mask, Painted, Point, Regions
 from inference_gateway.extras import extra
 
 with extra("dicom", needs=__name__):
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
-Byte = NDArray[np.uint8]
-Color = tuple[int, int, int]
+__all__ = [
+    "COLORS",
+    "Box",
+    "Color",
+    "Colors",
+    "Heatmap",
+    "Line",
+    "Mask",
+    "color_of",
+    "contact_sheet",
+    "contour",
+    "draw_layer",
+    "draw_overlay",
+    "legend",
+    "zoom_to",
+]
 
 # A caption of the contact sheet: pixels from one line to the next, and points of its letters.
 _LINE = 18
 _LARGEST, _SMALLEST = 14, 9
 
-# Colours that stay apart on grey and for the colour-blind, after Okabe and Ito.
-COLORS: tuple[Color, ...] = (
-    (255, 95, 40),
-    (86, 180, 233),
-    (240, 228, 66),
-    (0, 190, 130),
-    (230, 120, 200),
-    (230, 159, 0),
-    (90, 110, 255),
-    (190, 190, 190),
-)
 MASK_OPACITY = 0.35
 HEATMAP_OPACITY = 0.5
-_GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 _TEXT: Color = (255, 255, 255)
-_OUTLINE: Color = (0, 0, 0)
 
 # Lines of text on one picture, at most.
 _MOST_CAPTIONS = 24
 
-
-@dataclass(frozen=True, eq=False)
-class Mask:
-    """A mask over one image, array of (rows, columns).
-
-    `probability_mask` covers where a value is over `threshold` (0 to 1), over half where there is none: for
-    uint8 255 stands for 1. `boolean_mask` covers where a value is not 0. `numeric_label_mask` covers as many
-    regions as it has values other than 0, each in its own colour; `label_map` names them.
-    """
-
-    values: NDArray[Any]
-    binary_type: Literal["probability_mask", "boolean_mask", "numeric_label_mask"] = "probability_mask"
-    label: str = ""
-    threshold: float | None = None
-    label_map: Mapping[int, str] = field(default_factory=dict)
-
-    def regions(self) -> list[tuple[int, NDArray[np.bool_]]]:
-        """Return (number of the region, where it is) for each region, numbers from 1."""
-        if self.binary_type == "numeric_label_mask":
-            return [(int(value), self.values == value) for value in np.unique(self.values) if value != 0]
-        if self.binary_type == "boolean_mask":
-            covered = self.values != 0
-        elif self.threshold is None:
-            covered = self.values > (127 if self.values.dtype == np.uint8 else 0.5)
-        else:
-            covered = self.values > self.threshold * (255.0 if self.values.dtype == np.uint8 else 1.0)
-        return [(1, covered)] if covered.any() else []
-
-    def name_of(self, number: int) -> str:
-        """Return what to call a region, "" where nothing names it."""
-        if self.binary_type != "numeric_label_mask":
-            return self.label
-        return self.label_map.get(number) or (f"{self.label} {number}" if self.label else "")
+# Pixels are drawn no more oblong than so.
+_MOST_ASPECT = 20.0
 
 
-@dataclass(frozen=True, eq=False)
-class Heatmap:
-    """A value for each pixel of one image, array of (rows, columns): uint8, or 0 to 1 of another type.
+def legend(
+    masks: Sequence[Mask], heatmaps: Sequence[Heatmap] = (), colors: Colors | None = None
+) -> list[tuple[str, Color | None]]:
+    """Return name and colour of what is over one image and has a name; a heatmap has no one colour."""
+    named: dict[str, Color | None] = {
+        name: color
+        for _, regions in Painted(masks, colors or Colors()).regions()
+        for name, color in regions
+        if name
+    }
+    named.update({heatmap.label: None for heatmap in heatmaps if heatmap.label and not heatmap.empty})
+    return list(named.items())
 
-    `palette`: uint8 of (256, 4), red, green, blue and alpha for each value.
-    """
 
-    values: NDArray[Any]
-    palette: Byte
-    label: str = ""
+class _Scale:
+    """From pixels of an image to those of its picture: there are `down` times `across` as many."""
 
-    def colors(self) -> Byte:
-        """Return the heatmap's own colours, uint8 of (rows, columns, 4)."""
-        values = self.values
-        if values.dtype != np.uint8:
-            values = np.rint(np.clip(np.nan_to_num(values, nan=0.0), 0.0, 1.0) * 255.0).astype(np.uint8)
-        colors: Byte = self.palette[values]
-        return colors
+    def __init__(self, rows: int, columns: int, zoom: int, aspect: float) -> None:
+        aspect = min(max(aspect, 1 / _MOST_ASPECT), _MOST_ASPECT)
+        height = max(1, round(rows * zoom * max(1.0, aspect)))
+        width = max(1, round(columns * zoom / min(1.0, aspect)))
+        self.down, self.across = height / rows, width / columns
+        self._row = ((np.arange(height) + 0.5) / self.down).astype(np.intp)
+        self._column = ((np.arange(width) + 0.5) / self.across).astype(np.intp)
 
     @property
-    def empty(self) -> bool:
-        """Whether all of it is transparent."""
-        return not self.colors()[..., 3].any()
+    def line_width(self) -> int:
+        """How wide a frame is drawn."""
+        return 2 if self.across > 1 else 1
 
+    def middle(self, point: Point) -> Point:
+        """Return the middle of a pixel."""
+        return (point[0] + 0.5) * self.across - 0.5, (point[1] + 0.5) * self.down - 0.5
 
-@dataclass(frozen=True)
-class Box:
-    """A box in pixels of the image, (x, y); both corners belong to it."""
+    def magnified(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Return the pixel that lies at each place of the picture."""
+        found: NDArray[Any] = pixels[self._row[:, None], self._column]
+        return found
 
-    top_left: tuple[float, float]
-    bottom_right: tuple[float, float]
-    label: str = ""
+    def window(self, rows: slice, columns: slice) -> tuple[slice, slice]:
+        """Return where rows and columns of the image lie in the picture."""
+        top, bottom = np.searchsorted(self._row, (rows.start, rows.stop))
+        left, right = np.searchsorted(self._column, (columns.start, columns.stop))
+        return slice(int(top), int(bottom)), slice(int(left), int(right))
 
-
-@dataclass(frozen=True)
-class Line:
-    """A line from the middle of one pixel of the image to the middle of another, (x, y)."""
-
-    start: tuple[float, float]
-    end: tuple[float, float]
-    label: str = ""
-
-
-def color_of(at: int) -> Color:
-    """Return the colour of the mask, region, box or line with that number from 0; all differ."""
-    if at < len(COLORS):
-        return COLORS[at]
-    red, green, blue = colorsys.hsv_to_rgb(at * _GOLDEN_RATIO % 1.0, (0.9, 0.55)[at % 2], 1.0)
-    return round(red * 255), round(green * 255), round(blue * 255)
-
-
-def legend(masks: Sequence[Mask], heatmaps: Sequence[Heatmap] = ()) -> list[tuple[str, Color | None]]:
-    """Return name and colour of what is over one image and has a name; a heatmap has no one colour."""
-    named: list[tuple[str, Color | None]] = [
-        (mask.name_of(number), color_of(at + number - 1))
-        for at, mask in enumerate(masks)
-        for number, _ in mask.regions()
-    ]
-    named += [(heatmap.label, None) for heatmap in heatmaps if not heatmap.empty]
-    return [(name, color) for name, color in named if name]
+    def part(self, pixels: NDArray[Any], window: tuple[slice, slice]) -> NDArray[Any]:
+        """Return what lies at each place of a window of the picture."""
+        found: NDArray[Any] = pixels[self._row[window[0], None], self._column[window[1]]]
+        return found
 
 
 def draw_overlay(
@@ -155,35 +115,48 @@ def draw_overlay(
     lines: Sequence[Line] = (),
     labels: Sequence[str] = (),
     zoom: int = 1,
+    aspect: float = 1.0,
+    outlines: bool = False,
+    colors: Colors | None = None,
 ) -> Image.Image:
     """Draw over an image, uint8 of (rows, columns) or (rows, columns, 3), magnified `zoom` times.
 
-    Masks take the colours in turn, and so do boxes and lines. Raises `ValueError` where a mask or a heatmap
-    is not of the image's size.
+    `aspect`: height of a pixel by its width; the longer side is the one that is stretched. `outlines`: masks
+    are contours only. `colors`: those that were given out before, so that a thing has the same one
+    everywhere. Raises `ValueError` where a mask or a heatmap is not of the image's size.
     """
     for shape in [*(mask.values.shape for mask in masks), *(heatmap.values.shape for heatmap in heatmaps)]:
         if shape != image.shape[:2]:
             raise ValueError(f"a mask of shape {shape} over an image of shape {image.shape[:2]}")
+    colors = colors or Colors()
+    scale = _Scale(image.shape[0], image.shape[1], zoom, aspect)
     film = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
     for heatmap in heatmaps:
         film = _covered_by(film, heatmap.colors())
-    canvas = _magnified(film, zoom)
-    for at, mask in enumerate(masks):
-        for number, covered in mask.regions():
-            _tint(canvas, _magnified(covered, zoom), color_of(at + number - 1))
+    canvas = scale.magnified(film)
+    painted = Painted(masks, colors)
+    for mask, regions in painted.regions():
+        if regions:
+            _tint(canvas, mask.regions, [color for _, color in regions], scale, outlines)
     picture = Image.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
     for at, box in enumerate(boxes):
-        _draw_box(draw, box, color_of(at), zoom)
+        _draw_box(draw, box, painted.color(box.label, ("box", at)), scale)
     for at, line in enumerate(lines):
-        _draw_line(draw, line, color_of(at), zoom)
-    captions = [(label, _TEXT) for label in labels]
-    captions += [(name, color or _TEXT) for name, color in legend(masks, heatmaps)]
-    _draw_captions(draw, captions[:_MOST_CAPTIONS], picture.size)
+        _draw_line(draw, line, painted.color(line.name or line.label, ("line", at)), scale)
+    captions: list[tuple[str, Color]] = [(label, _TEXT) for label in labels]
+    captions += [(name, color or _TEXT) for name, color in legend(masks, heatmaps, colors)]
+    _draw_captions(draw, captions, picture.size)
     return picture
 
 
-def draw_layer(rows: int, columns: int, masks: Sequence[Mask], heatmaps: Sequence[Heatmap]) -> Byte:
+def draw_layer(
+    rows: int,
+    columns: int,
+    masks: Sequence[Mask],
+    heatmaps: Sequence[Heatmap],
+    colors: Colors | None = None,
+) -> Byte:
     """Return masks and heatmaps as a layer by itself, uint8 of (rows, columns, 4): alpha 0 where nothing is.
 
     Masks are opaque and without contour; heatmaps have the alpha of their palette.
@@ -192,9 +165,12 @@ def draw_layer(rows: int, columns: int, masks: Sequence[Mask], heatmaps: Sequenc
     for heatmap in heatmaps:
         layer.alpha_composite(Image.fromarray(heatmap.colors()))
     canvas: Byte = np.array(layer)
-    for at, mask in enumerate(masks):
-        for number, covered in mask.regions():
-            canvas[covered] = (*color_of(at + number - 1), 255)
+    for mask, regions in Painted(masks, colors or Colors()).regions():
+        if regions:
+            table = np.array([(0, 0, 0, 0), *((*color, 255) for _, color in regions)], np.uint8)
+            index, part = mask.regions.index[mask.regions.window], canvas[mask.regions.window]
+            covered = index != 0
+            part[covered] = table[index[covered]]
     return canvas
 
 
@@ -218,20 +194,19 @@ def contact_sheet(pictures: Iterable[Image.Image], captions: Sequence[str], tile
         small.thumbnail((tile - 2, tile - 2))
         sheet.paste(small, (left + (tile - small.width) // 2, top + (tile - small.height) // 2))
         for number, line in enumerate(caption):
-            font, shown = _fitted(line, tile - 8)
-            draw.text((left + 4, top + tile + number * _LINE), shown, font=font, fill=_TEXT)
+            shown, points = _fitted(line, tile - 10)
+            draw_text(draw, (left + 5, top + tile + number * _LINE), shown, points, _TEXT, outline=0)
     return sheet
 
 
-def _fitted(line: str, width: int) -> tuple[ImageFont.FreeTypeFont | ImageFont.ImageFont, str]:
-    """Return a line in the largest font in which it fits, else the beginning of it in the smallest."""
+def _fitted(line: str, width: int) -> tuple[str, int]:
+    """Return a line and the most points in which it fits, else the beginning of it in the fewest."""
     for points in range(_LARGEST, _SMALLEST - 1, -1):
-        font = _font(points)
-        if font.getlength(line) <= width:
-            return font, line
-    while line and font.getlength(f"{line}…") > width:
+        if width_of(line, points) <= width:
+            return line, points
+    while line and width_of(f"{line}…", _SMALLEST) > width:
         line = line[:-1]
-    return font, f"{line}…"
+    return f"{line}…", _SMALLEST
 
 
 def zoom_to(rows: int, columns: int, size: int = 512) -> int:
@@ -239,15 +214,16 @@ def zoom_to(rows: int, columns: int, size: int = 512) -> int:
     return max(1, math.ceil(size / max(rows, columns)))
 
 
-def contour(covered: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the pixels of a region that touch, along a side, what is outside of it or of the image."""
-    around = np.pad(covered, 1)
-    inside = around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:]
-    return covered & ~inside
+def contour(index: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return the pixels of regions that touch, along a side, another region, the outside or the image's edge.
 
-
-def _magnified(pixels: NDArray[Any], zoom: int) -> NDArray[Any]:
-    return pixels.repeat(zoom, axis=0).repeat(zoom, axis=1)
+    `index` is 0 outside of all regions, and another number within each.
+    """
+    around = np.pad(index, 1)
+    inside = (around[:-2, 1:-1] == index) & (around[2:, 1:-1] == index)
+    inside &= (around[1:-1, :-2] == index) & (around[1:-1, 2:] == index)
+    covered: NDArray[np.bool_] = (index != 0) & ~inside
+    return covered
 
 
 def _covered_by(film: Byte, colors: Byte) -> Byte:
@@ -260,44 +236,56 @@ def _covered_by(film: Byte, colors: Byte) -> Byte:
     return covered
 
 
-def _tint(canvas: Byte, covered: NDArray[np.bool_], color: Color) -> None:
-    """Colour what a region covers, in place: a weighted mean inside, the colour itself on the contour."""
-    for channel, part in enumerate(color):
-        means = np.rint((1.0 - MASK_OPACITY) * np.arange(256) + MASK_OPACITY * part).astype(np.uint8)
-        canvas[covered, channel] = means[canvas[covered, channel]]
-    canvas[contour(covered)] = color
+def _tint(canvas: Byte, regions: Regions, colors: Sequence[Color], scale: _Scale, outlines: bool) -> None:
+    """Colour regions in place: a weighted mean inside, the colour itself on the contour.
+
+    Only the window around them is looked at.
+    """
+    window = scale.window(*regions.window)
+    index = scale.part(regions.index, window)
+    part = canvas[window]
+    table = np.array([(0, 0, 0), *colors], np.uint8)
+    if not outlines:
+        covered = index != 0
+        part[covered] = np.rint((1.0 - MASK_OPACITY) * part[covered] + MASK_OPACITY * table[index[covered]])
+    edge = contour(index)
+    part[edge] = table[index[edge]]
 
 
-def _draw_box(draw: ImageDraw.ImageDraw, box: Box, color: Color, zoom: int) -> None:
+def _draw_box(draw: ImageDraw.ImageDraw, box: Box, color: Color, scale: _Scale) -> None:
     left, right = sorted((box.top_left[0], box.bottom_right[0]))
     top, bottom = sorted((box.top_left[1], box.bottom_right[1]))
-    corners = (left * zoom, top * zoom, (right + 1) * zoom - 1, (bottom + 1) * zoom - 1)
-    draw.rectangle(corners, outline=color, width=2 if zoom > 1 else 1)
-    font = _font(14)
+    corners = (
+        *(left * scale.across, top * scale.down),
+        *((right + 1) * scale.across - 1, (bottom + 1) * scale.down - 1),
+    )
+    draw.rectangle(corners, outline=color, width=scale.line_width)
     if box.label:
-        above = max(0.0, corners[1] - 18)
-        draw.text((corners[0], above), box.label, font=font, fill=color, stroke_width=1, stroke_fill=_OUTLINE)
+        _draw_label(draw, (corners[0], max(0.0, corners[1] - 18)), box.label, color)
 
 
-def _draw_line(draw: ImageDraw.ImageDraw, line: Line, color: Color, zoom: int) -> None:
-    start, end = (((x + 0.5) * zoom - 0.5, (y + 0.5) * zoom - 0.5) for x, y in (line.start, line.end))
-    draw.line((start, end), fill=color, width=2 if zoom > 1 else 1)
-    if zoom > 1:
-        for x, y in (start, end):
+def _draw_line(draw: ImageDraw.ImageDraw, line: Line, color: Color, scale: _Scale) -> None:
+    points = [scale.middle(point) for point in line.points]
+    draw.line(points, fill=color, width=scale.line_width)
+    if scale.across > 1 and not line.more:
+        for x, y in points:
             draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=color)
     if line.label:
-        place = (end[0] + 5, end[1] - 8)
-        draw.text(place, line.label, font=_font(14), fill=color, stroke_width=1, stroke_fill=_OUTLINE)
+        _draw_label(draw, (points[-1][0] + 5, points[-1][1] - 8), line.label, color)
+
+
+def _draw_label(draw: ImageDraw.ImageDraw, place: Point, label: str, color: Color) -> None:
+    """Draw a label at a place, or so far to the left of it that it ends within the picture."""
+    room = draw.im.size[0] - width_of(label, _LARGEST) - 2
+    draw_text(draw, (max(2.0, min(place[0], room)), place[1]), label, _LARGEST, color)
 
 
 def _draw_captions(
     draw: ImageDraw.ImageDraw, captions: Sequence[tuple[str, Color]], size: tuple[int, int]
 ) -> None:
     points = max(10, min(36, max(size) // 28))
-    for line, (caption, color) in enumerate(captions):
-        place = (6, 4 + line * (points + 4))
-        draw.text(place, caption, font=_font(points), fill=color, stroke_width=1, stroke_fill=_OUTLINE)
-
-
-def _font(points: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(points)
+    shown = list(captions[:_MOST_CAPTIONS])
+    if len(captions) > _MOST_CAPTIONS:
+        shown[-1] = (f"and {len(captions) - _MOST_CAPTIONS + 1} more", _TEXT)
+    for line, (caption, color) in enumerate(shown):
+        draw_text(draw, (6, 4 + line * (points + 4)), caption, points, color)

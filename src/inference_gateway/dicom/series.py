@@ -17,10 +17,11 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 
 from inference_gateway.dicom import attributes, codecs
+from inference_gateway.dicom.fragments import Fragments
 from inference_gateway.dicom.instances import Frame, Instance, Place, Vector, frames_of
+from inference_gateway.dicom.limits import Counts, LimitError, Limits, check_pixel_data, counts_of
 from inference_gateway.dicom.places import KEYWORDS, Shared, places_of, same
 from inference_gateway.dicom.sources import (
-    PIXEL_ELEMENTS,
     BinaryFile,
     Source,
     opened,
@@ -30,6 +31,7 @@ from inference_gateway.dicom.sources import (
 from inference_gateway.dicom.stacks import Stack, stacks_of
 
 __all__ = [
+    "NO_PIXELS",
     "BinaryFile",
     "Frame",
     "Instance",
@@ -44,6 +46,9 @@ __all__ = [
     "read_study",
 ]
 
+NO_PIXELS = "no pixels"
+"""The reason for which a whole object that is no image is skipped."""
+
 # What is read of a header: identity, how big the image is, and where it lies.
 _WANTED = (
     *("SpecificCharacterSet", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
@@ -54,9 +59,6 @@ _WANTED = (
 
 # Reasons for which images of a series are left out that its stacks tell one by one.
 _MOST_REASONS = 3
-
-# An encapsulated frame takes at least one item header (PS3.5 A.4).
-_ITEM_HEADER_BYTES = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,14 +114,17 @@ class _Unusable(Exception):
         self.series = series
 
 
-def read_study(sources: Iterable[Source], *, without_decoder: bool = False) -> Study:
+def read_study(
+    sources: Iterable[Source], *, without_decoder: bool = False, limits: Limits | None = None
+) -> Study:
     """Read DICOM images and sort them into series and stacks.
 
     `sources` are paths or binary files, which must stay readable as long as pixels are wanted. An image
     without SeriesInstanceUID is a series by itself; an image that came before (by SOPInstanceUID) is skipped.
-    `without_decoder` keeps images that cannot be decoded here, for somebody else who can. Raises
-    `OSError` where a path cannot be read.
+    `without_decoder` keeps images that cannot be decoded here, for somebody else who can.
+    `limits` say what one image may take. Raises `OSError` where a path cannot be read.
     """
+    limits = limits or Limits()
     groups: dict[tuple[str, str], list[Instance]] = {}
     left_out: dict[tuple[str, str], Counter[str]] = {}
     skipped: list[Skipped] = []
@@ -127,7 +132,7 @@ def read_study(sources: Iterable[Source], *, without_decoder: bool = False) -> S
     shared: Shared = {}
     for index, source in enumerate(sources):
         try:
-            instance = _instance(index, source, without_decoder, shared)
+            instance = _instance(index, source, without_decoder, shared, limits)
             if instance.sop_instance_uid in seen:
                 raise _Unusable("an image with this SOP Instance UID came before")
         except _Unusable as reason:
@@ -154,27 +159,19 @@ def _series(instances: list[Instance], left_out: Counter[str]) -> Series:
     return Series(instances[0].series_instance_uid, tuple(instances), stacks_of(frames, said))
 
 
-def _instance(index: int, source: Source, without_decoder: bool, shared: Shared) -> Instance:
-    with opened(source) as file:
+def _instance(index: int, source: Source, without_decoder: bool, shared: Shared, limits: Limits) -> Instance:
+    with opened(source, limits) as file:
         try:
             header = read_dataset(file, header_only=True, tags=_WANTED)
-            available = _pixel_bytes(file, header)
         except InvalidDicomError:
             raise _Unusable("not a DICOM file") from None
-        except OSError as error:
-            if error.errno is not None:
-                raise
-            raise _Unusable("a damaged DICOM file") from None  # of pydicom's parser, not of the system
-        except Exception:  # on damaged files pydicom's parser raises whatever it trips over
-            raise _Unusable("a damaged DICOM file") from None
-    rows, columns = attributes.integer(header, "Rows") or 0, attributes.integer(header, "Columns") or 0
-    if available is None or rows <= 0 or columns <= 0:
-        raise _Unusable("no pixels", is_object=True)
-    frames = attributes.integer(header, "NumberOfFrames") or 1
-    undecodable = codecs.undecodable(header.file_meta.get("TransferSyntaxUID"))
-    if undecodable and not without_decoder:
-        raise _Unusable(undecodable, is_object=True, series=_series_of(header))
-    _check_pixel_data(header, available, rows * columns, frames)
+        except Exception as error:
+            raise _unusable(error) from None
+        undecodable = codecs.undecodable(header.file_meta.get("TransferSyntaxUID"))
+        try:
+            counts = _checked_counts(file, header, undecodable, without_decoder, limits)
+        except Exception as error:
+            raise _unusable(error, _series_of(header)) from None
 
     def text(keyword: str) -> str:
         return same(attributes.text(header, keyword), shared)
@@ -182,16 +179,17 @@ def _instance(index: int, source: Source, without_decoder: bool, shared: Shared)
     return Instance(
         index,
         source,
-        rows,
-        columns,
+        counts.rows,
+        counts.columns,
         modality=text("Modality"),
         sop_instance_uid=attributes.text(header, "SOPInstanceUID"),
         study_instance_uid=text("StudyInstanceUID"),
         series_instance_uid=text("SeriesInstanceUID"),
         instance_number=attributes.integer(header, "InstanceNumber"),
-        places=places_of(header, frames, shared),
+        places=places_of(header, counts.frames, shared),
         undecodable=undecodable,
         tiled="TotalPixelMatrixColumns" in header,
+        limits=limits,
     )
 
 
@@ -199,43 +197,33 @@ def _series_of(header: Dataset) -> tuple[str, str]:
     return attributes.text(header, "StudyInstanceUID"), attributes.text(header, "SeriesInstanceUID")
 
 
-def _pixel_bytes(file: BinaryFile, header: Dataset) -> int | None:
-    """Return how many bytes of pixel data there are, None where there is no pixel data.
+def _unusable(error: Exception, series: tuple[str, str] | None = None) -> Exception:
+    """Return why a source is left out; what cannot be read at all is an error of its own."""
+    if isinstance(error, _Unusable) or (isinstance(error, OSError) and error.errno is not None):
+        return error
+    if isinstance(error, LimitError):
+        return _Unusable(str(error), is_object=error.is_object, series=series)
+    return _Unusable("a damaged DICOM file")  # pydicom's parser raises whatever it trips over
 
-    `file` stands where the header ended. Pixel data of unknown length reaches to the end of the file at most.
+
+def _checked_counts(
+    file: BinaryFile, header: Dataset, undecodable: str, without_decoder: bool, limits: Limits
+) -> Counts:
+    """Return what a header says of its size, once the pixel data is known to hold it and to be decodable.
+
+    `file` stands where the header ended. Nothing is made for frames before this check has passed.
     """
-    syntax = _transfer_syntax(header)
-    if syntax is not None and syntax.is_deflated:
-        file.seek(0)
-        dataset = read_dataset(file, header_only=False)
-        keyword = next((one for one in PIXEL_ELEMENTS.values() if one in dataset), None)
-        return None if keyword is None else len(dataset[keyword].value or b"")
-    found = pixel_element(file, little=syntax is None or syntax.is_little_endian)
-    return None if found is None else min(found.length, file.seek(0, io.SEEK_END) - found.start)
-
-
-def _transfer_syntax(header: Dataset) -> UID | None:
-    """Return the transfer syntax if it is one that pydicom knows, else None."""
     found: UID | None = header.file_meta.get("TransferSyntaxUID")
-    return found if found and found.is_transfer_syntax else None
-
-
-def _check_pixel_data(header: Dataset, available: int, pixels: int, frames: int) -> None:
-    """Refuse a frame count that the pixel data cannot hold.
-
-    `available` bytes of pixel data are there; `pixels` are those of one frame. Nothing is allocated for
-    frames before this check has passed.
-    """
-    transfer_syntax = _transfer_syntax(header)
-    if transfer_syntax is None or transfer_syntax.is_encapsulated:
-        needed = frames * _ITEM_HEADER_BYTES
-    else:
-        subsampled = attributes.text(header, "PhotometricInterpretation") in codecs.SUBSAMPLED
-        samples = 2 if subsampled else attributes.integer(header, "SamplesPerPixel") or 1
-        bits = pixels * samples * (attributes.integer(header, "BitsAllocated") or 8)
-        needed = (frames * bits + 7) // 8
-    if frames < 1:
-        raise _Unusable("its header says that it has less than one frame", series=_series_of(header))
-    if available < needed:
-        reason = f"less pixel data than its header says: {available:,} of {needed:,} bytes"
-        raise _Unusable(reason, series=_series_of(header))
+    syntax = found if found and found.is_transfer_syntax else None
+    element = pixel_element(file, little=syntax is None or syntax.is_little_endian)
+    counts = counts_of(header)
+    if element is None or not counts.rows or not counts.columns:
+        raise _Unusable(NO_PIXELS, is_object=True)
+    if undecodable and not without_decoder:
+        raise _Unusable(undecodable, is_object=True, series=_series_of(header))
+    available = min(element.length, file.seek(0, io.SEEK_END) - element.start)
+    check_pixel_data(header, counts, available, syntax, limits)
+    if not undecodable and syntax and syntax.is_encapsulated and counts.frames > 1:
+        file.seek(element.start)
+        Fragments(file, available, counts.frames).check()
+    return counts

@@ -16,6 +16,10 @@ import pydicom
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from inference_gateway.dicom.inflating import inflated
+from inference_gateway.dicom.limits import Limits
+from inference_gateway.dicom.metering import Metered
+
 
 class BinaryFile(Protocol):
     """What is asked of a source that is not a path: an input of a request and `io.BytesIO` have it."""
@@ -41,28 +45,35 @@ _LONGEST_FIRST_VALUE = 128
 
 
 @contextmanager
-def opened(source: Source) -> Iterator[BinaryFile]:
-    """Open a path, or take a binary file from its start."""
+def opened(source: Source, limits: Limits) -> Iterator[BinaryFile]:
+    """Open a path, or take a binary file from its start; what is deflated is inflated as it is read."""
     if isinstance(source, str | PathLike):
         with open(source, "rb") as file:
-            yield file
+            yield inflated(file, limits.inflated_bytes)
     else:
         source.seek(0)
-        yield source
+        yield inflated(source, limits.inflated_bytes)
 
 
 def read_dataset(file: BinaryFile, *, header_only: bool, tags: Sequence[str] | None = None) -> Dataset:
     """Read the object in a file that stands at its start: all of it, or only what comes before the pixels.
 
     After a header alone the file stands where the pixel data begins. `tags` are keywords: others are left
-    out. Raises `InvalidDicomError` where there is no DICOM, and whatever the parser trips over where it is
-    damaged.
+    out. Raises `LimitError` where a header has more elements or items than one, `InvalidDicomError` where
+    there is no DICOM, and whatever the parser trips over where it is damaged.
     """
     bare = _starts_without_preamble(file)
-    wanted = None if tags is None else list(tags)
-    dataset = pydicom.dcmread(
-        cast(Any, file), stop_before_pixels=header_only, specific_tags=cast(Any, wanted), force=bare
-    )
+    wanted: Any = None if tags is None else list(tags)
+    metered = Metered(file) if header_only else None
+    try:
+        dataset = pydicom.dcmread(
+            cast(Any, metered or file), stop_before_pixels=header_only, specific_tags=wanted, force=bare
+        )
+    finally:
+        if metered:
+            metered.check()  # pydicom makes errors of its own of what is raised while it reads items
+    if metered:
+        metered.convert(dataset)
     if bare and "TransferSyntaxUID" not in dataset.file_meta:
         implicit, little = dataset.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian

@@ -7,27 +7,29 @@ knows, a frame on each core where the decoder gives Python's lock up. So many fr
 
 from __future__ import annotations
 
+import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import groupby, pairwise
-from struct import unpack
-from typing import Any, cast
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.encaps import encapsulate, get_frame, parse_basic_offsets, parse_fragments
+from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from inference_gateway.dicom import attributes, codecs
+from inference_gateway.dicom.codestream import size_of
+from inference_gateway.dicom.fragments import Fragments
 from inference_gateway.dicom.instances import Frame
+from inference_gateway.dicom.limits import SUBSAMPLED
 from inference_gateway.dicom.sources import (
-    PIXEL_ELEMENTS,
     UNDEFINED,
     BinaryFile,
     opened,
@@ -112,7 +114,7 @@ def _jobs(frames: Iterable[Frame]) -> Iterator[tuple[Job, bool]]:
         try:
             if instance.undecodable:
                 raise PixelDataError(instance.undecodable)
-            with opened(instance.source) as file:
+            with opened(instance.source, instance.limits) as file:
                 pixel_data = _PixelData(file)
                 for frame in of_instance:
                     yield pixel_data.job(frame), pixel_data.runs_beside
@@ -138,65 +140,35 @@ class _PixelData:
         self._syntax = UID(str(self.header.file_meta.TransferSyntaxUID))
         self.runs_beside = codecs.runs_beside_python(self._syntax)
         self._frames = attributes.integer(self.header, "NumberOfFrames") or 1
-        self._inflated: bytes | None = None
-        if self._syntax.is_deflated:
-            self._inflate()
-        else:
-            found = pixel_element(file, little=self._syntax.is_little_endian)
-            if found is None:
-                raise PixelDataError("its pixel data has gone")
-            self._element, self._vr, self._start, self._length = found
-        self._fragments = self._fragment_starts() if self._syntax.is_encapsulated else None
+        found = pixel_element(file, little=self._syntax.is_little_endian)
+        if found is None:
+            raise PixelDataError("its pixel data has gone")
+        self._element, self._vr, self._start, self._length = found
+        self._fragments = self._found_fragments() if self._syntax.is_encapsulated else None
 
     def job(self, frame: Frame) -> Job:
         """Read what is stored of a frame, and return what decodes it."""
-        if self._syntax.is_encapsulated:
-            encoded = self._encoded(frame.number - 1)
+        if self._fragments is not None:
+            encoded = self._fragments.read(frame.number - 1)
             return lambda: _guarded(lambda: _decoded(self.header, self._syntax, encoded, frame))
         native = _Native(self.header, self._element, self._vr, little=self._syntax.is_little_endian)
         first, last = native.span(frame.number - 1)
         raw = self._read(first, last - first)
         return lambda: _guarded(lambda: native.decoded(raw, frame))
 
-    def _inflate(self) -> None:
-        self._file.seek(0)
-        dataset = read_dataset(self._file, header_only=False)
-        self._element = next(one for one in PIXEL_ELEMENTS if (0x7FE0, one) in dataset)
-        pixels = dataset[0x7FE0, self._element]
-        self._vr, self._inflated = pixels.VR, pixels.value or b""
-
     def _read(self, offset: int, size: int) -> bytes:
         """Return bytes of the value, fewer where it ends: sources are moved by nobody else in between."""
-        if self._inflated is not None:
-            return self._inflated[offset : offset + size]
         if self._length != UNDEFINED:
             size = min(size, self._length - offset)
         self._file.seek(self._start + offset)
         return self._file.read(max(0, size))
 
-    def _fragment_starts(self) -> list[int] | None:
-        """Return where the fragments start if each is a frame and no table of offsets can be used."""
+    def _found_fragments(self) -> Fragments:
+        available = min(self._length, self._file.seek(0, io.SEEK_END) - self._start)
         self._file.seek(self._start)
-        buffer = cast(Any, self._file)
-        offsets = parse_basic_offsets(buffer)
-        rising = all(before < after for before, after in pairwise(offsets))
-        if "ExtendedOffsetTable" in self.header or (rising and len(offsets) == self._frames):
-            return None
-        count, starts = parse_fragments(buffer)
-        return starts if count == self._frames else None
-
-    def _encoded(self, index: int) -> bytes:
-        if self._fragments is not None:
-            self._file.seek(self._fragments[index])
-            _, _, length = unpack("<HHL", self._file.read(8))
-            return self._file.read(length)
-        self._file.seek(self._start)
-        extended = None
-        if "ExtendedOffsetTable" in self.header:
-            extended = self.header.ExtendedOffsetTable, self.header.ExtendedOffsetTableLengths
-        return get_frame(
-            cast(Any, self._file), index, number_of_frames=self._frames, extended_offsets=extended
-        )
+        offsets = attributes.element(self.header, "ExtendedOffsetTable")
+        table = b"" if offsets is None else bytes(offsets.value)
+        return Fragments(self._file, available, self._frames, table)
 
 
 def _guarded(job: Job) -> Outcome:
@@ -213,7 +185,12 @@ def _guarded(job: Job) -> Outcome:
 def _decoded(header: Dataset, syntax: UID, encoded: bytes, frame: Frame) -> Stored:
     options = {name: attributes.integer(header, keyword) for name, keyword in _OPTIONS.items()}
     size = (options["rows"] or 0, options["columns"] or 0, options["samples_per_pixel"] or 1)
-    codecs.check_size(encoded, syntax, size)
+    if syntax in codecs.DECODER_DEPENDENCIES:  # before room is made for it
+        said = size_of(encoded)
+        if said is None:
+            raise ValueError("a frame that says no size")
+        if said != size:
+            raise PixelDataError(codecs.OTHER_SIZE)
     told: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     told["photometric_interpretation"] = attributes.text(header, "PhotometricInterpretation") or "MONOCHROME2"
     told |= {"number_of_frames": 1, "pixel_keyword": "PixelData", "correct_unused_bits": False}
@@ -251,7 +228,7 @@ class _Native:
         self._columns = attributes.integer(header, "Columns") or 0
         self._samples = attributes.integer(header, "SamplesPerPixel") or 1
         self._interpretation = attributes.text(header, "PhotometricInterpretation")
-        self._subsampled = self._samples == 3 and self._interpretation in codecs.SUBSAMPLED
+        self._subsampled = self._samples == 3 and self._interpretation in SUBSAMPLED
         self._bits = attributes.integer(header, "BitsAllocated") or 8
         if self._float is not None:
             self._bits = np.dtype(self._float).itemsize * 8

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pydicom
 from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from inference_gateway.dicom.metering import Metered
 
 _META, _IDENTIFYING = 0x0002, 0x0008
 _LONG = (b"OB", b"UN", b"UT", b"SQ")  # VRs of four bytes of length (PS3.5 §7.1.2)
@@ -45,7 +48,10 @@ def _element(head: bytes, at: int) -> tuple[int, int, bool, int] | None:
 
 
 def with_preamble(path: Path, to: Path) -> None:
-    """Write the file with a preamble. Raises `OSError`, or what pydicom raises on a damaged file."""
+    """Write the file with a preamble. Raises `OSError`, or what pydicom raises on a damaged file.
+
+    Raises `LimitError` where there are more elements than in a header.
+    """
     with path.open("rb") as file:
         first = _element(file.read(64), 0)
         file.seek(0)
@@ -60,8 +66,10 @@ def with_preamble(path: Path, to: Path) -> None:
 
 
 def _meta(path: Path, *, explicit: bool) -> FileMetaDataset:
-    wanted = ["SOPClassUID", "SOPInstanceUID"]
-    dataset = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=wanted)
+    wanted: Any = ["SOPClassUID", "SOPInstanceUID"]
+    with path.open("rb") as file:
+        metered: Any = Metered(file)
+        dataset = pydicom.dcmread(metered, force=True, stop_before_pixels=True, specific_tags=wanted)
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID

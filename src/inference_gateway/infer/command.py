@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import signal
@@ -17,11 +16,13 @@ from typing import Any, NoReturn
 import click
 
 from inference_gateway.caller.key import environment_key, has_key
+from inference_gateway.dicom.limits import Limits
 from inference_gateway.errors import BrokenAnswer, ClientError, GatewayUnreachable, ProblemAnswer
-from inference_gateway.infer.drawings import plain
 from inference_gateway.infer.gather import GatherError
-from inference_gateway.infer.hints import hint_on_no_answer, hint_on_refusal
+from inference_gateway.infer.geometry import plain
+from inference_gateway.infer.hints import hint_on_no_answer, hint_on_refusal, why_no_file
 from inference_gateway.infer.options import ManyValues, address_of, headers_of, pair_of, tls_of
+from inference_gateway.infer.pictures import MOST_PIXELS
 from inference_gateway.infer.progress import Phases
 from inference_gateway.infer.run import Order, Outcome, OutputError, Reading, reading, said_of, send
 
@@ -116,8 +117,23 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     is_flag=True,
     help="Write classification labels on every plane, not only on the middle one.",
 )
+@click.option("--outlines", is_flag=True, help="Draw masks as outlines only.")
 @click.option(
     "--timeout", default=660.0, show_default=True, help="Seconds that the model may take.", metavar="SECONDS"
+)
+@click.option(
+    "--max-frame-pixels",
+    default=Limits().frame_pixels,
+    show_default=True,
+    type=click.IntRange(1, MOST_PIXELS),
+    help="Pixels of one image: what has more is not opened.",
+)
+@click.option(
+    "--max-inflated-bytes",
+    default=Limits().inflated_bytes,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Bytes that one deflated DICOM file may come to.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead, for scripts.")
@@ -140,7 +156,10 @@ def infer(
     send_study_size: bool,
     request_study_path: str,
     include_label_plots: bool,
+    outlines: bool,
     timeout: float,
+    max_frame_pixels: int,
+    max_inflated_bytes: int,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -188,6 +207,8 @@ def infer(
         study_size=send_study_size,
         study_path=request_study_path,
         labels_everywhere=include_label_plots,
+        outlines=outlines,
+        limits=Limits(max_frame_pixels, max_inflated_bytes),
     )
     say = _Voice(quiet, as_json)
     phases = Phases(show=not (quiet or as_json))
@@ -196,7 +217,7 @@ def infer(
         _terminable(),
         _without_warnings(),
         phases.shown(),
-        reading(places, output, phases, follow_links=follow_links) as read,
+        reading(places, output, phases, follow_links=follow_links, limits=order.limits) as read,
     ):
         say.reading(read)
         outcome = send(read, order, phases)
@@ -216,8 +237,11 @@ class _Voice:
     def outcome(self, read: Reading, outcome: Outcome) -> None:
         if self._as_json:
             click.echo(json.dumps(_document(read, outcome), indent=2))
-        elif not self._quiet:
+            return
+        if not self._quiet:
             click.echo(str(outcome))
+        for alarm in outcome.written.alarms:
+            click.secho(alarm, fg="red", bold=True, err=True)
 
     def failure(self, kind: str, code: int, message: str, **more: Any) -> NoReturn:
         if self._as_json:
@@ -258,20 +282,9 @@ def _told(say: _Voice, order: Order, *, with_certificate: bool) -> Iterator[None
     except OutputError as error:
         say.failure("local", LOCAL, str(error))
     except OSError as error:
-        say.failure("local", LOCAL, _why(error))
+        say.failure("local", LOCAL, why_no_file(error))
     except KeyboardInterrupt:
         say.failure("interrupted", INTERRUPTED, f"interrupted; {order.output} is as it was")
-
-
-def _why(error: OSError) -> str:
-    """Say what cannot be read or written, and what to do; names of files may be those of a patient."""
-    cause = error.strerror or type(error).__name__
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"there is no room left ({cause}): make some in the result folder and in the temp folder"
-    return (
-        f"a file of the study cannot be read, or one of the result cannot be written ({cause}): "
-        "check that both are there and that you have the rights to them"
-    )
 
 
 @contextmanager
@@ -324,4 +337,6 @@ def _document(read: Reading, outcome: Outcome) -> dict[str, Any]:
         "objects": written.objects,
         "pictures": written.pictures,
         "not_drawn": written.notes,
+        "not_decoded": dict(written.undecoded),
+        "warnings": written.warnings,
     }

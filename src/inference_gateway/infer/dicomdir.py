@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pydicom
-
 from inference_gateway.dicom import attributes
+from inference_gateway.dicom.limits import Limits
+from inference_gateway.dicom.sources import opened, read_dataset
 
 HEAD = 1024
 """Bytes of a file that tell whether it is one: the meta information comes first."""
@@ -31,13 +31,14 @@ def is_directory(name: str, head: bytes = b"") -> bool:
     return _shown(name.rpartition("/")[2]) == "dicomdir" or bool(_SOP_CLASS.search(head))
 
 
-def listed(directory: Path) -> Iterator[Path | None]:
+def listed(directory: Path, limits: Limits) -> Iterator[Path | None]:
     """Yield for each file that is listed (PS3.3 F.3.2.2) where it is below the folder, None where it is not.
 
-    Raises `NoDirectory`.
+    `limits` say what a deflated one may come to. Raises `NoDirectory`.
     """
     try:
-        records = attributes.items(pydicom.dcmread(directory), "DirectoryRecordSequence")
+        with opened(directory, limits) as file:
+            records = attributes.items(read_dataset(file, header_only=False), "DirectoryRecordSequence")
     except Exception as error:  # on damaged files pydicom's parser raises whatever it trips over
         raise NoDirectory from error
     folders: dict[Path, dict[str, Path]] = {}

@@ -8,98 +8,106 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
+from inference_gateway.dicom.hues import Colors
 from inference_gateway.dicom.overlay import Box, Heatmap, Line, Mask
-from inference_gateway.dicom.series import Frame, Series, Stack, Study
+from inference_gateway.dicom.series import Frame, Study, Vector
+from inference_gateway.infer.geometry import box_of, line_of, plain, size_of
+from inference_gateway.infer.groups import Drawing, Group, groups_of
 from inference_gateway.infer.masks import StoredMask
 from inference_gateway.infer.palettes import palette_of
-from inference_gateway.infer.request import by_timepoint
 
 Json = dict[str, Any]
 Maker = Callable[[Any], Mask | Heatmap]
+Shape = TypeVar("Shape", Box, Line)
 
 # What of an entry of `parts` decides how a mask looks.
 _LOOKS = ("binary_type", "label", "probability_threshold", "palette", "label_map")
 
 _MOST_NOTES = 20
+
+# Boxes, and lines, on one image: more of them hide it, and are drawn one by one.
+_MOST_SHAPES = 1000
 _MOST_LABELS = 12
 
-
-@dataclass(frozen=True, eq=False)
-class Overlay:
-    """All that is drawn over one plane."""
-
-    masks: Sequence[Mask] = ()
-    heatmaps: Sequence[Heatmap] = ()
-    boxes: Sequence[Box] = ()
-    lines: Sequence[Line] = ()
-    labels: Sequence[str] = ()
-
-    @property
-    def empty(self) -> bool:
-        drawn = self.boxes or self.lines or self.labels or any(mask.regions() for mask in self.masks)
-        return not drawn and all(heatmap.empty for heatmap in self.heatmaps)
-
-
-@dataclass(eq=False, slots=True)
-class Drawing:
-    """One plane of a stack, the name of its picture, and what is to be drawn over it.
-
-    `layers` read their plane of a mask when they are called. Tuples: of most planes all four are empty.
-    """
-
-    frame: Frame
-    name: str
-    layers: tuple[Callable[[], Mask | Heatmap], ...] = ()
-    boxes: tuple[Box, ...] = ()
-    lines: tuple[Line, ...] = ()
-    labels: tuple[str, ...] = ()
-
-    def overlay(self) -> Overlay:
-        """Read all that is drawn over this plane."""
-        layers = [layer() for layer in self.layers]
-        masks = [layer for layer in layers if isinstance(layer, Mask)]
-        heatmaps = [layer for layer in layers if isinstance(layer, Heatmap)]
-        return Overlay(masks, heatmaps, self.boxes, self.lines, self.labels)
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """The drawings of one stack, with a title that is made of numbers and words of ours."""
-
-    title: str
-    series_instance_uid: str
-    stack: Stack
-    drawings: list[Drawing]
+# Corners that are nearer are of one plane: positions are rounded, slices are thicker.
+_NEAR_MM = 0.2
+_MOST_SHAPES_TOLD = 5
 
 
 class Drawings:
     """The planes of a study in the order of their stacks, named by numbers from 1, never by UIDs.
 
-    `notes` say what of the answer is not drawn, and why; they quote nothing of it.
+    `notes` say what of the answer is not drawn, and why; they quote nothing of it. `colors` are those of all
+    pictures: a thing has one, whatever it is drawn over.
     """
 
     def __init__(self, study: Study) -> None:
         self.groups = [
-            group for number, series in enumerate(study.series, start=1) for group in _groups(number, series)
+            group
+            for number, series in enumerate(study.series, start=1)
+            for group in groups_of(number, series)
         ]
         self.notes: list[str] = []
+        self.colors = Colors()
         self._by_image = {(one.frame.instance.sop_instance_uid, one.frame.number): one for one in self.all()}
+        self._palettes: dict[str, NDArray[np.uint8]] = {}
         self._makers: dict[str, Maker] = {}
+        self._by_place: dict[tuple[int, int], list[Drawing]] | None = None
         self._turns: dict[tuple[str, tuple[int, ...]], int] = {}
 
     def all(self) -> list[Drawing]:
         """Return the drawings of all planes."""
         return [drawing for group in self.groups for drawing in group.drawings]
 
+    def of_image(self, uid: str, frame: int | None = 1) -> list[Drawing]:
+        """Return the drawing of a frame of an image, from 1; those of all frames where it is None."""
+        if frame is not None:
+            found = self._by_image.get((uid, frame))
+            return [] if found is None else [found]
+        return [one for (of, _), one in self._by_image.items() if of == uid]
+
+    def at_place(self, rows: int, columns: int, position: Vector) -> Drawing | None:
+        """Return the drawing of that size whose corner lies nearest, None where none lies near."""
+        if self._by_place is None:
+            self._by_place = {}
+            for one in self.all():
+                if one.frame.position is not None:
+                    self._by_place.setdefault(size_of(one.frame), []).append(one)
+        candidates = self._by_place.get((rows, columns), [])
+        distances = [math.dist(cast(Vector, one.frame.position), position) for one in candidates]
+        nearest = min(range(len(distances)), key=distances.__getitem__, default=-1)
+        return candidates[nearest] if nearest >= 0 and distances[nearest] < _NEAR_MM else None
+
     def note(self, what: str, why: str) -> None:
         """Note that something is not drawn."""
         if len(self.notes) < _MOST_NOTES:
             self.notes.append(f"{what} is not drawn: {why}")
+
+    @contextmanager
+    def noting(self, what: str) -> Iterator[None]:
+        """Note whatever is raised while something is drawn: no image is worth an answer.
+
+        What cannot be written is an error all the same: `OSError` with a number passes.
+        """
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            self.note(what, f"its picture cannot be made ({type(error).__name__})")
+
+    def hint(self, sentence: str) -> None:
+        """Say what is drawn, but hardly as it was meant."""
+        if len(self.notes) < _MOST_NOTES:
+            self.notes.append(sentence)
 
     def add_mask(self, what: str, part: Json, mask: StoredMask, palettes: Any = None) -> None:
         """Lay a mask over the image that its part names, or over the planes of the series that it names.
@@ -111,9 +119,13 @@ class Drawings:
         except ValueError as error:
             self.note(what, str(error))
             return
+        if mask.greatest == 1 and part.get("binary_type") == "probability_mask":
+            self.hint(
+                f"{what} has no value over 1: in a probability_mask 255 stands for 1 (0 and 1: boolean_mask)"
+            )
         planes = self._planes_of(part, mask)
         if not planes:
-            self.note(what, "no image or series of the study has its UID and its shape")
+            self.note(what, self._why_not(part, mask))
         for at, drawing in planes:
             drawing.layers += (partial(_read_layer, make, mask, at),)
 
@@ -124,38 +136,49 @@ class Drawings:
         """
         looks = json.dumps([part.get(key) for key in _LOOKS])
         if looks not in self._makers:
-            self._makers[looks] = _maker_of(part, palettes)
+            self._makers[looks] = _maker_of(part, lambda: self._palette(part, palettes))
         return self._makers[looks]
+
+    def _palette(self, part: Json, palettes: Any) -> NDArray[np.uint8]:
+        """Return the palette of a part, made once for all that name it. Raises `ValueError`."""
+        name = str(part.get("palette"))
+        if name not in self._palettes:
+            self._palettes[name] = palette_of(part, palettes)
+        return self._palettes[name]
 
     def add_boxes(self, boxes: Any) -> None:
         """Put boxes, entries of `bounding_boxes_2d`, on the images that they name."""
-        for number, box in enumerate(_list(boxes), start=1):
-            what = f"bounding box {number}"
-            corners = _point(box.get("top_left"), 2), _point(box.get("bottom_right"), 2)
-            drawing = self._drawing(what, box)
-            if corners[0] is None or corners[1] is None:
-                self.note(what, "top_left and bottom_right are not two numbers each")
-            elif drawing is not None and self._near(what, drawing.frame, corners[0], corners[1]):
-                drawing.boxes += (Box(_xy(corners[0]), _xy(corners[1]), plain(box.get("label", ""))),)
+        for drawing, found in self._on_images(boxes, "bounding box", box_of):
+            drawing.boxes += tuple(found)
 
     def add_lines(self, lines: Any) -> None:
         """Put lines, entries of `linear_measurements_2d`, on the images that they name, with lengths."""
-        for number, line in enumerate(_list(lines), start=1):
-            what = f"linear measurement {number}"
-            drawing = self._drawing(what, line)
+        for drawing, found in self._on_images(lines, "linear measurement", line_of):
+            drawing.lines += tuple(found)
+
+    def _on_images(
+        self, entries: Any, name: str, make: Callable[[Json, Frame], Shape]
+    ) -> Iterable[tuple[Drawing, list[Shape]]]:
+        """Return what `make` makes of entries, by the images that they name; it raises `ValueError`."""
+        by_image: dict[int, tuple[Drawing, list[Shape]]] = {}
+        left_over = 0
+        for number, entry in enumerate(_list(entries), start=1):
+            what = f"{name} {number}"
+            drawing = self._image(_reference(entry))
             if drawing is None:
+                self.note(what, "no image of the study has its SOPInstanceUID and frame_number")
+                continue
+            _, on_it = by_image.setdefault(id(drawing), (drawing, []))
+            if len(on_it) == _MOST_SHAPES:
+                left_over += 1
                 continue
             try:
-                ends = [
-                    _in_pixels(line.get(end), line.get("coordinates_type"), drawing.frame) for end in _ENDS
-                ]
+                on_it.append(make(entry, drawing.frame))
             except ValueError as error:
                 self.note(what, str(error))
-                continue
-            if not self._near(what, drawing.frame, ends[0], ends[1]):
-                continue
-            label = f"{plain(line.get('label', ''))} {_length(ends[0], ends[1], drawing.frame)}".strip()
-            drawing.lines += (Line(ends[0], ends[1], label),)
+        if left_over:
+            self.note(f"{name}, {left_over:,} times,", f"its image has {_MOST_SHAPES:,} already")
+        return by_image.values()
 
     def add_labels(self, series_labels: Any, study_labels: Any, *, everywhere: bool = False) -> None:
         """Write `series_ml_json` and `study_ml_json` on the plane in the middle of each stack, or on all."""
@@ -173,7 +196,7 @@ class Drawings:
         """Return which plane of the mask goes to which drawing."""
         if len(mask.shape) == 2 and not _names_series_only(part):
             found = self._image(_reference(part))
-            fits = found is not None and _size(found.frame) == mask.shape
+            fits = found is not None and size_of(found.frame) == mask.shape
             return [(0, found)] if found is not None and fits else []
         uid = part.get("SeriesInstanceUID")
         candidates = [
@@ -187,54 +210,37 @@ class Drawings:
         turn = self._turns[key] = self._turns.get(key, -1) + 1
         return candidates[turn % len(candidates)]
 
-    def _drawing(self, what: str, reference: Json) -> Drawing | None:
-        found = self._image(_reference(reference))
-        if found is None:
-            self.note(what, "no image of the study has its SOPInstanceUID and frame_number")
-        return found
-
-    def _near(self, what: str, frame: Frame, *points: tuple[float, ...]) -> bool:
-        """Return whether points are within an image's size of the image: drawing far away takes for ever."""
-        rows, columns = _size(frame)
-        near = all(-columns <= x <= 2 * columns and -rows <= y <= 2 * rows for x, y in points)
-        if not near:
-            self.note(what, "it lies outside of its image")
-        return near
+    def _why_not(self, part: Json, mask: StoredMask) -> str:
+        """Return why a mask has no planes to lie over, with the shapes that do not fit."""
+        shape = _told(mask.shape)
+        if len(mask.shape) == 2 and not _names_series_only(part):
+            found = self._image(_reference(part))
+            if found is None:
+                return "no image of the study has its SOPInstanceUID and frame_number"
+            return f"it is {shape}, and its image is {_told(size_of(found.frame))}"
+        uid = part.get("SeriesInstanceUID")
+        shapes = [_shape_of(group) for group in self.groups if uid in (None, group.series_instance_uid)]
+        if not shapes:
+            return "no series of the study has its SeriesInstanceUID"
+        its = "its series is" if uid else "the series are"
+        return f"it is {shape}, and {its} {', '.join(dict.fromkeys(shapes[:_MOST_SHAPES_TOLD]))}"
 
     def _image(self, reference: Mapping[str, Any]) -> Drawing | None:
         number = reference.get("frame_number")
-        # Old models count from 0 or say nothing: both mean the first.
-        frame = max(1, number) if isinstance(number, int) else 1
+        # Frames count from 1 (PS3.3 10.3); models that count from 0 mean the first by 0, as by nothing.
+        if number is None:
+            number = 1
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            return None
+        frame = max(1, number)
         return self._by_image.get((str(reference.get("SOPInstanceUID")), frame))
 
 
-_ENDS = ("start", "end")
-
-
-def plain(value: Any, most: int = 80) -> str:
-    """Return a value of the answer as one line of text that can be shown: no control characters, not long."""
-    text = str(value)[: most + 1]
-    shown = "".join(one if one.isprintable() else " " for one in text)
-    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
-
-
-def _groups(number: int, series: Series) -> Iterable[Group]:
-    for at, stack in enumerate(series.stacks, start=1):
-        one = len(series.stacks) == 1
-        prefix = f"series-{number}" if one else f"series-{number}-stack-{at}"
-        title = f"Series {number}" if one else f"Series {number}, stack {at}"
-        drawings = [
-            Drawing(frame, f"{prefix}-plane-{plane:03d}")
-            for plane, frame in enumerate(by_timepoint(stack), start=1)
-        ]
-        yield Group(title, series.series_instance_uid, stack, drawings)
-
-
-def _maker_of(part: Json, palettes: Any) -> Maker:
+def _maker_of(part: Json, palette: Callable[[], NDArray[np.uint8]]) -> Maker:
     """Return what makes a layer of the values of a plane. Raises `ValueError` where the part is wrong."""
     label, kind = plain(part.get("label", "")), part.get("binary_type")
     if kind == "heatmap":
-        return partial(Heatmap, palette=palette_of(part, palettes), label=label)
+        return partial(Heatmap, palette=palette(), label=label)
     threshold = part.get("probability_threshold")
     if threshold is not None and not (isinstance(threshold, int | float) and 0 <= threshold <= 1):
         raise ValueError("its probability_threshold is no number from 0 to 1")
@@ -271,6 +277,17 @@ def _matched(group: Group, volume: tuple[int, int, int, int]) -> list[tuple[int,
     return [(at, by_frame[frame]) for at, frame in enumerate(stack.frames)]
 
 
+def _shape_of(group: Group) -> str:
+    """Return timepoints (where there are several), depth, height and width of a stack."""
+    depth, rows, columns = group.stack.shape
+    timepoints = group.stack.timepoints
+    return _told((timepoints, depth // timepoints, rows, columns)[timepoints == 1 :])
+
+
+def _told(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
 def _names_series_only(part: Json) -> bool:
     return "SeriesInstanceUID" in part and "SOPInstanceUID" not in _reference(part)
 
@@ -284,56 +301,6 @@ def _list(value: Any) -> list[Json]:
     """Return the entries that are objects; another thing in their place becomes an empty one."""
     entries = value if isinstance(value, list) else []
     return [entry if isinstance(entry, dict) else {} for entry in entries]
-
-
-def _point(value: Any, count: int) -> tuple[float, ...] | None:
-    """Return a point of `count` finite numbers, None where it is none."""
-    if not isinstance(value, list) or len(value) != count:
-        return None
-    numbers = [one for one in value if isinstance(one, int | float) and not isinstance(one, bool)]
-    if len(numbers) < count or not all(abs(one) < 1e9 for one in numbers):  # NaN compares false
-        return None
-    return tuple(float(one) for one in numbers)
-
-
-def _xy(point: tuple[float, ...]) -> tuple[float, float]:
-    return point[0], point[1]
-
-
-def _size(frame: Frame) -> tuple[int, int]:
-    return frame.instance.rows, frame.instance.columns
-
-
-def _in_pixels(value: Any, coordinates_type: Any, frame: Frame) -> tuple[float, float]:
-    """Return (column, row) of an end of a line; for world coordinates by PS3.3 C.7.6.2.1.1, turned around.
-
-    Raises `ValueError` where it is no point, or cannot be placed.
-    """
-    if coordinates_type in (None, "pixel"):
-        point = _point(value, 2)
-        if point is None:
-            raise ValueError("start and end are not two numbers each")
-        return _xy(point)
-    if coordinates_type != "world":
-        raise ValueError("its coordinates_type is neither pixel nor world")
-    world = _point(value, 3)
-    if world is None and _point(value, 2) is not None:
-        raise ValueError("world coordinates of two numbers cannot be placed: three are needed, in mm")
-    if world is None:
-        raise ValueError("start and end are not three numbers each, as world coordinates are")
-    if frame.position is None or frame.orientation is None or frame.pixel_spacing is None:
-        raise ValueError("its image does not say where it lies: world coordinates cannot be placed")
-    away = [a - b for a, b in zip(world, frame.position, strict=True)]
-    along_row = sum(a * b for a, b in zip(away, frame.orientation[:3], strict=True))
-    along_column = sum(a * b for a, b in zip(away, frame.orientation[3:], strict=True))
-    return along_row / frame.pixel_spacing[1], along_column / frame.pixel_spacing[0]
-
-
-def _length(start: tuple[float, float], end: tuple[float, float], frame: Frame) -> str:
-    across, down = end[0] - start[0], end[1] - start[1]
-    if frame.pixel_spacing is None:
-        return f"{math.hypot(across, down):.1f} px"
-    return f"{math.hypot(across * frame.pixel_spacing[1], down * frame.pixel_spacing[0]):.1f} mm"
 
 
 def _lines(of: str, labels: Any) -> list[str]:

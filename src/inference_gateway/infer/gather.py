@@ -12,22 +12,20 @@ import itertools
 import os
 import shutil
 import uuid
-import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from typing import IO, Literal
 
 from inference_gateway.caller.folders import LeftOut, files_below
 from inference_gateway.dicom.capture import make_capture
+from inference_gateway.dicom.limits import LimitError, Limits
 from inference_gateway.infer.bare import is_bare, with_preamble
 from inference_gateway.infer.dicomdir import HEAD, NoDirectory, is_directory, listed
+from inference_gateway.infer.pictures import PictureError, read_picture
 
 Kind = Literal["dicom", "bare", "directory", "archive", "picture"]
 
@@ -47,9 +45,9 @@ class Found(LeftOut):
     """DICOM files in order of their places, and numbers of what else there was.
 
     `pictures`: PNG and JPEG files that became DICOM, `archives`: those looked into, `directories`: DICOMDIRs,
-    which only list files, `damaged`: archives, files of archives or pictures that cannot be read, `missing`:
-    files that a DICOMDIR lists and that are not there. Of `LeftOut`, `unreadable` counts files too, and
-    `other` what is neither DICOM nor picture.
+    which only list files, `damaged`: archives, files of archives or pictures that cannot be read, `refused`:
+    pictures that are too large, by reason, `missing`: files that a DICOMDIR lists and that are not there. Of
+    `LeftOut`, `unreadable` counts files too, and `other` what is neither DICOM nor picture.
     """
 
     paths: list[Path] = field(default_factory=list)
@@ -57,6 +55,7 @@ class Found(LeftOut):
     archives: int = 0
     directories: int = 0
     damaged: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
     missing: int = 0
 
 
@@ -67,23 +66,26 @@ def gather(
     seen: Callable[[], None] = lambda: None,
     *,
     follow_links: bool = False,
+    limits: Limits | None = None,
 ) -> Found:
     """Find DICOM files in folders, .zip archives, DICOMDIRs and among files.
 
     `workspace` is an empty folder that must stay as long as the files are wanted; nothing is taken from below
     `exclude`. `seen` is called for each file looked at. The same file is taken once; one that cannot be used
     is counted, and ends nothing. A link that leads out of its folder is followed with `follow_links` only.
+    `limits` say how large a picture, and a deflated DICOMDIR, may be.
 
     Raises `GatherError` where there is no room to unpack, or a DICOMDIR cannot be read, `OSError` where a
     file that is itself a place cannot.
     """
-    return _Gathering(workspace, seen).gather(places, exclude, follow_links)
+    return _Gathering(workspace, seen, limits or Limits()).gather(places, exclude, follow_links)
 
 
 class _Gathering:
-    def __init__(self, workspace: Path, seen: Callable[[], None]) -> None:
+    def __init__(self, workspace: Path, seen: Callable[[], None], limits: Limits) -> None:
         self._workspace = workspace
         self._seen = seen
+        self._limits = limits
         self._found = Found()
         self._series = ""  # of the pictures
         self._numbers = itertools.count(len(os.listdir(workspace)))
@@ -91,7 +93,7 @@ class _Gathering:
     def gather(self, places: Iterable[Path], exclude: Path | None, follow_links: bool) -> Found:
         taken: set[str] = set()
         named = dict.fromkeys(places)
-        for path in _files(named, exclude, self._found, follow_links):
+        for path in _files(named, exclude, self._found, self._limits, follow_links=follow_links):
             resolved = os.path.realpath(path)
             if resolved not in taken:
                 taken.add(resolved)
@@ -191,10 +193,12 @@ class _Gathering:
 
     def _take_picture(self, path: Path) -> None:
         try:
-            with _reading():
-                picture = read_picture(path)
-        except _Damaged:
+            picture = read_picture(path, self._limits)
+        except PictureError:
             self._found.damaged += 1
+            return
+        except LimitError as error:
+            self._found.refused[str(error)] += 1
             return
         instance = _uid(hashlib.sha256(picture.tobytes() + str(picture.shape).encode()).hexdigest())
         self._series = self._series or instance
@@ -235,23 +239,9 @@ def _copy(head: bytes, file: IO[bytes], to: Path) -> None:
                 block = file.read(1 << 20)
 
 
-def read_picture(path: Path) -> NDArray[Any]:
-    """Return a PNG or JPEG file as uint8 of (rows, columns, 3), or of (rows, columns) where it has no colour.
-
-    Grey of 16 bits is uint16. Turned as its EXIF says; transparency is left out. Raises what Pillow raises.
-    """
-    with warnings.catch_warnings(), Image.open(path, formats=("PNG", "JPEG")) as opened:
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        picture = ImageOps.exif_transpose(opened)
-        if picture.mode.startswith("I"):
-            deep: NDArray[Any] = np.clip(np.asarray(picture), 0, 65535).astype(np.uint16)
-            return deep
-        colored: NDArray[Any] = np.asarray(picture.convert("RGB"))
-    grey = (colored == colored[..., :1]).all()
-    return np.ascontiguousarray(colored[..., 0]) if grey else colored
-
-
-def _files(places: Iterable[Path], exclude: Path | None, found: Found, follow_links: bool) -> Iterator[Path]:
+def _files(
+    places: Iterable[Path], exclude: Path | None, found: Found, limits: Limits, *, follow_links: bool
+) -> Iterator[Path]:
     """Yield the files of all places, those of a folder before its folders, and what DICOMDIRs list."""
     excluded = None if exclude is None else exclude.resolve()
     for place in places:
@@ -267,16 +257,16 @@ def _files(places: Iterable[Path], exclude: Path | None, found: Found, follow_li
                 else:
                     yield path
         elif is_directory(place.name, _head_of(place)):
-            yield from _listed(place, found)
+            yield from _listed(place, found, limits)
         else:
             yield place
 
 
-def _listed(directory: Path, found: Found) -> Iterator[Path]:
+def _listed(directory: Path, found: Found, limits: Limits) -> Iterator[Path]:
     """Yield the files that a DICOMDIR lists; those that are not there are counted."""
     found.directories += 1
     try:
-        for path in listed(directory):
+        for path in listed(directory, limits):
             if path is None:
                 found.missing += 1
             else:

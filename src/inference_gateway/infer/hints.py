@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import httpx
 
 from inference_gateway.caller.key import HEADER, VARIABLE
@@ -51,3 +53,14 @@ def _with_scheme(url: str, scheme: str) -> str:
     parts = httpx.URL(url)
     port = parts.port or {"http": 80, "https": 443}[parts.scheme]
     return str(parts.copy_with(scheme=scheme, port=port, userinfo=b""))
+
+
+def why_no_file(error: OSError) -> str:
+    """Return what cannot be read or written, and what to do; names of files may be those of a patient."""
+    cause = error.strerror or type(error).__name__
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"there is no room left ({cause}): make some in the result folder and in the temp folder"
+    return (
+        f"a file of the study cannot be read, or one of the result cannot be written ({cause}): "
+        "check that both are there and that you have the rights to them"
+    )

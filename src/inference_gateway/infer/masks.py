@@ -6,7 +6,6 @@ in memory.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -39,12 +38,16 @@ class Element(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredMask:
-    """A mask in a .npy file; `shape` is (timepoints, depth, height, width), as far as it has these axes."""
+    """A mask in a .npy file; `shape` is (timepoints, depth, height, width), as far as it has these axes.
+
+    `greatest`: its greatest value where that is a byte, None of another type.
+    """
 
     path: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     offset: int
+    greatest: int | None = None
 
     @property
     def volume(self) -> tuple[int, int, int, int]:
@@ -72,7 +75,9 @@ def store_mask(element: Element, path: Path) -> StoredMask:
     items = prod(shape)
     types = _SHARES if element.part.get("binary_type") in ("probability_mask", "heatmap") else _LABELS
     if not items or element.size % items or element.size // items not in types:
-        raise ValueError("its binary_data_shape does not fit its size")
+        raise ValueError(
+            f"its binary_data_shape of {' x '.join(map(str, shape))} does not fit its {element.size:,} bytes"
+        )
     dtype = np.dtype(types[element.size // items])
     raw = path.with_suffix(".raw")
     element.save(raw)
@@ -80,9 +85,12 @@ def store_mask(element: Element, path: Path) -> StoredMask:
         header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         offset = file.tell()
-        shutil.copyfileobj(body, file, 1 << 20)
+        greatest = 0
+        while block := body.read(1 << 20):
+            file.write(block)
+            greatest = max(greatest, int(np.frombuffer(block, np.uint8).max()))
     raw.unlink()
-    return StoredMask(str(path), shape, dtype, offset)
+    return StoredMask(str(path), shape, dtype, offset, greatest if dtype == np.uint8 else None)
 
 
 def _shape(part: Mapping[str, Any]) -> tuple[int, ...]:

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 Byte = NDArray[np.uint8]
 
+# Red, green, blue and alpha of 256 values; more anchor points than a few for each value tell nothing more.
+_ENTRIES = 1024
+_MOST_ANCHORS = 1024
+
 
 def palette_of(part: Mapping[str, Any], palettes: Any) -> Byte:
     """Return the palette that an entry of `parts` names, uint8 of (256, 4): red, green, blue, alpha.
@@ -34,6 +38,8 @@ def palette_of(part: Mapping[str, Any], palettes: Any) -> Byte:
 
 def _from_anchor_points(points: Any) -> Byte:
     """Straight lines between anchor points; value v of 0 to 255 stands at v / 255."""
+    if isinstance(points, list) and len(points) > _MOST_ANCHORS:
+        raise ValueError(f"its palette has more than {_MOST_ANCHORS:,} anchor points")
     try:
         at = np.array([float(point["threshold"]) for point in points])
         colors = np.array([[float(one) for one in point["color"]] for point in points])
@@ -51,10 +57,10 @@ def _from_anchor_points(points: Any) -> Byte:
 
 def _from_table(table: Any) -> Byte:
     try:
-        values = np.array(table, dtype=np.float64)
+        values = np.array(table if isinstance(table, list) and len(table) == _ENTRIES else [], np.float64)
     except (TypeError, ValueError, OverflowError):
         values = np.empty(0)
-    if values.shape != (1024,) or not ((values >= 0) & (values <= 255)).all():
+    if values.shape != (_ENTRIES,) or not ((values >= 0) & (values <= 255)).all():
         raise ValueError("its palette is not 1024 numbers from 0 to 255")
     palette: Byte = values.astype(np.uint8).reshape(256, 4)
     return palette

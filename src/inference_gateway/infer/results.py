@@ -6,27 +6,35 @@ Files are named by numbers and words of ours. One plane of the study and of each
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
 
+from inference_gateway.dicom.hues import Colors
+from inference_gateway.dicom.limits import Limits
 from inference_gateway.dicom.overlay import contact_sheet, draw_overlay, zoom_to
 from inference_gateway.dicom.pixels import (
     PixelDataError,
     Pixels,
+    Window,
     attempt_frames,
     display_values,
     read_frames,
 )
-from inference_gateway.dicom.series import Frame, Instance, Stack, Study, read_study
-from inference_gateway.infer.drawings import Drawing, Drawings, Group, Json, Overlay
+from inference_gateway.dicom.proportions import aspect_of
+from inference_gateway.dicom.series import Frame, Instance, Study
+from inference_gateway.infer.drawings import Drawings, Json
+from inference_gateway.infer.geometry import plain
+from inference_gateway.infer.groups import Drawing, Group, Overlay
 from inference_gateway.infer.masks import MASK_TYPES, Element, store_mask
-from inference_gateway.infer.report import Facts, Report
+from inference_gateway.infer.objects import Objects
+from inference_gateway.infer.report import Facts, Report, Texts
+from inference_gateway.infer.words import counted
 
 # What may lie in a result folder from a former run; nothing else is ever replaced or deleted.
 RESULT_FILES = ("series-*.png", "element-*.*", "contact-sheet.png", "response.json", "report.html")
@@ -35,6 +43,9 @@ RESULT_FILES = ("series-*.png", "element-*.*", "contact-sheet.png", "response.js
 # sheet is in memory whole, beside all that is known of the study.
 _SHEET = 36
 _SHEET_OF_NOTHING = 12
+
+# Lines of `dicomConformance` that are shown.
+_MOST_WARNINGS = 50
 
 # Pixels that the longer side of a picture takes on the sheet.
 _TILE = 160
@@ -46,13 +57,24 @@ T = TypeVar("T")
 class Written:
     """Names of what was written: overlays and pictures of DICOM objects, masks, DICOM objects.
 
-    `notes`: what is not drawn, and why.
+    `notes`: what is not drawn, and why. `warnings`: the answer's own, of `dicomConformance`. `undecoded`:
+    images of the study that cannot be decoded here, by the reason and what helps.
     """
 
     pictures: list[str]
     masks: list[str]
     objects: list[str]
     notes: list[str]
+    warnings: list[str] = field(default_factory=list)
+    undecoded: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def alarms(self) -> list[str]:
+        """What nobody may overlook: images in which nothing can be seen."""
+        return [
+            f"{counted(count, 'image')} of the study cannot be shown: {reason}"
+            for reason, count in self.undecoded.items()
+        ]
 
 
 def write_results(
@@ -63,38 +85,65 @@ def write_results(
     facts: Facts,
     *,
     labels_everywhere: bool = False,
+    outlines: bool = False,
+    limits: Limits | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Written:
     """Write all files of an answer into a folder.
 
     `elements[i]` belongs to `parts[i]` of `answer`. There is a picture for each plane that has something on
     it, and a `contact-sheet.png` of them, or of planes of the study where nothing was found. Images that
-    cannot be decoded have no picture. `progress` is told how many planes are done, of how many.
+    cannot be decoded have no picture. `outlines`: masks are drawn as contours only. `progress` is told how
+    many planes are done, of how many.
     """
     answer = answer if isinstance(answer, dict) else {}
     drawings = Drawings(study)
-    masks, objects = _write_elements(answer, elements, drawings, folder)
+    returned = Objects(drawings, limits or Limits())
+    masks = _write_elements(answer, elements, drawings, returned, folder)
     drawings.add_boxes(answer.get("bounding_boxes_2d"))
     drawings.add_lines(answer.get("linear_measurements_2d"))
     drawings.add_labels(
         answer.get("series_ml_json"), answer.get("study_ml_json"), everywhere=labels_everywhere
     )
-    groups = [*_groups_of_objects([folder / name for name in objects], drawings), *drawings.groups]
+    warnings = conformance_of(answer)
+    groups = [*returned.groups, *drawings.groups]
     total = sum(len(group.drawings) for group in groups)
     pictures: list[str] = []
-    with Report(folder / "report.html", groups) as report:
-        for done, (drawing, pixels) in enumerate(_decoded(groups, drawings), start=1):
+    undecoded: Counter[str] = Counter()
+    with Report(folder / "report.html", groups, drawings.colors) as report:
+        for done, (drawing, pixels) in enumerate(_decoded(groups, drawings, undecoded), start=1):
             if pixels is not None:
-                with _noting(drawings, drawing.name):
+                with drawings.noting(drawing.name):
                     overlay = drawing.overlay()
                     if not overlay.empty or drawing.name.startswith("element-"):
-                        _picture(pixels, overlay).save(folder / f"{drawing.name}.png")
+                        picture = _picture(pixels, overlay, drawing.window, drawings.colors, outlines)
+                        picture.save(folder / f"{drawing.name}.png")
                         pictures.append(f"{drawing.name}.png")
                     report.add(drawing, pixels, overlay)
             progress(done, total)
-        report.finish(answer, [_described(element) for element in elements], drawings.notes, facts)
+        written = Written(pictures, masks, returned.names, drawings.notes, warnings, undecoded)
+        described = [_described(element) for element in elements]
+        texts = Texts(described, drawings.notes, warnings, returned.texts, written.alarms)
+        report.finish(answer, texts, facts)
     _write_contact_sheet(pictures, drawings, folder)
-    return Written(pictures, masks, objects, drawings.notes)
+    return written
+
+
+def conformance_of(answer: Json) -> list[str]:
+    """Return what an answer says under `dicomConformance`, a line for each thing, whatever form it has."""
+    lines: list[str] = []
+    waiting: list[tuple[str, Any]] = [("", answer.get("dicomConformance"))]
+    while waiting and len(lines) < _MOST_WARNINGS:
+        name, value = waiting.pop(0)
+        if isinstance(value, dict):
+            waiting[:0] = [
+                (f"{name}{plain(key)}: ", one) for key, one in list(value.items())[:_MOST_WARNINGS]
+            ]
+        elif isinstance(value, list):
+            waiting[:0] = [(name, one) for one in value[:_MOST_WARNINGS]]
+        elif value not in (None, ""):
+            lines.append(f"{name}{plain(value, 300)}")
+    return lines
 
 
 def write_json(answer: Any, path: Path) -> None:
@@ -105,11 +154,10 @@ def write_json(answer: Any, path: Path) -> None:
 
 
 def _write_elements(
-    answer: Json, elements: Sequence[Element], drawings: Drawings, folder: Path
-) -> tuple[list[str], list[str]]:
-    """Write elements as files; return the names of masks and DICOM objects."""
+    answer: Json, elements: Sequence[Element], drawings: Drawings, returned: Objects, folder: Path
+) -> list[str]:
+    """Write elements as files; return the names of masks."""
     masks: list[str] = []
-    objects: list[str] = []
     for at, element in enumerate(elements):
         name = f"element-{at:03d}"
         part = element.part if isinstance(element.part, dict) else {}
@@ -123,41 +171,27 @@ def _write_elements(
                 drawings.add_mask(f"element {at}", part, mask, answer.get("palettes"))
                 continue
         is_object = element.content_type == "application/dicom"
-        element.save(folder / f"{name}{'.dcm' if is_object else '.bin'}")
+        path = folder / f"{name}{'.dcm' if is_object else '.bin'}"
+        element.save(path)
         if is_object:
-            objects.append(f"{name}.dcm")
-    return masks, objects
+            returned.add(at, path)
+    return masks
 
 
-@contextmanager
-def _noting(drawings: Drawings, what: str) -> Iterator[None]:
-    """Note whatever is raised while a picture is made: no image is worth an answer.
+def _decoded(
+    groups: Sequence[Group], drawings: Drawings, undecoded: Counter[str]
+) -> Iterator[tuple[Drawing, Pixels | None]]:
+    """Yield each drawing with its pixels, None where they cannot be decoded.
 
-    What cannot be written is an error all the same: `OSError` with a number passes.
+    Images of the study that cannot be are counted, others noted, once for each image.
     """
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        drawings.note(what, f"its picture cannot be made ({type(error).__name__})")
 
+    def miss(group: Group, drawing: Drawing, reason: str) -> None:
+        if group in drawings.groups:
+            undecoded[reason] += 1
+        else:
+            drawings.note(drawing.name, reason)
 
-def _groups_of_objects(objects: Iterable[Path], drawings: Drawings) -> Iterator[Group]:
-    """Yield the frames of DICOM objects that came back, with nothing to be drawn over them."""
-    for path in objects:
-        number = int(path.stem.removeprefix("element-"))
-        stacks: list[Stack] = []
-        with _noting(drawings, f"element {number}"):
-            stacks = [stack for series in read_study([path]).series for stack in series.stacks]
-        for stack in stacks:
-            frames = sorted(stack.frames, key=lambda frame: frame.number)
-            of_stack = [Drawing(frame, f"{path.stem}-frame-{frame.number}") for frame in frames]
-            yield Group(f"Element {number}", "", stack, of_stack)
-
-
-def _decoded(groups: Sequence[Group], drawings: Drawings) -> Iterator[tuple[Drawing, Pixels | None]]:
-    """Yield each drawing with its pixels, None where they cannot be decoded: noted once for each image."""
     for group in groups:
         noted: Instance | None = None
         left = list(reversed(group.drawings))
@@ -168,16 +202,23 @@ def _decoded(groups: Sequence[Group], drawings: Drawings) -> Iterator[tuple[Draw
                     yield drawing, pixels
                     continue
                 if noted is not drawing.frame.instance:
-                    drawings.note(drawing.name, str(pixels))
+                    miss(group, drawing, str(pixels))
                     noted = drawing.frame.instance
                 yield drawing, None
         except Exception as error:  # pydicom and its decoders raise whatever they trip over
-            drawings.note(left[-1].name, f"its pixels cannot be read ({type(error).__name__})")
+            for drawing in {drawing.frame.instance: drawing for drawing in left}.values():
+                miss(group, drawing, f"its pixels cannot be read ({type(error).__name__})")
             yield from ((drawing, None) for drawing in reversed(left))
 
 
-def _picture(pixels: Pixels, overlay: Overlay) -> Image.Image:
-    shown = display_values(pixels)
+def _picture(
+    pixels: Pixels,
+    overlay: Overlay,
+    window: Window | None = None,
+    colors: Colors | None = None,
+    outlines: bool = False,
+) -> Image.Image:
+    shown = display_values(pixels, window)
     return draw_overlay(
         shown,
         masks=overlay.masks,
@@ -186,6 +227,9 @@ def _picture(pixels: Pixels, overlay: Overlay) -> Image.Image:
         lines=overlay.lines,
         labels=overlay.labels,
         zoom=zoom_to(*shown.shape[:2]),
+        aspect=aspect_of(pixels.frame, pixels.header),
+        outlines=outlines,
+        colors=colors,
     )
 
 

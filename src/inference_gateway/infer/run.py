@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import ssl
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,10 +17,11 @@ from typing import Any
 import httpx
 
 from inference_gateway.client import InferenceClient, RetryPolicy
-from inference_gateway.dicom.series import Study, read_study
+from inference_gateway.dicom.limits import Limits
+from inference_gateway.dicom.series import NO_PIXELS, Study, read_study
 from inference_gateway.errors import BrokenAnswer
-from inference_gateway.infer.drawings import plain
 from inference_gateway.infer.gather import Found, GatherError, gather
+from inference_gateway.infer.geometry import plain
 from inference_gateway.infer.progress import Phases
 from inference_gateway.infer.report import Facts
 from inference_gateway.infer.request import objects_in_order, request_json
@@ -37,7 +39,8 @@ class Order:
 
     `url`: of the model's route. `headers`: sent besides. `tls`: what to trust and show, for https. `timeout`:
     seconds that the answer may take to begin. `inference_command`, `options`, `study_size` and `study_path`
-    go into the request's JSON; with `study_path` no image is sent.
+    go into the request's JSON; with `study_path` no image is sent. `limits` say what one image may take, of
+    those that come back too.
     """
 
     output: Path
@@ -51,6 +54,8 @@ class Order:
     study_size: bool = False
     study_path: str = ""
     labels_everywhere: bool = False
+    outlines: bool = False
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True)
@@ -66,15 +71,18 @@ class Reading:
         objects = sum(skipped.is_object for skipped in self.study.skipped)
         others = [
             (objects, "other DICOM object", None),
-            (
-                len(self.study.skipped) - objects,
-                "copy or damaged DICOM file",
-                "copies or damaged DICOM files",
-            ),
             (self.found.pictures, "of them PNG or JPEG", "of them PNG or JPEG"),
         ]
         here = f"{counted(images, 'image')} in {counted(series, 'series', 'series')}"
-        return ", ".join([here, *listed(others), *said_of(self.found)])
+        return ", ".join([here, *listed(others), *self.left_out()])
+
+    def left_out(self) -> list[str]:
+        """Return in words what is left out, and why; what is sent and not drawn is among it."""
+        reasons = self.found.refused + Counter(
+            one.reason for one in self.study.skipped if one.reason != NO_PIXELS
+        )
+        skipped = [f"{count} left out: {reason}" for reason, count in reasons.items()]
+        return [*said_of(self.found), *skipped]
 
 
 def said_of(found: Found) -> list[str]:
@@ -139,6 +147,7 @@ class Outcome:
                 ", ".join(found) or "nothing was found",
                 f"sent {counted(self.sent_files, 'file')} to {self.url}",
                 spent,
+                *(f"the model warns: {warning}" for warning in self.written.warnings),
                 *self.written.notes,
                 f"Look at it: {self.folder / 'report.html'}",
             ]
@@ -147,7 +156,12 @@ class Outcome:
 
 @contextmanager
 def reading(
-    places: Sequence[Path], output: Path, phases: Phases, *, follow_links: bool = False
+    places: Sequence[Path],
+    output: Path,
+    phases: Phases,
+    *,
+    follow_links: bool = False,
+    limits: Limits | None = None,
 ) -> Iterator[Reading]:
     """Read the study in folders, archives, DICOMDIRs and files; what lies in `output` is none of it.
 
@@ -157,17 +171,20 @@ def reading(
     """
     with TemporaryDirectory(prefix="inference-gateway-infer-") as workspace:
         phases.begin("find", "files")
-        found = gather(places, Path(workspace), output, phases.advance, follow_links=follow_links)
+        found = gather(
+            places, Path(workspace), output, phases.advance, follow_links=follow_links, limits=limits
+        )
         phases.begin("read", "files", len(found.paths))
-        study = read_study(_counted(found.paths, phases), without_decoder=True)
+        study = read_study(_counted(found.paths, phases), without_decoder=True, limits=limits)
         phases.end()
+        read = Reading(found, study)
         if places and not objects_in_order(study, found.paths):
-            left = "; ".join(said_of(found))
+            left = "; ".join(read.left_out())
             raise GatherError(
                 "there is no DICOM object in it: name a folder, archive or DICOMDIR with some"
                 + (f" ({left})" if left else "")
             )
-        yield Reading(found, study)
+        yield read
 
 
 def send(reading: Reading, order: Order, phases: Phases) -> Outcome:
@@ -218,6 +235,8 @@ def send(reading: Reading, order: Order, phases: Phases) -> Outcome:
                 staged,
                 Facts(rows, seconds),
                 labels_everywhere=order.labels_everywhere,
+                outlines=order.outlines,
+                limits=order.limits,
                 progress=phases.update,
             )
         except RecursionError:

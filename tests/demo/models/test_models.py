@@ -13,6 +13,7 @@ from pydicom.data import get_testdata_file
 from inference_gateway.demo.models import MODELS, get_model
 from inference_gateway.demo.models.answer import Answer, Model
 from tests.demo.study import files
+from tests.dicom import hostile
 from tests.dicom.objects import as_file, image, plane
 
 EVERY_MODEL = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
@@ -64,6 +65,13 @@ def test_inputs_that_are_no_images_are_skipped(model: Model) -> None:
     assert only_junk == checked(model(None, [], ""))
     with_junk = checked(model(None, [text, *files(), as_file(no_pixels)], ""))
     assert _without_uids(with_junk) == _without_uids(checked(model(None, files(), "")))
+
+
+@EVERY_MODEL
+@pytest.mark.parametrize("name", ["samples -1", "bits -16", "200,000 frames of one bit", "empty RLE items"])
+def test_a_file_that_names_billions_of_frames_holds_no_model_up(model: Model, name: str) -> None:
+    document, elements = checked(model({}, [io.BytesIO(hostile.ROWS[name][0])], "0" * 64))
+    assert document["parts"] == elements == []
 
 
 def _without_uids(answer: Answer) -> tuple[Any, list[bytes]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from inference_gateway.dicom.series import Frame, Source
+from inference_gateway.dicom.series import Frame
+from inference_gateway.dicom.sources import Source
 
 Json = dict[str, Any]
 Answer = tuple[Json, list[Any]]

@@ -8,7 +8,8 @@ from typing import Any
 from inference_gateway.demo.findings import find_in_stack
 from inference_gateway.demo.models.answer import Answer, Json, answer, image_reference
 from inference_gateway.dicom.pixels import PixelDataError
-from inference_gateway.dicom.series import Source, Stack, read_study
+from inference_gateway.dicom.series import Stack, read_study
+from inference_gateway.dicom.sources import Source
 
 
 def bounding_box(json_input: Any, inputs: Sequence[Source], input_hash: str) -> Answer:

@@ -9,7 +9,8 @@ from typing import Any
 from inference_gateway.demo.findings import find_in_stack
 from inference_gateway.demo.models.answer import Answer, Json, answer
 from inference_gateway.dicom.pixels import PixelDataError
-from inference_gateway.dicom.series import Series, Source, Stack, read_study
+from inference_gateway.dicom.series import Series, Stack, read_study
+from inference_gateway.dicom.sources import Source
 
 
 def classification(json_input: Any, inputs: Sequence[Source], input_hash: str) -> Answer:

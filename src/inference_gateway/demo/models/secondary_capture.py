@@ -16,7 +16,8 @@ from inference_gateway.dicom import attributes
 from inference_gateway.dicom.capture import make_capture
 from inference_gateway.dicom.overlay import Mask, draw_overlay, zoom_to
 from inference_gateway.dicom.pixels import PixelDataError, display_values, read_frames
-from inference_gateway.dicom.series import Frame, Source, Stack, read_study
+from inference_gateway.dicom.series import Frame, Stack, read_study
+from inference_gateway.dicom.sources import Source
 
 # What a capture shares with the image that it shows: the Patient and General Study modules (PS3.3 C.7.1.1,
 # C.7.2.1), and the character set that they are written in.

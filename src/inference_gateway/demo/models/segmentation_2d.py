@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from inference_gateway.demo.findings import Finding, find_in_pixels
 from inference_gateway.demo.models.answer import Answer, Json, answer, image_reference
 from inference_gateway.dicom.pixels import PixelDataError, read_frames
-from inference_gateway.dicom.series import Frame, Source, frames_of, read_study
+from inference_gateway.dicom.series import Frame, frames_of, read_study
+from inference_gateway.dicom.sources import Source
 
 
 def segmentation_2d(json_input: Any, inputs: Sequence[Source], input_hash: str) -> Answer:

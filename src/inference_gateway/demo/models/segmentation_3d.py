@@ -8,7 +8,8 @@ from typing import Any
 from inference_gateway.demo.findings import find_in_stack
 from inference_gateway.demo.models.answer import Answer, Json, answer
 from inference_gateway.dicom.pixels import PixelDataError
-from inference_gateway.dicom.series import Source, read_study
+from inference_gateway.dicom.series import read_study
+from inference_gateway.dicom.sources import Source
 
 
 def segmentation_3d(json_input: Any, inputs: Sequence[Source], input_hash: str) -> Answer:
