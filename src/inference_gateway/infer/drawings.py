@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from inference_gateway.dicom.hues import Colors
 from inference_gateway.dicom.overlay import Box, Heatmap, Line, Mask
 from inference_gateway.dicom.series import Frame, Study, Vector
+from inference_gateway.dicom.stored import PixelDataError
 from inference_gateway.infer.geometry import box_of, line_of, plain, size_of
 from inference_gateway.infer.groups import Drawing, Group, groups_of
 from inference_gateway.infer.masks import StoredMask
@@ -102,7 +103,8 @@ class Drawings:
         except Exception as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
-            self.note(what, f"its picture cannot be made ({type(error).__name__})")
+            why = f": {error}" if isinstance(error, PixelDataError) else f" ({type(error).__name__})"
+            self.note(what, f"its picture cannot be made{why}")
 
     def hint(self, sentence: str) -> None:
         """Say what is drawn, but hardly as it was meant."""
