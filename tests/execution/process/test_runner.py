@@ -87,6 +87,7 @@ def test_before_the_processes_are_there_requests_are_refused(app: Gateway, serve
 
 
 @pytest.mark.parametrize("where", ["call", "stopped", "block"])
+@pytest.mark.setting("ISOLATION", "CANCEL_GRACE")
 def test_at_the_deadline_the_call_has_ended_and_the_slot_is_free(
     where: str, app: Gateway, serve: Serve, log: LogCapture
 ) -> None:
@@ -117,6 +118,7 @@ def test_a_generator_that_does_not_end_costs_its_process(app: Gateway, serve: Se
     assert result(post(address, {}))["pid"] != first
 
 
+@pytest.mark.setting("KILL_ABANDONED")
 def test_an_abandoned_call_is_ended_where_asked_for(app: Gateway, serve: Serve) -> None:
     app = Gateway(settings=app.settings.model_copy(update={"kill_abandoned": True}))
     app.add_inference_route("/", model("hangs"))
@@ -208,6 +210,17 @@ def test_a_client_that_leaves_costs_no_set_up(app: Gateway, serve: Serve, tmp_pa
         while not mark.exists():
             assert time.monotonic() < end
     assert result(post(running.address, {}))["pid"] == pid
+
+
+@pytest.mark.setting("MODEL_MEMORY_BYTES")
+def test_a_model_gets_no_more_memory_than_it_may_have(app: Gateway, serve: Serve, log: LogCapture) -> None:
+    app = Gateway(settings=app.settings.model_copy(update={"model_memory_bytes": 1 << 30}))
+    app.add_inference_route("/", model("filled"))
+    address = serve(app).address
+    ready(address)
+    check_problem(post(address, {"size": 2 << 30, "shared": False}), 500)
+    assert "MemoryError" in log.text
+    assert post(address, {"size": 1 << 20, "shared": False}).status == 200
 
 
 def test_an_answer_block_by_block(app: Gateway, serve: Serve) -> None:
