@@ -30,6 +30,8 @@ ULTRASOUND = {"PhysicalDeltaX": 0.01, "PhysicalDeltaY": 0.02, "PhysicalUnitsYDir
         ({"NominalScannedPixelSpacing": [1, 2]}, 0.5),
         ({"PixelAspectRatio": [2, 1]}, 2.0),
         ({"PixelAspectRatio": [0, 1]}, 1.0),
+        ({"PixelAspectRatio": [2147483647, 1]}, 1.0),
+        ({"PixelSpacing": [0.0001, 1000000]}, 1.0),
         ({"SequenceOfUltrasoundRegions": [region(**ULTRASOUND, PhysicalUnitsXDirection=3)]}, 2.0),
         ({"SequenceOfUltrasoundRegions": [region(**ULTRASOUND, PhysicalUnitsXDirection=4)]}, 1.0),
         ({"SequenceOfUltrasoundRegions": [region()]}, 1.0),

@@ -389,6 +389,12 @@ def test_labels_may_be_on_every_plane_and_progress_is_told(tmp_path: Path) -> No
     assert told == [(done, 5) for done in range(1, 6)]
 
 
+def test_a_gap_between_the_images_is_said(tmp_path: Path) -> None:
+    images = [as_file(plane(z, SOPInstanceUID=f"1.9.{z}")) for z in (0, 2, 4, 90)]
+    written = write(images, {}, [], tmp_path)
+    assert [note for note in written.notes if note.startswith("series 1: ") and "86 mm" in note]
+
+
 # What no image may cost
 
 

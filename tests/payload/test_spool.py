@@ -116,6 +116,28 @@ class TestBytes:
             assert spool.in_memory == in_memory
             assert spool.read(0, spool.size) == DATA[: sum(sizes)]
 
+    def test_who_keeps_the_file_keeps_none_of_the_study(self, spool_dir: Path) -> None:
+        """As a process that a model has forked does."""
+        with opened(spool_dir) as spool:
+            spool.append(DATA)
+            (number,) = left_in(spool_dir)
+            descriptor, _ = next(
+                (int(name), target)
+                for name in os.listdir("/proc/self/fd")
+                if (target := os.readlink(f"/proc/self/fd/{name}")) == number
+            )
+            kept = os.dup(descriptor)
+        try:
+            assert os.fstat(kept).st_size == os.fstat(kept).st_blocks == 0
+        finally:
+            os.close(kept)
+
+    def test_a_mapped_view_is_good_for_longer(self, spool_dir: Path) -> None:
+        with opened(spool_dir) as spool:
+            spool.append(DATA)
+            view = spool.view(0, len(DATA))
+        assert view == DATA
+
     def test_once_in_a_file_always_in_the_file(self, spool_dir: Path) -> None:
         with opened(spool_dir, memory_bytes=10) as spool:
             for piece in (b"0123456789", b"a" * 100, b"b"):

@@ -276,3 +276,19 @@ def port_in(log: Path, server: subprocess.Popen[bytes]) -> int:
             return int(text[at + 17 : end])
         pause.wait(0.05)
     raise AssertionError(log.read_text())
+
+
+def test_a_call_whose_arguments_do_not_fit_gets_a_line_without_them() -> None:
+    code = """
+import logging
+from inference_gateway.telemetry.logs import configure_logging
+configure_logging("json")
+logging.getLogger("a.model").warning("bad %d", "Doe^Jane")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    (line,) = map(json.loads, done.stderr.splitlines())
+    assert (line["logger"], line["level"]) == ("a.model", "ERROR")
+    assert "do not fit" in line["message"]
+    assert "Doe" not in done.stderr

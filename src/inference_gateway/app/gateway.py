@@ -283,7 +283,8 @@ async def _problem(request: Request, error: Exception) -> Any:
         return Problem(500, "the gateway failed: its operator finds the reason in the log", new_request_id())
     detail = "the request cannot be served"
     if error.status_code == 404:
-        routes = request.app.routes_for(request.scope["headers"])
+        mounted_at = request.scope.get("root_path", "")
+        routes = [mounted_at + route for route in request.app.routes_for(request.scope["headers"])]
         there_are = ", ".join(routes) or "an inference route, such as /"
         detail = f"there is no route of this path: POST to {there_are}"
     elif error.status_code == 405:

@@ -7,12 +7,13 @@ from pydicom import Dataset
 from inference_gateway.dicom import attributes
 from inference_gateway.dicom.series import Frame
 
+_MOST = 20.0  # a thick reformat has pixels of 10 by 1; more would make a picture that is all edge
 # Where an image that does not lie in space says how far apart its rows and its columns are (PS3.3 10.7).
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 
 
 def aspect_of(frame: Frame, header: Dataset) -> float:
-    """Return the height of a pixel by its width, 1 where nothing says it.
+    """Return the height of a pixel by its width, 1 where nothing says it or what is said cannot be meant.
 
     By the spacing of rows and columns, else PixelAspectRatio (PS3.3 C.7.6.3.1.7), else the regions of an
     ultrasound image (C.8.5.5).
@@ -24,7 +25,7 @@ def aspect_of(frame: Frame, header: Dataset) -> float:
     ]
     for pair in pairs:
         if pair is not None and min(pair) > 0:
-            return pair[0] / pair[1]
+            return pair[0] / pair[1] if 1 / _MOST <= pair[0] / pair[1] <= _MOST else 1.0
     return 1.0
 
 

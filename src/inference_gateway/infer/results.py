@@ -98,6 +98,7 @@ def write_results(
     """
     answer = answer if isinstance(answer, dict) else {}
     drawings = Drawings(study)
+    _tell_irregularities(study, drawings)
     returned = Objects(drawings, limits or Limits())
     masks = _write_elements(answer, elements, drawings, returned, folder)
     drawings.add_boxes(answer.get("bounding_boxes_2d"))
@@ -127,6 +128,15 @@ def write_results(
         report.finish(answer, texts, facts)
     _write_contact_sheet(pictures, drawings, folder)
     return written
+
+
+def _tell_irregularities(study: Study, drawings: Drawings) -> None:
+    """Say what is irregular of stacks that lie in space: a gap, a lost phase, an image twice."""
+    for number, series in enumerate(study.series, start=1):
+        for stack in series.stacks:
+            if any(frame.position is not None for frame in stack.frames):
+                for irregularity in stack.irregularities:
+                    drawings.hint(f"series {number}: {irregularity}")
 
 
 def conformance_of(answer: Json) -> list[str]:

@@ -17,7 +17,7 @@ import os
 import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock, local
 from weakref import WeakSet
@@ -69,6 +69,7 @@ class Spool:
         self._written = 0  # bytes of the file
         self._fd: int | None = None
         self._mapping: mmap.mmap | None = None
+        self._lent = False  # to another process, which may map the file
         self._holders = 1
         self._readers = 0
         self._lock = Lock()
@@ -94,6 +95,7 @@ class Spool:
         The caller holds the spool as long as it uses them.
         """
         self._check_open()
+        self._lent = True
         return self._fd, self._blocks
 
     @property
@@ -148,10 +150,15 @@ class Spool:
         if self._holders or self._readers:
             return
         self._free_blocks()
-        self._mapping = None
         if self._fd is not None:
+            if self._mapping is None and not self._lent:
+                # A process that a model has forked may keep the file: it keeps none of the study then.
+                # Not under a mapping: to read one whose file is gone ends the process (SIGBUS).
+                with suppress(OSError):
+                    os.ftruncate(self._fd, 0)
             os.close(self._fd)
             self._fd = None
+        self._mapping = None
         if self._taken:
             self._budget.give_back(self._taken, self._written)
             self._taken = self._written = 0

@@ -169,7 +169,7 @@ def make_server(app: Any, *, host: str = "127.0.0.1", port: int = 8000, **uvicor
         port=port,
         http=partial(HardenedProtocol, settings),  # type: ignore[arg-type]  # called like the class
         ws="none",
-        lifespan="on",
+        lifespan="on" if isinstance(app, Gateway) else "auto",  # another application may have none
         log_config=None,
         access_log=False,
         server_header=False,

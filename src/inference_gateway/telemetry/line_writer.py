@@ -51,6 +51,13 @@ class LineWriter(logging.Handler):
         elif not self._waiting.is_set():
             self._waiting.set()
 
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        """Puts a line in the place of one that cannot be made: `logging` would print its arguments."""
+        file, line = record.pathname, record.lineno
+        sentence = f"a line could not be written: the arguments of the log call at {file}:{line} do not fit"
+        told = logging.LogRecord(record.name, logging.ERROR, file, line, sentence, (), None)
+        self._queue.append(self.format(told))
+
     def flush(self) -> None:
         """Writes what is in the queue now, on the caller's thread."""
         with self._writing:
