@@ -145,4 +145,5 @@ def test_all_files_of_a_package_make_one_report(package: str, tmp_path: Path) ->
     written = write_results(study, {}, [], folder, Facts())
     assert (folder / "report.html").stat().st_size > 10_000
     assert (folder / "contact-sheet.png").exists()
-    assert len(written.notes) <= len(NOT_DRAWN)
+    irregular = [note for note in written.notes if note.startswith("series ")]  # what a stack says of itself
+    assert len(written.notes) - len(irregular) <= len(NOT_DRAWN)
