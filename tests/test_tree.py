@@ -30,6 +30,8 @@ UNTESTED = {
     "extensions": "two names: the tests of the hardened server use what they stand for",
     "intake/pace": "the time limits of an upload: the tests of the ingest run into each",
     "payload/contract": "constants of the wire: the tests of both sides compare what is sent",
+    "study/errors": "one class: the tests of what raises it match its sentences",
+    "study/identity": "codes and names: the tests of segmentations and reports read them back",
     "telemetry/context": "one variable: the tests of log lines and of the current request read it",
     "serving/exit_codes": "numbers: the tests of server and supervisor compare them",
     "tagged_logger": "another import path",

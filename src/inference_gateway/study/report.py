@@ -81,7 +81,6 @@ def make_report(
             _group(one, algorithm, segmentation, headers[0].SeriesInstanceUID) for one in findings
         ],
         title=codes.DCM.ImagingMeasurementReport,
-        referenced_images=headers,
     )
     made = sr.ComprehensiveSR(
         evidence=evidence,
