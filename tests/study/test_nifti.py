@@ -115,3 +115,16 @@ def test_what_is_nowhere_cannot_be_written(tmp_path: Path) -> None:
     flat = read_study([as_file(image(np.zeros((4, 4), np.int16)))]).volume(strict=False)
     with pytest.raises(StudyError, match="do not say where"):
         flat.to_nifti(tmp_path / "volume.nii")
+
+
+def test_a_program_gets_the_volume_and_its_files_are_gone_afterwards() -> None:
+    volume = volume_of(ct(6, OBLIQUE))
+    seen: list[Path] = []
+
+    def program(source: Path, target: Path) -> None:
+        seen.extend((source, target))
+        found = nib.load(source)
+        nib.save(nib.Nifti1Image((found.get_fdata() > 0).astype(np.uint8), found.affine), target)
+
+    assert np.array_equal(volume.through_nifti(program, "binary"), (volume.values > 0) * 255)
+    assert not any(path.parent.exists() for path in seen)

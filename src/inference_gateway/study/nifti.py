@@ -6,7 +6,10 @@ A NIfTI array is (column, row, plane) and its affine leads to x to the patient's
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from os import PathLike, fspath
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -20,6 +23,8 @@ with extra("nifti", needs=__name__):
     import nibabel as nib
 
 Kind = Literal["probability", "binary", "multi_class", "labels"]
+
+Program = Callable[[Path, Path], object]
 
 # A voxel of a mask may lie beside its voxel in the volume by this part of a voxel.
 _OFF_GRID = 0.1
@@ -74,6 +79,21 @@ def mask_from_nifti(
     if labels.max(initial=0) > count:
         raise ValueError(f"a class of number {labels.max()}, and there are {count}")
     return np.stack([(labels == number).astype(np.uint8) * np.uint8(255) for number in range(1, count + 1)])
+
+
+def through_nifti(
+    volume: Volume, program: Program, kind: Kind = "probability", classes: int | None = None
+) -> NDArray[np.uint8]:
+    """Return the mask that a program makes of a volume, both as NIfTI files.
+
+    `program` is called with two paths: the volume's, and the one that it has to write the mask to. Both lie in
+    a folder of their own, and are gone afterwards. Raises what `to_nifti` and `mask_from_nifti` raise.
+    """
+    with TemporaryDirectory(prefix="inference-gateway-") as folder:
+        source, target = Path(folder, "volume.nii"), Path(folder, "mask.nii")
+        to_nifti(volume, source)
+        program(source, target)
+        return mask_from_nifti(volume, target, kind, classes)
 
 
 def _affine(volume: Volume) -> NDArray[np.float64]:

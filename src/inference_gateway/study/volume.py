@@ -16,7 +16,7 @@ from inference_gateway.dicom.instances import Frame
 from inference_gateway.study.images import Image
 
 if TYPE_CHECKING:
-    from inference_gateway.study.nifti import Kind
+    from inference_gateway.study.nifti import Kind, Program
 
 Affine = NDArray[np.float64]
 
@@ -98,3 +98,11 @@ class Volume(dicom.Volume):
         from inference_gateway.study import nifti
 
         return nifti.mask_from_nifti(self, path, kind, classes)
+
+    def through_nifti(
+        self, program: Program, kind: Kind = "probability", classes: int | None = None
+    ) -> NDArray[np.uint8]:
+        """Return the mask that a program makes of this volume: see `nifti.through_nifti`."""
+        from inference_gateway.study import nifti
+
+        return nifti.through_nifti(self, program, kind, classes)
