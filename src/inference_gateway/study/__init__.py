@@ -4,8 +4,8 @@
 volume = read_study(inputs).volume()
 ```
 
-Needs the extra `dicom`. `make_segmentation`, `make_report` and `Finding` need `highdicom`, and are loaded when
-they are first asked for; what writes and reads NIfTI needs `nifti`.
+Needs the extra `dicom`. `make_segmentation`, `make_report` and `Finding` need `highdicom`, and are loaded
+when they are first asked for; what writes and reads NIfTI needs `nifti`.
 """
 
 from importlib import import_module as _import_module

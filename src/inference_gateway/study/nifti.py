@@ -86,8 +86,8 @@ def through_nifti(
 ) -> NDArray[np.uint8]:
     """Return the mask that a program makes of a volume, both as NIfTI files.
 
-    `program` is called with two paths: the volume's, and the one that it has to write the mask to. Both lie in
-    a folder of their own, and are gone afterwards. Raises what `to_nifti` and `mask_from_nifti` raise.
+    `program` is called with two paths: the volume's, and the one that it has to write the mask to. Both lie
+    in a temporary folder, and are gone afterwards. Raises what `to_nifti` and `mask_from_nifti` raise.
     """
     with TemporaryDirectory(prefix="inference-gateway-") as folder:
         source, target = Path(folder, "volume.nii"), Path(folder, "mask.nii")
