@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 from pydicom import DataElement, Dataset
 from pydicom.config import IGNORE
 from pydicom.uid import UID, generate_uid
-from pydicom.valuerep import PersonName
 
 from inference_gateway.dicom import attributes
 
@@ -28,9 +24,6 @@ TYPE_2 = (
 # Once an image was compressed with loss, all that is made from it says so (PS3.3 C.7.6.1.1.5).
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 
-# What the value of a date or a time looks like (PS3.5 6.2).
-_FORMS = {"DA": re.compile(r"\d{8}"), "TM": re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")}
-
 # Where the patient's left, back and head are called so (PS3.3 C.7.6.1.1.1), and the other way.
 _WAYS = (("L", "R"), ("P", "A"), ("H", "F"))
 _LEAST_COSINE = 0.0001
@@ -39,15 +32,17 @@ _LEAST_COSINE = 0.0001
 def belong(made: Dataset, header: Dataset) -> None:
     """Make an object one of the patient and the study of a header; its texts are written in UTF-8.
 
-    What has no readable value is left out, or empty where it has to be there (type 2).
+    Values are those of the header, right or wrong: what is made has to fit beside the images. What cannot be
+    read is left out, or empty where it has to be there (type 2).
     """
     for keyword in TYPE_2:
         setattr(made, keyword, None)
     for keyword in _SHARED:
         element = attributes.element(header, keyword)
-        if element is not None and _is_well_formed(element):
-            value = element.value
-            setattr(made, keyword, PersonName(str(value)) if element.VR == "PN" and value else value)
+        if element is not None and element.VR == "PN":  # a name keeps the bytes that it was read from
+            made[keyword] = DataElement(element.tag, "PN", str(element.value or ""), validation_mode=IGNORE)
+        elif element is not None:
+            made[keyword] = element
     study = attributes.text(header, "StudyInstanceUID")
     if UID(study, validation_mode=IGNORE).is_valid:
         made.StudyInstanceUID = study
@@ -88,11 +83,3 @@ def _way(cosines: tuple[float, ...]) -> str:
     return "".join(
         _WAYS[axis][0 if cosines[axis] > 0 else 1] for axis in largest if abs(cosines[axis]) > _LEAST_COSINE
     )
-
-
-def _is_well_formed(element: DataElement) -> bool:
-    value: Any = element.value
-    form = _FORMS.get(element.VR)
-    if element.VM > 1:
-        return False
-    return form is None or not value or form.fullmatch(str(value).strip()) is not None

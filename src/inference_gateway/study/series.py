@@ -67,9 +67,9 @@ class Series:
 
     @cached_property
     def images(self) -> tuple[Image, ...]:
-        """Every image: those of its frames first, then what is left where places differ in their number."""
-        taken = set(map(id, self.frames))
-        return tuple(map(Image, [*self.frames, *(one for one in self.stack.frames if id(one) not in taken)]))
+        """Every image in the order of space, one timepoint after the other where none is lost."""
+        every = len(self.frames) == len(self.stack.frames)
+        return tuple(map(Image, self.frames if every else self.stack.frames))
 
     @property
     def sop_instance_uids(self) -> Sequence[str]:
