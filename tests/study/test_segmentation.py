@@ -9,10 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.sr.codedict import codes
+from pydicom.uid import RTDoseStorage, SecondaryCaptureImageStorage
 
 from inference_gateway.study import StudyError, Volume, read_study
 from inference_gateway.study.identity import Algorithm, Segment
-from tests.dicom.objects import as_file, image
+from tests.dicom.objects import as_file, color_image, image
 from tests.study.making import OBLIQUE, blob, ct, validator_errors, volume_of
 from tests.study.test_volume import enhanced
 
@@ -154,6 +155,24 @@ def test_images_that_no_segmentation_can_be_of_say_why() -> None:
     volume = read_study([as_file(cine)]).volume(strict=False)
     with pytest.raises(StudyError, match="a multi-frame image without functional groups"):
         make_segmentation(volume, np.zeros(volume.shape, np.bool_), LUNG, algorithm=ALGORITHM)
+
+
+def test_an_attribute_that_is_missing_is_named() -> None:
+    dataset = ct(1, SOPClassUID=RTDoseStorage)[0]
+    volume = read_study([as_file(dataset)]).volume()
+    with pytest.raises(
+        StudyError, match=r"^an image has no SharedFunctionalGroupsSequence, and a segmentation"
+    ):
+        make_segmentation(volume, np.zeros(volume.shape, np.bool_), LUNG, algorithm=ALGORITHM)
+
+
+def test_a_validator_finds_no_error_where_images_lie_nowhere(tmp_path: Path) -> None:
+    flat = color_image(
+        np.zeros((6, 8, 3), np.uint8), PatientIdentityRemoved="YES", SOPClassUID=SecondaryCaptureImageStorage
+    )
+    volume = read_study([as_file(flat)]).volume(strict=False)
+    made = make_segmentation(volume, np.ones(volume.shape, np.bool_), LUNG, algorithm=ALGORITHM)
+    assert validator_errors(made, tmp_path) == []
 
 
 @pytest.mark.parametrize("form", ["booleans", "labels", "fractions", "empty"])

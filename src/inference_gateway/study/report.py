@@ -15,7 +15,7 @@ from inference_gateway.extras import extra
 from inference_gateway.study.identity import LESION, Algorithm, Measurement
 from inference_gateway.study.images import Image
 from inference_gateway.study.patient import belong
-from inference_gateway.study.sources import headers_of
+from inference_gateway.study.sources import headers_of, needed
 from inference_gateway.study.volume import Volume
 
 with extra("highdicom", needs=__name__):
@@ -82,17 +82,18 @@ def make_report(
         ],
         title=codes.DCM.ImagingMeasurementReport,
     )
-    made = sr.ComprehensiveSR(
-        evidence=evidence,
-        content=content[0],
-        series_instance_uid=generate_uid(prefix=None),
-        series_number=series_number,
-        sop_instance_uid=generate_uid(prefix=None),
-        instance_number=1,
-        manufacturer=algorithm.manufacturer,
-        is_complete=True,
-        series_description=description,
-    )
+    with needed("a report"):
+        made = sr.ComprehensiveSR(
+            evidence=evidence,
+            content=content[0],
+            series_instance_uid=generate_uid(prefix=None),
+            series_number=series_number,
+            sop_instance_uid=generate_uid(prefix=None),
+            instance_number=1,
+            manufacturer=algorithm.manufacturer,
+            is_complete=True,
+            series_description=description,
+        )
     belong(made, frames[0].instance.read_header())
     return made
 

@@ -18,7 +18,7 @@ from inference_gateway.extras import extra
 from inference_gateway.study.errors import StudyError
 from inference_gateway.study.identity import Algorithm, Segment
 from inference_gateway.study.patient import belong
-from inference_gateway.study.sources import headers_of
+from inference_gateway.study.sources import headers_of, needed
 from inference_gateway.study.volume import Volume
 
 with extra("highdicom", needs=__name__):
@@ -51,34 +51,37 @@ def make_segmentation(
     identified = highdicom.AlgorithmIdentificationSequence(
         algorithm.name, algorithm.family, algorithm.version
     )
-    made = highdicom.seg.Segmentation(
-        headers,
-        pixels,
-        "FRACTIONAL" if pixels.dtype.kind == "f" else "BINARY",
-        [
-            highdicom.seg.SegmentDescription(
-                segment_number=number,
-                segment_label=segment.label,
-                segmented_property_category=segment.category,
-                segmented_property_type=segment.type,
-                algorithm_type="AUTOMATIC",
-                algorithm_identification=identified,
-                tracking_uid=segment.tracking_uid,
-                tracking_id=segment.label,
-            )
-            for number, segment in enumerate(described, start=1)
-        ],
-        series_instance_uid=generate_uid(prefix=None),
-        series_number=series_number,
-        sop_instance_uid=generate_uid(prefix=None),
-        instance_number=1,
-        manufacturer=algorithm.manufacturer,
-        manufacturer_model_name=algorithm.name,
-        software_versions=algorithm.version,
-        device_serial_number=algorithm.serial,
-        content_label="SEGMENTATION",
-        series_description=description,
-    )
+    with needed("a segmentation"):
+        made = highdicom.seg.Segmentation(
+            headers,
+            pixels,
+            "FRACTIONAL" if pixels.dtype.kind == "f" else "BINARY",
+            [
+                highdicom.seg.SegmentDescription(
+                    segment_number=number,
+                    segment_label=segment.label,
+                    segmented_property_category=segment.category,
+                    segmented_property_type=segment.type,
+                    algorithm_type="AUTOMATIC",
+                    algorithm_identification=identified,
+                    tracking_uid=segment.tracking_uid,
+                    tracking_id=segment.label,
+                )
+                for number, segment in enumerate(described, start=1)
+            ],
+            series_instance_uid=generate_uid(prefix=None),
+            series_number=series_number,
+            sop_instance_uid=generate_uid(prefix=None),
+            instance_number=1,
+            manufacturer=algorithm.manufacturer,
+            manufacturer_model_name=algorithm.name,
+            software_versions=algorithm.version,
+            device_serial_number=algorithm.serial,
+            content_label="SEGMENTATION",
+            series_description=description,
+        )
+    if volume.frames[0].orientation is None:
+        made.PatientOrientation = headers[0].get("PatientOrientation")
     belong(made, volume.frames[0].instance.read_header())
     return made
 

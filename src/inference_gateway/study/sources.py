@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from pydicom import Dataset
 from pydicom.config import IGNORE
@@ -34,8 +35,19 @@ def headers_of(frames: Sequence[Frame]) -> list[Dataset]:
             header.FrameOfReferenceUID = of_its_own
         for keyword in TYPE_2:
             setattr(header, keyword, None)
+        if not {"DeidentificationMethod", "DeidentificationMethodCodeSequence"} & set(header.dir("Deident")):
+            header.pop("PatientIdentityRemoved", None)  # PS3.3 C.7.1.1 wants one of them beside it
         header.SpecificCharacterSet = "ISO_IR 192"
     return headers
+
+
+@contextmanager
+def needed(kind: str) -> Iterator[None]:
+    """Raise `StudyError` where highdicom misses an attribute of the images; `kind` is what it makes."""
+    try:
+        yield
+    except AttributeError as error:
+        raise StudyError(f"an image has no {error.name}, and {kind} needs it") from error
 
 
 def _firsts(frames: Sequence[Frame]) -> list[Frame]:
