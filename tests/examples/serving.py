@@ -17,7 +17,7 @@ from inference_gateway.check import content
 from inference_gateway.check.exchange import Target
 from inference_gateway.check.study import read_study
 from inference_gateway.check.verdict import Subject, Verdict
-from inference_gateway.client import InferenceClient
+from inference_gateway.client import InferenceClient, RetryPolicy
 from tests.harness.server import serving
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -56,7 +56,8 @@ def asked(app: ASGIApp, study: Path, route: str = "/") -> Answered:
     """Serve an application, send it a study, and look through the answer."""
     with serving(app) as server:
         url = f"http://{server.address[0]}:{server.address[1]}"
-        with InferenceClient(url).infer({}, [study], route=route) as result:
+        patient = RetryPolicy(attempts=60)  # while weights are loaded the gateway says when to come again
+        with InferenceClient(url, retry=patient).infer({}, [study], route=route) as result:
             masks = [one for one in result.elements if "binary_data_shape" in one.part]
             answered = Answered(
                 result.json,
