@@ -179,6 +179,7 @@ class _Journey:
                 self.record.log.warning("%s", warning)
             return response
         finally:
+            self.record.tags.update(slot.tags)
             if slot.started is not None:
                 self.record.phase("queue", slot.started)
                 self.record.phase("model")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from inference_gateway.app.life import Life
 from inference_gateway.app.probes import HealthHandler, Probes
 from inference_gateway.app.readiness import Readiness
 from inference_gateway.errors import MultipartError, Unauthorized, UnusableModel
+from inference_gateway.execution.batch_runner import BatchRunner
 from inference_gateway.execution.call import Model
 from inference_gateway.execution.check import prepare
 from inference_gateway.execution.process.host import Recipe
@@ -42,8 +43,6 @@ from inference_gateway.telemetry.record import new_request_id
 from inference_gateway.telemetry.request_lines import RequestLines
 
 Lifespan = Callable[["Gateway"], AbstractAsyncContextManager[Any]]
-
-_ARGUMENTS = ("json_input", "inputs", "input_hash")  # of a model
 
 
 class Gateway(Starlette):
@@ -102,6 +101,8 @@ class Gateway(Starlette):
         isolation: Literal["thread", "process"] | None = None,
         slots: Slots | None = None,
         max_calls: int = 0,
+        max_batch_size: int | None = None,
+        max_batch_wait: float = 0.01,
     ) -> None:
         """Serves `model` on POST `route`.
 
@@ -114,6 +115,10 @@ class Gateway(Starlette):
         `isolation`: "process" gives the model processes of its own; then it is a function or a class of a
         module, or its name as "module:object", which this process does not import. `slots`: devices, or calls
         at once, that several routes share. `max_calls`: after so many a process is replaced, 0 for never.
+
+        `max_batch_size`: the model is `model(requests)`, called with up to so many requests at once, and
+        returns a list with the result or the exception of each. `max_batch_wait`: seconds that a free slot
+        waits for more of them.
         """
         taken = self._endpoints.get(route)
         if taken is not None:
@@ -124,11 +129,22 @@ class Gateway(Starlette):
         name = name or _name_of(model)
         slots = slots or Slots(concurrency or self.settings.model_concurrency, name=name)
         limit = self.settings.model_timeout if timeout is None else timeout or None
-        runner = (
-            self._process_runner(route, model, name, slots, limit, max_calls)
+        batches = max_batch_size is not None
+        calling = (
+            self._process_runner(route, model, name, slots, limit, max_calls, batches)
             if in_process
-            else self._thread_runner(route, model, name, slots, limit)
+            else self._thread_runner(route, model, name, slots, limit, batches)
         )
+        runner: Runner = calling
+        if max_batch_size is not None:
+            runner = batching = BatchRunner(
+                calling,
+                max_size=max_batch_size,
+                max_wait=max_batch_wait,
+                timeout=limit,
+                queue_timeout=self.settings.queue_timeout,
+            )
+            self.metrics.batches(route, lambda: batching.sizes)
         self._runners.append(runner)
         endpoint = self._endpoints[route] = InferenceEndpoint(runner, self._shared)
         # Looked at before the probes, unless it might match theirs.
@@ -138,13 +154,13 @@ class Gateway(Starlette):
         self.metrics.gauge("queued", lambda: endpoint.queue.count, route)
         self.metrics.gauge("slots_taken", lambda: runner.readiness.taken, route)
         self.metrics.gauge("orphaned", lambda: runner.readiness.orphaned, route)
-        if isinstance(runner, ProcessRunner):
-            self.metrics.restarts(route, lambda: runner.restarts)
-            self.metrics.gauge("model_process_memory_bytes", lambda: runner.memory, route)
-            self.metrics.gauge("model_setup_seconds", lambda: runner.set_up_seconds, route)
+        if isinstance(calling, ProcessRunner):
+            self.metrics.restarts(route, lambda: calling.restarts)
+            self.metrics.gauge("model_process_memory_bytes", lambda: calling.memory, route)
+            self.metrics.gauge("model_setup_seconds", lambda: calling.set_up_seconds, route)
 
     def _thread_runner(
-        self, route: str, model: Any, name: str, slots: Slots, timeout: float | None
+        self, route: str, model: Any, name: str, slots: Slots, timeout: float | None, batches: bool
     ) -> ThreadRunner:
         if isinstance(model, str):
             raise UnusableModel(f"{model} is a name: give the model itself, or isolation='process'")
@@ -152,11 +168,16 @@ class Gateway(Starlette):
         if inspect.isclass(model):
             check_signature(model, name)
             instance = model()
-        check_signature(instance, name, *_ARGUMENTS)
+        check_signature(instance, name, *_arguments(batches))
         return ThreadRunner(
             route,
             instance,
-            partial(prepare, binary_types=self._binary_types, spool_dir=self.settings.spool_dir),
+            partial(
+                prepare,
+                binary_types=self._binary_types,
+                spool_dir=self.settings.spool_dir,
+                at_rest=batches,
+            ),
             slots.line,
             name=name,
             timeout=timeout,
@@ -164,16 +185,24 @@ class Gateway(Starlette):
         )
 
     def _process_runner(
-        self, route: str, model: Any, name: str, slots: Slots, timeout: float | None, max_calls: int
+        self,
+        route: str,
+        model: Any,
+        name: str,
+        slots: Slots,
+        timeout: float | None,
+        max_calls: int,
+        batches: bool,
     ) -> ProcessRunner:
         if callable(model):
-            check_signature(model, name, *(() if inspect.isclass(model) else _ARGUMENTS))
+            check_signature(model, name, *(() if inspect.isclass(model) else _arguments(batches)))
         recipe = Recipe(
             target_of(model),
             route,
             self._binary_types,
             self.settings.spool_dir,
             memory=self.settings.model_memory_bytes,
+            batches=batches,
         )
         return ProcessRunner(
             recipe,
@@ -228,6 +257,11 @@ class Gateway(Starlette):
         """The first message is there: where no lifespan has started the gateway, it starts by itself."""
         if not self._life.begun:
             await self._life.begin_alone()
+
+
+def _arguments(batches: bool) -> Sequence[str]:
+    """Return what a model is called with."""
+    return ("requests",) if batches else ("json_input", "inputs", "input_hash")
 
 
 def _name_of(model: Any) -> str:

@@ -19,15 +19,17 @@ import sys
 import threading
 import traceback
 import warnings
-from functools import cached_property
+from collections import deque
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from inference_gateway.errors import InvalidModelOutput, ModelFailed, RequestCancelled
 from inference_gateway.execution.call import guarded, run_to_end
 from inference_gateway.execution.check import InferenceResponse, prepare
-from inference_gateway.execution.current_request import CurrentRequest
+from inference_gateway.execution.current_request import CurrentRequest, Request
 from inference_gateway.execution.process.arena import Arena
+from inference_gateway.execution.process.child_batch import Batch
 from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send
 from inference_gateway.execution.process.messages import Packed, open_study
 from inference_gateway.execution.signature import check_signature
@@ -61,7 +63,8 @@ class _Child:
         self._control = control
         self._setup = setup
         self._request: CurrentRequest | None = None
-        self._cancelled = ""  # the id of the last request of which it was said
+        self._cancelled: deque[str] = deque(maxlen=1000)  # ids of those of which it was said
+        self._batch = Batch()
         self._held: _Held | None = None
         self._model: Any = None
         if setup["memory"]:  # more raises MemoryError, where the model asks the C library for it
@@ -81,6 +84,12 @@ class _Child:
             match frame.head["kind"]:
                 case "call":
                     self._call(frame)
+                case "study":
+                    self._answer(partial(self._add_to_batch, frame))
+                case "batch":
+                    self._answer(partial(self._call_batch, frame.head))
+                case "outcome":
+                    self._answer_outcome(frame.head["index"])
                 case "next":
                     self._answer_next(frame.head["element"])
                 case "release":
@@ -104,7 +113,8 @@ class _Child:
     def _set_up(self) -> None:
         sys.path[:0] = [entry for entry in self._setup["path"] if entry not in sys.path]
         self._model = load(self._setup["target"])
-        check_signature(self._model, self._setup["target"], "json_input", "inputs", "input_hash")
+        arguments = ("requests",) if self._setup["batches"] else ("json_input", "inputs", "input_hash")
+        check_signature(self._model, self._setup["target"], *arguments)
         for step in ("setup", "warm_up"):
             self._life_cycle(step)
 
@@ -116,14 +126,14 @@ class _Child:
         if function is not None:
             self._in_context(self._new_request(step), run_to_end, function)
 
-    def _new_request(self, request_id: str, deadline: float | None = None) -> CurrentRequest:
-        return CurrentRequest(
-            request_id, self._setup["route"], deadline, device=self._setup["device"], loop=self._loop
-        )
+    def _new_request(
+        self, request_id: str, deadline: float | None = None, kind: type[Any] = CurrentRequest
+    ) -> Any:
+        return kind(request_id, self._setup["route"], deadline, device=self._setup["device"], loop=self._loop)
 
     def _in_context(self, request: CurrentRequest, function: Any, *args: Any) -> Any:
         self._request = request  # before the look at `_cancelled`: the other thread goes the other way round
-        request.cancelled = request.cancelled or self._cancelled == request.request_id
+        request.cancelled = request.cancelled or request.request_id in self._cancelled
         token = working_for.set(request)
         try:
             return function(*args)
@@ -169,10 +179,12 @@ class _Child:
 
     def _compute(self, head: dict[str, Any], inputs: list[Any]) -> InferenceResponse:
         result = guarded(self._model, json.loads(head["json"]), inputs, head["input_hash"])
-        response: InferenceResponse = guarded(
-            prepare, result, self._setup["binary_types"], Path(self._setup["spool_dir"])
-        )
+        response: InferenceResponse = guarded(self._check, result)
         return response
+
+    def _check(self, result: Any) -> InferenceResponse:
+        spool_dir, at_rest = Path(self._setup["spool_dir"]), self._setup["batches"]
+        return prepare(result, self._setup["binary_types"], spool_dir, at_rest=at_rest)
 
     def _answer_next(self, index: int) -> None:
         held = self._held
@@ -192,6 +204,26 @@ class _Child:
             self._in_context(self._held.request, self._held.close)
             self._held = None
 
+    # A batch
+
+    def _add_to_batch(self, frame: Frame) -> None:
+        request = self._new_request(frame.head["request_id"], frame.head["deadline"], Request)
+        self._batch.add(frame, request)  # before the look at `_cancelled`, as above
+        request.cancelled = request.cancelled or request.request_id in self._cancelled
+
+    def _call_batch(self, head: dict[str, Any]) -> None:
+        request = self._new_request(head["request_id"], head["deadline"])
+        self._in_context(request, self._batch.call, self._model, self._check)
+
+    def _answer_outcome(self, index: int) -> None:
+        try:
+            packed = self._batch.outcome(index)
+        except BaseException as error:
+            send(self._work, _told(error))
+        else:
+            send(self._work, packed.head, packed.payload, packed.descriptors)
+        self._batch.sent(index)
+
     # From the other side
 
     def _listen(self) -> None:
@@ -202,12 +234,13 @@ class _Child:
                 data = b""
             if not data:
                 os._exit(0)  # the gateway has gone; the warden comes for the rest
-            self._cancelled = json.loads(data)["cancel"]
-            request = self._request
-            if request is not None and request.request_id == self._cancelled:
-                request.cancelled = True
-                if request.task is not None:
-                    request.loop.call_soon_threadsafe(request.cancel)
+            cancelled = json.loads(data)["cancel"]
+            self._cancelled.append(cancelled)
+            for request in (self._request, *self._batch.requests):
+                if request is not None and request.request_id == cancelled:
+                    request.cancelled = True
+                    if request.task is not None:
+                        request.loop.call_soon_threadsafe(request.cancel)
 
 
 class _Held:

@@ -8,20 +8,28 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, TimeoutError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inference_gateway.errors import InvalidModelOutput, ModelCrashed, ModelFailed, SetupFailed, Unavailable
+from inference_gateway.errors import (
+    InvalidModelOutput,
+    ModelCrashed,
+    ModelFailed,
+    RequestError,
+    SetupFailed,
+    Unavailable,
+)
 from inference_gateway.execution.check import InferenceResponse
-from inference_gateway.execution.current_request import current_request
+from inference_gateway.execution.current_request import CurrentRequest, Request, current_request
 from inference_gateway.execution.process.child import STACKS
 from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send
 from inference_gateway.execution.process.keeper import Keeper
 from inference_gateway.execution.process.messages import StudyHandle, device_inside, environment_of, unpack
+from inference_gateway.execution.runner import Study
 from inference_gateway.payload.element import IterableElement
 from inference_gateway.telemetry.context import working_for
 
@@ -44,7 +52,7 @@ class RemoteError(Exception):
 @dataclass(frozen=True)
 class Recipe:
     """What a model process is made from. `target`: `module:object`; `device`: such as `cuda:1`, or None.
-    `memory`: bytes of data that it may have, 0 for no limit."""
+    `memory`: bytes of data that it may have, 0 for no limit. `batches`: it takes several requests."""
 
     target: str
     route: str
@@ -52,6 +60,7 @@ class Recipe:
     spool_dir: Path
     device: str | None = None
     memory: int = 0
+    batches: bool = False
     path: list[str] = field(default_factory=lambda: [os.getcwd(), *sys.path])
 
 
@@ -105,6 +114,7 @@ class ModelProcess:
                     "spool_dir": str(recipe.spool_dir),
                     "log_level": logging.getLogger().getEffectiveLevel(),
                     "memory": recipe.memory,
+                    "batches": recipe.batches,
                     "path": recipe.path,
                 }
             )
@@ -120,20 +130,8 @@ class ModelProcess:
 
         Raises `InvalidModelOutput`, `ModelFailed` with a `RemoteError` as its cause, or `ModelCrashed`.
         """
-        request = current_request()
         self.calls += 1
-        handle = StudyHandle.of(inputs, spool)
-        head = handle.head | {
-            "kind": "call",
-            "request_id": request.request_id,
-            "deadline": request.deadline,
-            "input_hash": input_hash,
-            "json": json.dumps(json_input),
-        }
-        try:
-            frame = self._ask(head, handle.payload, handle.descriptors)
-        finally:
-            handle.close()
+        frame = self._hand_over("call", current_request(), json_input, inputs, input_hash, spool)
         try:
             self._raise(frame)
             response = unpack(frame, self._coming)
@@ -141,6 +139,52 @@ class ModelProcess:
             return response
         finally:
             frame.close()
+
+    def call_together(self, calls: Sequence[tuple[Request, Study]]) -> Iterator[Any]:
+        """Call the model with several requests; give, for each, its checked result or its error.
+
+        Blocks; call it in the batch's context. Raises as `call` does, where the call fails as a whole.
+        """
+        self.calls += 1
+        for request, study in calls:
+            arguments = study.json_input, study.inputs, study.input_hash, study.spool
+            self._raise(self._hand_over("study", request, *arguments))
+        batch = current_request()
+        self._raise(self._ask({"kind": "batch", "request_id": batch.request_id, "deadline": batch.deadline}))
+        for index in range(len(calls)):
+            frame = self._ask({"kind": "outcome", "index": index})
+            outcome: Any
+            try:
+                self._raise(frame)
+                outcome = unpack(frame, self._coming)
+            except RequestError as error:
+                outcome = error
+            finally:
+                frame.close()
+            yield outcome
+
+    def _hand_over(
+        self,
+        kind: str,
+        request: CurrentRequest,
+        json_input: Any,
+        inputs: list[Any],
+        input_hash: str,
+        spool: Any,
+    ) -> Frame:
+        handle = StudyHandle.of(inputs, spool)
+        head = handle.head | {
+            "kind": kind,
+            "request_id": request.request_id,
+            "deadline": request.deadline,
+            "cancelled": request.cancelled,
+            "input_hash": input_hash,
+            "json": json.dumps(json_input),
+        }
+        try:
+            return self._ask(head, handle.payload, handle.descriptors)
+        finally:
+            handle.close()
 
     def release(self, seconds: float | None = None) -> None:
         """Have the process let go of what it keeps of the call. On the model's thread.
