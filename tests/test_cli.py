@@ -359,3 +359,39 @@ def test_an_application_has_no_process_of_its_own(options: tuple[str, ...], fold
     )
     assert done.returncode == 3
     assert "is an application, not a model" in done.stderr
+
+
+# Batches
+
+
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+def test_a_target_that_takes_batches(isolation: str, run: Run, folder: Path) -> None:
+    (folder / "single.py").write_text(
+        "def model(requests):\n    return [{'number': each.json_input} for each in requests]\n"
+    )
+    options = ("--isolation", isolation, "--max-batch-size", "4", "--max-batch-wait", "0")
+    process = run("single:model", *options)
+    process.wait_line("the models are set up")
+    reply(exchange(process.address, POST), {"number": [1, 2]})
+    process.popen.terminate()
+    assert process.wait() == 0
+    assert '"batch_size": 1' in process.log
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "said"),
+    [
+        ("my_model:model", ("--max-batch-size", "4"), "cannot be called as my_model:model(requests)"),
+        ("single:model", ("--max-batch-size", "4", "--max-batch-wait", "600"), "max_batch_wait"),
+        ("single:model", ("--max-batch-size", "0"), "0 is not in the range"),
+        ("single:model", (), "cannot be called as single:model(json_input, inputs, input_hash)"),
+    ],
+)
+def test_a_target_that_takes_no_batches(
+    target: str, options: tuple[str, ...], said: str, folder: Path
+) -> None:
+    (folder / "single.py").write_text("def model(requests):\n    return []\n")
+    done = command(folder, "serve", target, *options)
+    assert done.returncode == 2
+    assert said in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr

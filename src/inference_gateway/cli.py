@@ -106,6 +106,22 @@ main.add_command(
     show_envvar=True,
     help="Such as cuda:0,cuda:1: one call at a time on each; a model process sees only its own.",
 )
+@click.option(
+    "--max-batch-size",
+    envvar="GATEWAY_MAX_BATCH_SIZE",
+    show_envvar=True,
+    type=click.IntRange(1),
+    help="TARGET is model(requests), called with up to so many requests at once.",
+)
+@click.option(
+    "--max-batch-wait",
+    default=0.01,
+    envvar="GATEWAY_MAX_BATCH_WAIT",
+    show_default=True,
+    show_envvar=True,
+    type=click.FloatRange(0),
+    help="Seconds that a free slot waits for more requests of a batch.",
+)
 @click.option("--route", default="/", show_default=True, help="Route of a bare callback or class.")
 @click.option(
     "--log-level",
@@ -142,6 +158,8 @@ def serve(
     worker: tuple[int, int, int] | None,
     isolation: str | None,
     devices: str | None,
+    max_batch_size: int | None,
+    max_batch_wait: float,
     route: str,
     log_level: str,
     **tls: str | None,
@@ -149,7 +167,8 @@ def serve(
     """Serve TARGET until SIGTERM or Ctrl-C.
 
     \b
-    my_model:model     a callback model(json_input, inputs, input_hash), or a class
+    my_model:model     a callback model(json_input, inputs, input_hash), or a class; with --max-batch-size
+                       model(requests)
     my_model:app       a Gateway with its own routes
     demo:NAME          an embedded model (extra "demo"), such as demo:segmentation-3d
 
@@ -162,6 +181,7 @@ def serve(
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     from inference_gateway.app.gateway import Gateway
+    from inference_gateway.errors import UnusableModel
     from inference_gateway.serving.server import make_server
     from inference_gateway.serving.supervisor import supervise
     from inference_gateway.telemetry.logs import configure_logging
@@ -183,10 +203,14 @@ def serve(
     if worker is not None:  # until the server listens for it: its parent says when to end
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     places = [device.strip() for device in (devices or "").split(",") if device.strip()]
-    if isolation == "process":
-        app = _in_processes(target, route, settings, places)
-    else:
-        app = _application(target, route, settings, places)
+    batches = {"max_batch_size": max_batch_size, "max_batch_wait": max_batch_wait}
+    try:
+        if isolation == "process":
+            app = _in_processes(target, route, settings, places, batches)
+        else:
+            app = _application(target, route, settings, places, batches)
+    except UnusableModel as error:
+        raise click.UsageError(str(error)) from None
     server = make_server(app, host=host, port=port, **options)
     sockets = None
     if worker is not None:
@@ -259,7 +283,9 @@ def _settings() -> Settings:
         ) from None
 
 
-def _in_processes(target: str, route: str, settings: Settings, devices: list[str]) -> Any:
+def _in_processes(
+    target: str, route: str, settings: Settings, devices: list[str], batches: dict[str, Any]
+) -> Any:
     """The gateway of a model that this process does not import."""
     from inference_gateway.app.gateway import Gateway
     from inference_gateway.execution.slots import Slots
@@ -269,15 +295,16 @@ def _in_processes(target: str, route: str, settings: Settings, devices: list[str
     model: Any = _demo_model(name) if module == "demo" else target
     gateway = Gateway(settings=settings)
     slots = Slots(devices=devices) if devices else None
-    gateway.add_inference_route(route, model, name=target, isolation="process", slots=slots)
+    gateway.add_inference_route(route, model, name=target, isolation="process", slots=slots, **batches)
     return gateway
 
 
-def _application(target: str, route: str, settings: Settings, devices: list[str]) -> Any:
+def _application(
+    target: str, route: str, settings: Settings, devices: list[str], batches: dict[str, Any]
+) -> Any:
     from starlette.applications import Starlette
 
     from inference_gateway.app.gateway import Gateway
-    from inference_gateway.errors import UnusableModel
     from inference_gateway.execution.slots import Slots
     from inference_gateway.serving.target import resolve
 
@@ -290,10 +317,7 @@ def _application(target: str, route: str, settings: Settings, devices: list[str]
         raise click.UsageError(f"{target} is a {type(found).__name__}: name a callback, a class or a Gateway")
     gateway = Gateway(settings=settings)
     slots = Slots(devices=devices) if devices else None
-    try:
-        gateway.add_inference_route(route, found, name=target, isolation="thread", slots=slots)
-    except UnusableModel as error:
-        raise click.UsageError(str(error)) from None
+    gateway.add_inference_route(route, found, name=target, isolation="thread", slots=slots, **batches)
     return gateway
 
 

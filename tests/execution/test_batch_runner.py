@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from inference_gateway import Request, current_request
-from inference_gateway.errors import ModelFailed, ModelTimeout, Unavailable
+from inference_gateway.errors import ModelFailed, ModelTimeout, Unavailable, UnusableModel
 from inference_gateway.execution.batch_runner import BatchRunner
 from inference_gateway.execution.line import Line
 from inference_gateway.execution.thread_runner import ThreadRunner
@@ -171,8 +171,8 @@ async def test_a_full_batch_leaves_the_rest_to_another_slot(model: Recorder) -> 
 async def test_one_call_at_a_time_on_one_slot(model: Recorder) -> None:
     runner = batching(model, size=4)
     asked = asking(runner, *range(200))
-    for task in asked[::7]:
-        asyncio.get_running_loop().call_later(0.001 * len(model.batches), task.cancel)
+    for number, task in enumerate(asked[::7]):
+        asyncio.get_running_loop().call_later(0.0003 * number, task.cancel)
     ends = await asyncio.gather(*asked, return_exceptions=True)
     assert model.most_at_once == 1
     assert all(end == number or isinstance(end, asyncio.CancelledError) for number, end in enumerate(ends))
@@ -400,7 +400,7 @@ async def test_nothing_of_a_request_outlives_it(model: Recorder, monkeypatch: py
 
 @pytest.mark.parametrize(("size", "wait"), [(0, 0.0), (1, -1.0), (1, float("nan")), (8, 5.0), (8, 1e300)])
 def test_limits_that_cannot_be(size: int, wait: float) -> None:
-    with pytest.raises(ValueError, match="max_batch"):
+    with pytest.raises(UnusableModel, match="max_batch"):
         batching(Recorder(), size=size, wait=wait, timeout=5.0)
 
 

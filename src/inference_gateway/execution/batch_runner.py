@@ -22,6 +22,7 @@ from contextlib import ExitStack, suppress
 from math import inf
 from typing import Any, Protocol
 
+from inference_gateway.errors import UnusableModel
 from inference_gateway.execution.current_request import CurrentRequest, Request
 from inference_gateway.execution.job import that_travels
 from inference_gateway.execution.line import Load
@@ -78,7 +79,7 @@ class BatchRunner:
     """A `Runner` that calls the model of `runner` with up to `max_size` requests at once.
 
     `max_wait`: seconds that a free slot waits for more of them. `timeout`, `queue_timeout`: of each request,
-    seconds or None.
+    seconds or None. Raises `UnusableModel` for limits that cannot be kept.
     """
 
     def __init__(
@@ -91,9 +92,9 @@ class BatchRunner:
         queue_timeout: float | None,
     ) -> None:
         if max_size < 1:
-            raise ValueError("max_batch_size is at least 1")
+            raise UnusableModel("max_batch_size is at least 1")
         if not 0 <= max_wait < min(timeout or inf, threading.TIMEOUT_MAX):
-            raise ValueError("max_batch_wait is at least 0 and less than the time limit of a call")
+            raise UnusableModel("max_batch_wait is at least 0 and less than the time limit of a call")
         self.runner = runner
         self.sizes: Counter[int] = Counter()  # how many calls had so many requests
         self._max_size = max_size

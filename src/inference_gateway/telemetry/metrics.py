@@ -112,16 +112,18 @@ class Metrics:
                     family.add_metric([route, reason], count)
             yield family
         if self._batches:
-            sizes = HistogramMetricFamily(
-                "gateway_batch_size", "Requests of one call of a model", labels=["route"]
-            )
-            for route, by_size in self._batches.items():
-                found = dict(by_size())  # a model's thread counts on
-                buckets = [(str(float(bound)), _up_to(bound, found)) for bound in (*_SIZES, inf)]
-                buckets[-1] = ("+Inf", buckets[-1][1])
-                sizes.add_metric([route], buckets, sum(size * count for size, count in found.items()))
-            yield sizes
+            yield self._batch_sizes()
         yield from self._gauge_families()
+
+    def _batch_sizes(self) -> Metric:
+        family = HistogramMetricFamily(
+            "gateway_batch_size", "Requests of one call of a model", labels=["route"]
+        )
+        for route, counts in self._batches.items():
+            found = dict(counts())  # the model's threads go on counting
+            buckets = [(_bound(most), _up_to(most, found)) for most in (*_SIZES, inf)]
+            family.add_metric([route], buckets, sum(size * count for size, count in found.items()))
+        return family
 
     def _gauge_families(self) -> Iterator[Metric]:
         for name, text in _GAUGES.items():
@@ -135,8 +137,12 @@ class Metrics:
             yield family
 
 
-def _up_to(bound: float, counts: Mapping[int, int]) -> int:
-    return sum(count for size, count in counts.items() if size <= bound)
+def _bound(most: float) -> str:
+    return "+Inf" if most == inf else str(float(most))
+
+
+def _up_to(most: float, counts: Mapping[int, int]) -> int:
+    return sum(count for size, count in counts.items() if size <= most)
 
 
 class _RouteCounts:
