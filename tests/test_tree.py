@@ -21,6 +21,7 @@ UNTESTED = {
     "__main__": "calls cli, whose test runs it",
     "demo/__main__": "arguments for demo.run, which has the test",
     "demo/models/answer": "the shape of an answer: the test of each model holds it",
+    "execution/batch_slot": "a place in a batch: the test of the batch runner takes every kind of place",
     "execution/job": "one step of a slot: its test makes every kind of call",
     "execution/line": "who waits: the tests of slots and of the thread runner make every kind of line",
     "execution/process/child": "the other side of the host, whose test runs it",

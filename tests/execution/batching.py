@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,14 @@ class Batched:
 
     def __init__(self) -> None:
         self.calls = 0
+        self._files: list[Any] = []
 
     def setup(self) -> None:
         self.calls = 0
+
+    def teardown(self) -> None:
+        for file in self._files:
+            file.close()
 
     def __call__(self, requests: list[Request]) -> Any:
         self.calls += 1
@@ -62,8 +68,10 @@ class Batched:
                 array = request.empty(asked["size"])
                 array[:] = asked["size"] % 251
                 return {"parts": [{"binary_type": "dicom"}]}, [array]
-            case "endless":
+            case "fails later":
                 return {"parts": [{"binary_type": "dicom"}]}, [fails_later()]
+            case "files":
+                return {"parts": [{"binary_type": "dicom"}] * asked["count"]}, self.files(asked["count"])
         return {
             "size": size,
             "calls": self.calls,
@@ -77,6 +85,13 @@ class Batched:
             "cancelled": request.cancelled,
             "route": request.route,
         }
+
+    def files(self, count: int) -> list[Any]:
+        found = [tempfile.TemporaryFile() for _ in range(count)]  # noqa: SIM115 - open until teardown
+        for number, file in enumerate(found):
+            file.write(bytes([number]))
+        self._files += found
+        return found
 
 
 def fails_later() -> Any:

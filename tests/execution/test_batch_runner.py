@@ -398,7 +398,9 @@ async def test_nothing_of_a_request_outlives_it(model: Recorder, monkeypatch: py
         gc.enable()
 
 
-@pytest.mark.parametrize(("size", "wait"), [(0, 0.0), (1, -1.0), (1, float("nan")), (8, 5.0), (8, 1e300)])
+@pytest.mark.parametrize(
+    ("size", "wait"), [(0, 0.0), (201, 0.0), (1, -1.0), (1, float("nan")), (8, 5.0), (8, 1e300)]
+)
 def test_limits_that_cannot_be(size: int, wait: float) -> None:
     with pytest.raises(UnusableModel, match="max_batch"):
         batching(Recorder(), size=size, wait=wait, timeout=5.0)
@@ -421,3 +423,53 @@ async def test_its_life_is_that_of_the_model() -> None:
     await runner.tear_down()
     runner.close()
     assert steps == ["setup", "teardown"]
+
+
+async def test_routes_that_share_a_slot() -> None:
+    """Two models that take batches and one that does not: never two at once."""
+    line, at_once, most, calls = Line("gpu", 1), 0, 0, 0
+
+    def alone() -> None:
+        nonlocal at_once, most, calls
+        at_once += 1
+        most = max(most, at_once)
+        calls += 1
+        time.sleep(0.0005)
+        at_once -= 1
+
+    def together(requests: list[Request]) -> Any:
+        alone()
+        return [request.json_input for request in requests]
+
+    def single(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
+        alone()
+        return json_input
+
+    limits: dict[str, Any] = {"timeout": LIMIT, "queue_timeout": LIMIT}
+    runners = [
+        BatchRunner(
+            ThreadRunner("/", together, Result, line, name="m", **limits),
+            max_size=3,
+            max_wait=0.001,
+            **limits,
+        )
+        for _ in range(2)
+    ]
+    other = ThreadRunner("/", single, Result, line, name="m", **limits)
+
+    async def ask_other(number: int) -> Any:
+        slot = other.slot("r")
+        try:
+            return (await slot.compute(Asked(number))).result
+        finally:
+            slot.release()
+
+    answers = [ask(runner, number) for number in range(40) for runner in runners]
+    assert await asyncio.gather(*answers, *map(ask_other, range(40))) == [
+        *(number for number in range(40) for _ in runners),
+        *range(40),
+    ]
+    assert most == 1
+    assert calls < 120
+    for runner in runners:
+        await idle(runner)

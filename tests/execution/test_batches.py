@@ -10,7 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
+import pydicom
 import pytest
+from pydicom.data import get_testdata_file
 
 from inference_gateway import Gateway, Settings
 from tests.execution import batching, callbacks
@@ -152,13 +154,13 @@ def test_one_fails_one_leaves_one_is_too_late_and_five_are_whole(
     assert result(place.begin({"number": 9}).result(LIMIT))["number"] == 9
 
 
-@pytest.mark.parametrize("do", ["misfit", "endless"])
+@pytest.mark.parametrize("do", ["misfit", "fails later"])
 def test_each_result_is_checked_by_itself(do: str, add: Add, log: LogCapture) -> None:
     place = add(max_batch_size=3, max_batch_wait=LIMIT / 2)
     fine, misfit, other = place.send_all({"number": 1}, {"do": do}, {"number": 2})
     check_problem(misfit, 500)
     assert [result(fine)["size"], result(other)["size"]] == [3, 3]
-    assert {"misfit": "0 elements for 1 entries", "endless": "ValueError: as asked for"}[do] in log.text
+    assert {"misfit": "0 elements for 1 entries", "fails later": "ValueError: as asked for"}[do] in log.text
 
 
 @pytest.mark.parametrize("do", ["too few", "no list"])
@@ -198,6 +200,13 @@ def test_each_request_has_its_own_memory_for_results(add: Add) -> None:
     answers = place.send_all(*({"do": "empty", "size": size} for size in sizes))
     for size, answer in zip(sizes, answers, strict=True):
         assert decoded(answer)[1][2] == bytes([size % 251]) * size
+
+
+def test_results_with_more_files_than_cross_at_once(add: Add) -> None:
+    place = add(max_batch_size=3, max_batch_wait=LIMIT / 2)
+    for answer in place.send_all(*({"do": "files", "count": 90} for _ in range(3))):
+        parts = decoded(answer)
+        assert [part[2] for part in parts[1:91]] == [bytes([number]) for number in range(90)]
 
 
 def test_requests_gather_while_the_slot_is_busy(add: Add, tmp_path: Path) -> None:
@@ -248,6 +257,26 @@ def test_a_call_is_told_when_all_have_left(model: Any, add: Add, tmp_path: Path)
         until((tmp_path / "begun").exists)
     until((tmp_path / "seen").exists)
     assert {result(answer)["size"] for answer in place.send_all({}, {})} == {2}
+
+
+def test_the_example_of_the_document() -> None:
+    text = (Path(__file__).parent.parent.parent / "docs" / "batches.md").read_text()
+    found = re.search(r"```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert found
+    names: dict[str, Any] = {}
+    exec(compile(found[1], "batches.md", "exec"), names)
+    path = get_testdata_file("CT_small.dcm")
+    assert isinstance(path, str)
+    image, values = Path(path).read_bytes(), pydicom.dcmread(path).pixel_array
+    with serving(names["app"]) as running, ThreadPoolExecutor(8) as threads:
+        until(lambda: is_ready(running.address))
+        place = Place(running, "thread", threads)
+        answers = [place.begin({}, image if number != 3 else b"no DICOM") for number in range(8)]
+        for number, answer in enumerate(answers):
+            if number == 3:
+                check_problem(answer.result(LIMIT), 500)
+            else:
+                assert decoded(answer.result(LIMIT))[1][2] == (values > values.mean()).tobytes()
 
 
 def test_an_async_callback(add: Add) -> None:

@@ -11,60 +11,25 @@ whole fails, each request is called again, alone, once.
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import logging
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from math import inf
 from typing import Any, Protocol
 
 from inference_gateway.errors import UnusableModel
-from inference_gateway.execution.current_request import CurrentRequest, Request
+from inference_gateway.execution.batch_slot import BatchSlot, BatchTurn, drop
+from inference_gateway.execution.current_request import Request
 from inference_gateway.execution.job import that_travels
 from inference_gateway.execution.line import Load
-from inference_gateway.execution.runner import Runner, Study
-from inference_gateway.execution.waiting import Waiting
+from inference_gateway.execution.process.frames import MAX_DESCRIPTORS
+from inference_gateway.execution.runner import Runner
 from inference_gateway.telemetry.record import new_request_id
 
 logger = logging.getLogger("inference_gateway")
-
-Call = tuple[Request, Study]
-
-
-class BatchTurn(Protocol):
-    """A turn at a model that takes several requests at once."""
-
-    @property
-    def request(self) -> CurrentRequest:
-        """What the model's `current_request()` is."""
-        ...
-
-    def start(self, function: Callable[..., object], *args: Any) -> None:
-        """Has `function` run on the turn's thread. Raises `Unavailable` where there is none."""
-        ...
-
-    def together(self, calls: Sequence[Call]) -> Iterable[Any]:
-        """Call the model, on the turn's thread; give, for each request, its `Checked` result or its error.
-
-        Raises where the call fails as a whole.
-        """
-        ...
-
-    def tell_cancelled(self, request: Request) -> None:
-        """Have the model see that nobody waits for this one. On the event loop."""
-        ...
-
-    def stack(self) -> str:
-        """Where the call is now."""
-        ...
-
-    def release(self) -> None:
-        """Ends the turn."""
-        ...
 
 
 class TurnRunner(Runner, Protocol):
@@ -91,8 +56,8 @@ class BatchRunner:
         timeout: float | None,
         queue_timeout: float | None,
     ) -> None:
-        if max_size < 1:
-            raise UnusableModel("max_batch_size is at least 1")
+        if not 1 <= max_size <= MAX_DESCRIPTORS:  # a process gets one for each request
+            raise UnusableModel(f"max_batch_size is at least 1 and at most {MAX_DESCRIPTORS}")
         if not 0 <= max_wait < min(timeout or inf, threading.TIMEOUT_MAX):
             raise UnusableModel("max_batch_wait is at least 0 and less than the time limit of a call")
         self.runner = runner
@@ -284,68 +249,4 @@ class BatchRunner:
         if is_wanted:
             slot.settle(outcome)
         else:
-            _drop(outcome)
-
-
-class BatchSlot(Waiting):
-    """One request's place in a batch: a `ModelSlot`. `joined`: when it lined up, by `time.monotonic()`."""
-
-    request: Request
-    study: Study
-
-    def __init__(self, runner: BatchRunner, request: Request, **limits: Any) -> None:
-        super().__init__(request, **limits)
-        self.joined = 0.0
-        self.turn: BatchTurn | None = None  # once it is in a batch
-        self.tags: Mapping[str, Any] = {}
-        self._runner = runner
-        self._future: asyncio.Future[Any] | None = None
-
-    async def compute(self, study: Study) -> Any:
-        """Waits for a batch and its call; returns the checked result of this request."""
-        request = self.request
-        request.json_input, request.inputs = study.json_input, study.inputs
-        request.input_hash = study.input_hash
-        self.study = study
-        self._future = future = request.loop.create_future()
-        try:
-            self.joined = time.monotonic()
-            self._runner.join(self)
-            self._arm(future)
-            return await future
-        finally:
-            self._disarm()
-            self._future = None
-            del future  # an exception's traceback leads here
-
-    async def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Is never asked for: results of a batch are whole when its call has come back."""
-        raise RuntimeError("a batch is over when its results are there")
-
-    def release(self) -> None:
-        """Leaves the batch, or the line."""
-        self._runner.leave(self)
-
-    def stack(self) -> str:
-        """Where the call of the batch is now."""
-        return "" if self.turn is None else self.turn.stack()
-
-    def settle(self, outcome: Any) -> None:
-        """Has the event loop told what has become of the request. On the thread of the turn."""
-        with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
-            self.request.loop.call_soon_threadsafe(functools.partial(self._settled, outcome))
-
-    def _settled(self, outcome: Any) -> None:
-        future = self._future
-        if future is None or future.done():
-            _drop(outcome)
-        elif isinstance(outcome, BaseException):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
-
-
-def _drop(outcome: Any) -> None:
-    """Lets go of a result that nobody waits for."""
-    if not isinstance(outcome, BaseException):
-        outcome.close()
+            drop(outcome)

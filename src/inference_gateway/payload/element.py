@@ -202,7 +202,7 @@ def element_of(value: Any, spool_dir: Path) -> Element | None:
     return None
 
 
-def kept(element: Element, spool_dir: Path) -> FileElement:
+def kept(element: Element, spool_dir: Path) -> Element:
     """Return an element that has all the bytes of `element`, which is read to its end.
 
     Blocks; a large one goes to a temporary file in `spool_dir`. Raises what reading it raises.
@@ -211,10 +211,15 @@ def kept(element: Element, spool_dir: Path) -> FileElement:
     try:
         for block in element.blocks():
             file.write(block)
+        size = file.tell()
+        if size <= _MEMORY:
+            file.seek(0)
+            with file:
+                return BufferElement(memoryview(file.read()))
     except BaseException:
         file.close()
         raise
-    return FileElement(file, file.tell(), own=True)
+    return FileElement(file, size, own=True)
 
 
 def _temporary(spool_dir: Path) -> tempfile.SpooledTemporaryFile[bytes]:

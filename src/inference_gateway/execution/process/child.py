@@ -20,7 +20,7 @@ import threading
 import traceback
 import warnings
 from collections import deque
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from inference_gateway.execution.check import InferenceResponse, prepare
 from inference_gateway.execution.current_request import CurrentRequest, Request
 from inference_gateway.execution.process.arena import Arena
 from inference_gateway.execution.process.child_batch import Batch
-from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send
+from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send, send_pieces, split
 from inference_gateway.execution.process.messages import Packed, open_study
 from inference_gateway.execution.signature import check_signature
 from inference_gateway.execution.target import load
@@ -84,12 +84,10 @@ class _Child:
             match frame.head["kind"]:
                 case "call":
                     self._call(frame)
-                case "study":
-                    self._answer(partial(self._add_to_batch, frame))
                 case "batch":
-                    self._answer(partial(self._call_batch, frame.head))
-                case "outcome":
-                    self._answer_outcome(frame.head["index"])
+                    self._call_batch(frame)
+                case "outcomes":
+                    self._answer_outcomes()
                 case "next":
                     self._answer_next(frame.head["element"])
                 case "release":
@@ -206,23 +204,25 @@ class _Child:
 
     # A batch
 
-    def _add_to_batch(self, frame: Frame) -> None:
-        request = self._new_request(frame.head["request_id"], frame.head["deadline"], Request)
-        self._batch.add(frame, request)  # before the look at `_cancelled`, as above
-        request.cancelled = request.cancelled or request.request_id in self._cancelled
-
-    def _call_batch(self, head: dict[str, Any]) -> None:
+    def _call_batch(self, frame: Frame) -> None:
+        head = frame.head
+        for piece in split(frame):
+            request = self._new_request(piece.head["request_id"], piece.head["deadline"], Request)
+            self._batch.add(piece, request)  # before the look at `_cancelled`, as above
+            request.cancelled = request.cancelled or request.request_id in self._cancelled
         request = self._new_request(head["request_id"], head["deadline"])
-        self._in_context(request, self._batch.call, self._model, self._check)
-
-    def _answer_outcome(self, index: int) -> None:
         try:
-            packed = self._batch.outcome(index)
+            self._in_context(request, self._batch.call, self._model, self._check)
         except BaseException as error:
+            self._batch.close()
             send(self._work, _told(error))
         else:
-            send(self._work, packed.head, packed.payload, packed.descriptors)
-        self._batch.sent(index)
+            self._answer_outcomes()
+
+    def _answer_outcomes(self) -> None:
+        send_pieces(self._work, {"done": "outcomes"}, self._batch.next_outcomes(_told))
+        if self._batch.all_gone:
+            self._batch.close()
 
     # From the other side
 

@@ -1,4 +1,4 @@
-"""A batch in a model process: its requests come one by one, and so do their outcomes go."""
+"""A batch in a model process: what came for each request, and what goes back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from inference_gateway.execution.batch import call_together
 from inference_gateway.execution.current_request import Request
 from inference_gateway.execution.process.arena import Arena
-from inference_gateway.execution.process.frames import Frame
+from inference_gateway.execution.process.frames import MAX_DESCRIPTORS, Frame, Piece
 from inference_gateway.execution.process.messages import Packed, open_study
 from inference_gateway.payload.spool import Spool
 
@@ -21,6 +21,8 @@ class Batch:
         self.requests: list[Request] = []
         self._held: list[tuple[Spool, Arena]] = []  # of each request
         self._outcomes: list[Any] = []
+        self._gone = 0  # how many of them
+        self._next: Piece | None = None  # one that did not fit any more
 
     def add(self, frame: Frame, request: Request) -> None:
         """Fill in `request` with the study that came in `frame`."""
@@ -34,24 +36,38 @@ class Batch:
         self.requests.append(request)
 
     def call(self, model: Callable[[list[Request]], Any], check: Callable[[Any], Any]) -> None:
-        """Call the model with all of them. Raises what fails the call as a whole; the batch is over then."""
-        try:
-            self._outcomes = call_together(model, check, self.requests)
-        except BaseException:
-            self.close()
-            raise
+        """Call the model with all of them. Raises what fails the call as a whole."""
+        self._outcomes = call_together(model, check, self.requests)
 
-    def outcome(self, index: int) -> Packed:
-        """Return one request's checked result, to be sent. Raises its error, where it has one."""
+    def next_outcomes(self, told: Callable[[BaseException], dict[str, Any]]) -> list[Piece]:
+        """Return as many of the outcomes that have not gone as fit into a frame. `told`: of an error."""
+        pieces: list[Piece] = []
+        descriptors = 0
+        while self._gone < len(self._outcomes):
+            piece = self._next or self._packed(self._gone, told)
+            descriptors += len(piece.descriptors)
+            if descriptors > MAX_DESCRIPTORS:  # never the first: none has more
+                self._next = piece
+                break
+            self._next = None
+            pieces.append(piece)
+            self._gone += 1
+        return pieces
+
+    def _packed(self, index: int, told: Callable[[BaseException], dict[str, Any]]) -> Piece:
         outcome, (_, arena) = self._outcomes[index], self._held[index]
-        if isinstance(outcome, Exception):
-            raise outcome
-        return Packed(outcome, arena)
+        try:
+            if isinstance(outcome, Exception):
+                raise outcome
+            packed = Packed(outcome, arena)
+        except BaseException as error:
+            return Piece(told(error))
+        return Piece(packed.head, packed.payload, packed.descriptors)
 
-    def sent(self, index: int) -> None:
-        """The outcome has gone; with the last one the batch is over."""
-        if index + 1 == len(self._outcomes):
-            self.close()
+    @property
+    def all_gone(self) -> bool:
+        """Whether every outcome has gone."""
+        return self._gone == len(self._outcomes)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -61,4 +77,4 @@ class Batch:
         for spool, arena in self._held:
             arena.close()
             spool.release()
-        self.requests, self._held, self._outcomes = [], [], []
+        self.requests, self._held, self._outcomes, self._gone = [], [], [], 0

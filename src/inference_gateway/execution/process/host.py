@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, TimeoutError
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,15 @@ from inference_gateway.errors import (
 from inference_gateway.execution.check import InferenceResponse
 from inference_gateway.execution.current_request import CurrentRequest, Request, current_request
 from inference_gateway.execution.process.child import STACKS
-from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send
+from inference_gateway.execution.process.frames import (
+    Frame,
+    PeerGone,
+    Piece,
+    receive,
+    send,
+    send_pieces,
+    split,
+)
 from inference_gateway.execution.process.keeper import Keeper
 from inference_gateway.execution.process.messages import StudyHandle, device_inside, environment_of, unpack
 from inference_gateway.execution.runner import Study
@@ -131,7 +139,12 @@ class ModelProcess:
         Raises `InvalidModelOutput`, `ModelFailed` with a `RemoteError` as its cause, or `ModelCrashed`.
         """
         self.calls += 1
-        frame = self._hand_over("call", current_request(), json_input, inputs, input_hash, spool)
+        handle = StudyHandle.of(inputs, spool)
+        head = handle.head | _about(current_request(), json_input, input_hash)
+        try:
+            frame = self._ask(head | {"kind": "call"}, handle.payload, handle.descriptors)
+        finally:
+            handle.close()
         try:
             self._raise(frame)
             response = unpack(frame, self._coming)
@@ -146,45 +159,34 @@ class ModelProcess:
         Blocks; call it in the batch's context. Raises as `call` does, where the call fails as a whole.
         """
         self.calls += 1
-        for request, study in calls:
-            arguments = study.json_input, study.inputs, study.input_hash, study.spool
-            self._raise(self._hand_over("study", request, *arguments))
-        batch = current_request()
-        self._raise(self._ask({"kind": "batch", "request_id": batch.request_id, "deadline": batch.deadline}))
-        for index in range(len(calls)):
-            frame = self._ask({"kind": "outcome", "index": index})
-            outcome: Any
-            try:
-                self._raise(frame)
-                outcome = unpack(frame, self._coming)
-            except RequestError as error:
-                outcome = error
-            finally:
-                frame.close()
-            yield outcome
+        batch, pieces = current_request(), []
+        head = {"kind": "batch", "request_id": batch.request_id, "deadline": batch.deadline}
+        with ExitStack() as handles:
+            for request, study in calls:
+                spool: Any = study.spool
+                handle = StudyHandle.of(study.inputs, spool)
+                handles.callback(handle.close)
+                told = _about(request, study.json_input, study.input_hash)
+                pieces.append(Piece(handle.head | told, handle.payload, handle.descriptors))
+            frame = self._ask(head, pieces=pieces)
+        left = len(calls)
+        while True:
+            self._raise(frame)
+            outcomes = split(frame)
+            yield from map(self._outcome, outcomes)
+            left -= len(outcomes)
+            if not left:
+                return
+            frame = self._ask({"kind": "outcomes"})
 
-    def _hand_over(
-        self,
-        kind: str,
-        request: CurrentRequest,
-        json_input: Any,
-        inputs: list[Any],
-        input_hash: str,
-        spool: Any,
-    ) -> Frame:
-        handle = StudyHandle.of(inputs, spool)
-        head = handle.head | {
-            "kind": kind,
-            "request_id": request.request_id,
-            "deadline": request.deadline,
-            "cancelled": request.cancelled,
-            "input_hash": input_hash,
-            "json": json.dumps(json_input),
-        }
+    def _outcome(self, frame: Frame) -> Any:
         try:
-            return self._ask(head, handle.payload, handle.descriptors)
+            self._raise(frame)
+            return unpack(frame, self._coming)
+        except RequestError as error:
+            return error
         finally:
-            handle.close()
+            frame.close()
 
     def release(self, seconds: float | None = None) -> None:
         """Have the process let go of what it keeps of the call. On the model's thread.
@@ -245,10 +247,19 @@ class ModelProcess:
             return int(os.pread(self._statm, 100, 0).split()[1]) * os.sysconf("SC_PAGE_SIZE")
         return 0
 
-    def _ask(self, head: dict[str, Any], payload: Any = (), descriptors: Any = ()) -> Frame:
+    def _ask(
+        self,
+        head: dict[str, Any],
+        payload: Any = (),
+        descriptors: Any = (),
+        pieces: Sequence[Piece] = (),
+    ) -> Frame:
         """Send a frame and wait for the answer. Raises `ModelCrashed`."""
         try:
-            send(self._work, head, payload, descriptors)
+            if pieces:
+                send_pieces(self._work, head, pieces)
+            else:
+                send(self._work, head, payload, descriptors)
             return receive(self._work)
         except PeerGone:
             raise self._crash() from None
@@ -298,6 +309,17 @@ class ModelProcess:
             logger.handle(record)
         finally:
             working_for.reset(token)
+
+
+def _about(request: CurrentRequest, json_input: Any, input_hash: str) -> dict[str, Any]:
+    """Return what the head of a frame says of a request."""
+    return {
+        "request_id": request.request_id,
+        "deadline": request.deadline,
+        "cancelled": request.cancelled,
+        "input_hash": input_hash,
+        "json": json.dumps(json_input),
+    }
 
 
 def in_words(status: int | None) -> str:
