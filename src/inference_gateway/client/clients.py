@@ -20,8 +20,6 @@ from inference_gateway.client.result import InferenceResult
 from inference_gateway.client.retry import RetryPolicy
 from inference_gateway.client.upload import OnProgress, Upload
 
-_CHUNK = 256 << 10  # bytes of an answer that are taken at once
-
 _DEFAULTS: dict[str, Any] = {
     # A model may take the gateway's ten minutes, after one in the queue.
     "timeout": httpx.Timeout(30, read=690),
@@ -81,8 +79,9 @@ class InferenceClient:
         request = self._http.stream("POST", route, content=_Body(exchange), **options)
         with exchange.errors(), request as response:
             exchange.begin(response.status_code, response.headers)
-            for chunk in response.iter_raw(_CHUNK):
-                exchange.receive(chunk)
+            for chunk in response.iter_raw():
+                if block := exchange.collect(chunk):
+                    exchange.receive(block)
                 exchange.report()
             return exchange.finish()
 
@@ -139,8 +138,9 @@ class AsyncInferenceClient:
             with exchange.errors():
                 async with request as response:
                     exchange.begin(response.status_code, response.headers)
-                    async for chunk in response.aiter_raw(_CHUNK):
-                        await run_sync(exchange.receive, chunk)
+                    async for chunk in response.aiter_raw():
+                        if block := exchange.collect(chunk):
+                            await run_sync(exchange.receive, block)
                         exchange.report()
                     return await run_sync(exchange.finish)
         raise exchange.too_late()

@@ -1,8 +1,8 @@
 """One request and its answer, whoever drives them: the part of a call that the two clients share.
 
 The driver sends what `Upload.blocks` gives and calls `check_unanswered` before each block; then it calls
-`begin`, `receive` for each chunk, and `finish`. `errors` goes around all of it and makes the client's own
-errors of httpx's.
+`begin`, `collect` for each chunk, `receive` for each block that this gives, and `finish`. `errors` goes
+around all of it and makes the client's own errors of httpx's.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from inference_gateway.errors import ClientError, CutAnswer, GatewayUnreachable
 _INTERIM = re.compile(rb"HTTP/1\.. 1")  # 100 Continue and the like: the answer is still to come
 
 _LENGTH = re.compile(r"[0-9]{1,20}")
+
+_BLOCK = 256 << 10  # bytes of an answer that are read at once
+_LEAST = 1024  # bytes of an answer in each of the client's time limits: a byte now and then is none
 
 # Nothing of the request has gone out.
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -63,6 +66,8 @@ class Exchange:
         self._seconds: float | None = None
         self._incoming: Answer | Refusal | None = None
         self._answered = 0.0
+        self._block = bytearray()
+        self._counted, self._counted_since = 0, 0.0
 
     def options(
         self,
@@ -129,7 +134,7 @@ class Exchange:
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """The head of the answer. Raises `BrokenAnswer`."""
-        self._answered = time.perf_counter()
+        self._answered = self._counted_since = time.perf_counter()
         length = headers.get("content-length", "")
         self._answer_total = int(length) if _LENGTH.fullmatch(length) else None
         if status == httpx.codes.OK:
@@ -137,14 +142,33 @@ class Exchange:
         else:
             self._incoming = Refusal(status, headers)
 
-    def receive(self, chunk: bytes) -> None:
-        """The next bytes of the answer. Blocks. Raises `ClientError`, or `OSError` of the disk."""
-        assert self._incoming is not None
+    def collect(self, chunk: bytes) -> bytes | None:
+        """The next bytes of the answer; gives a block of them for `receive`, or None. Raises `CutAnswer`."""
         self._received += len(chunk)
-        self._incoming.feed(chunk)
+        if isinstance(self._incoming, Answer):
+            self._check_pace()
+        self._block += chunk
+        if len(self._block) < _BLOCK:
+            return None
+        block, self._block = bytes(self._block), bytearray()
+        return block
+
+    def receive(self, block: bytes) -> None:
+        """Reads a block. Blocks. Raises `ClientError`, or `OSError` of the disk."""
+        assert self._incoming is not None
+        self._incoming.feed(block)
+
+    def _check_pace(self) -> None:
+        """The time limit of a socket begins anew with every byte; so an answer could go on for ever."""
+        now = time.perf_counter()
+        if self._received - self._counted >= _LEAST:
+            self._counted, self._counted_since = self._received, now
+        elif self._seconds is not None and now - self._counted_since > self._seconds:
+            raise CutAnswer("the answer came byte by byte, slower than the time limit allows")
 
     def finish(self) -> InferenceResult:
         """The end of the answer: the result. Blocks. Raises `ClientError`."""
+        self.receive(bytes(self._block))
         if isinstance(self._incoming, Refusal):
             raise self._incoming.problem()
         assert self._incoming is not None

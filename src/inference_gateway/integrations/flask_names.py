@@ -20,7 +20,7 @@ from typing import Any
 from starlette.responses import PlainTextResponse, Response
 
 from inference_gateway.app import gateway
-from inference_gateway.execution.signature import check_signature
+from inference_gateway.execution.signature import check_model
 from inference_gateway.telemetry.logs import configure_logging, logger
 
 ErrorHandler = Callable[[Exception], object]
@@ -60,7 +60,7 @@ class Gateway(gateway.Gateway):
     def add_inference_route(self, route: str, model: Callable[..., Any] | str, **options: Any) -> None:
         """As `inference_gateway.Gateway`; error handlers are for functions and methods, not `async` ones."""
         if inspect.isroutine(model) and not inspect.iscoroutinefunction(model):
-            check_signature(model, model.__qualname__, "json_input", "inputs", "input_hash")
+            check_model(model, model.__qualname__)
             model = self._handling_errors(model)
         super().add_inference_route(route, model, **options)
 
