@@ -157,7 +157,7 @@ def test_a_person_is_told_what_came(study: Path, tmp_path: Path, serve: Serve) -
     out = tmp_path / "out"
     result = command(study, "-o", out, "-p", running.address[1], "-l")
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[0] == "1 label of the study, 2 pictures"
+    assert result.stdout.splitlines()[0] == "1 label of the study, 2 pictures of 2 planes"
     assert f"Look at it: {out / 'report.html'}" in result.stdout
     for word in ("2 images in 1 series", "upload", "model", "download", "write"):
         assert word in result.stderr
