@@ -224,7 +224,7 @@ def _tls_options(tls: dict[str, str | None]) -> dict[str, Any]:
 
 
 def _worker_arguments(context: click.Context) -> list[str]:
-    """What this command was called with, for a worker of it."""
+    """Return what this command was called with, for a worker of it."""
     if context.params["ssl_keyfile_password"] is not None:
         os.environ[_PASSWORD_VARIABLE] = context.params["ssl_keyfile_password"]
     own = ("target", "worker", "workers", "ssl_keyfile_password")
@@ -264,7 +264,7 @@ def _settings() -> Settings:
 
 
 def _in_processes(target: str, route: str, settings: Settings, devices: list[str]) -> Any:
-    """The gateway of a model that this process does not import."""
+    """Return the gateway of a model that this process does not import."""
     from inference_gateway.app.gateway import Gateway
     from inference_gateway.execution.slots import Slots
     from inference_gateway.serving.target import named

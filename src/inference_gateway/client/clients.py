@@ -52,7 +52,7 @@ class InferenceClient:
         on_progress: OnProgress | None = None,
         **httpx_options: Any,
     ) -> InferenceResult:
-        """Sends one request and gives its whole answer.
+        """Send one request and return its whole answer.
 
         `json_input`: what `json.dumps` takes. `inputs`, each sent as one part: a path; a folder, with each
         file below it in order of the paths; an open binary file (whole, from its start); bytes or an array; a
@@ -86,7 +86,7 @@ class InferenceClient:
             return exchange.finish()
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._http.close()
 
     def __enter__(self) -> InferenceClient:
@@ -116,7 +116,7 @@ class AsyncInferenceClient:
         on_progress: OnProgress | None = None,
         **httpx_options: Any,
     ) -> InferenceResult:
-        """What `InferenceClient.infer` does."""
+        """Do what `InferenceClient.infer` does."""
         upload = await run_sync(Upload, json_input, inputs)
         try:
             retrying = tenacity.AsyncRetrying(**self._retry.options())
@@ -146,7 +146,7 @@ class AsyncInferenceClient:
         raise exchange.too_late()
 
     async def aclose(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         await self._http.aclose()
 
     async def __aenter__(self) -> AsyncInferenceClient:
@@ -163,14 +163,14 @@ def _checked(base_url: str) -> str:
 
 
 def _options(given: Mapping[str, Any], guard: Callable[..., object]) -> dict[str, Any]:
-    """What httpx's client is made with; `guard` sees each response before all others."""
+    """Return what httpx's client is made with; `guard` sees each response before all others."""
     hooks = dict(given.get("event_hooks") or {})
     hooks["response"] = [guard, *hooks.get("response", [])]
     return {**_DEFAULTS, **given, "event_hooks": hooks}
 
 
 def _guard(response: httpx.Response) -> None:
-    """Keeps httpx from reading what has no bound: it reads answers itself, to redirect or for Digest."""
+    """Keep httpx from reading what has no bound: it reads answers itself, to redirect or for Digest."""
     check_encoding(response.status_code, response.headers)
     if response.status_code != httpx.codes.OK:
         assert isinstance(response.stream, httpx.SyncByteStream)

@@ -42,9 +42,13 @@ class TimeLimit(Protocol):
 
     passed: bool
 
-    def start(self, seconds: float, connection: Descriptor | None) -> None: ...
+    def start(self, seconds: float, connection: Descriptor | None) -> None:
+        """Begin to count, anew where it did."""
+        ...
 
-    def stop(self) -> None: ...
+    def stop(self) -> None:
+        """Count no longer."""
+        ...
 
 
 class Exchange:
@@ -114,7 +118,7 @@ class Exchange:
             self._limit.start(self._seconds, self._socket)
 
     def check_unanswered(self) -> None:
-        """Ends the sending where the gateway has answered already: it refuses, and will not read the rest.
+        """End the sending where the gateway has answered already: it refuses, and will not read the rest.
 
         Raises `httpcore.WriteError`: after it httpcore reads the answer, as when the gateway has closed.
         """
@@ -122,7 +126,7 @@ class Exchange:
             raise httpcore.WriteError("there is an answer already")
 
     def restart(self) -> None:
-        """The body is to be sent from its start: for the first time, or again for authentication."""
+        """Count from nothing: the body is sent from its start, for the first time, or again for authentication."""
         self._sent = 0
 
     def sent(self, size: int) -> None:
@@ -133,7 +137,7 @@ class Exchange:
     # Receiving
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
-        """The head of the answer. Raises `BrokenAnswer`."""
+        """Take the head of the answer. Raises `BrokenAnswer`."""
         self._answered = self._counted_since = time.perf_counter()
         length = headers.get("content-length", "")
         self._answer_total = int(length) if _LENGTH.fullmatch(length) else None
@@ -143,7 +147,10 @@ class Exchange:
             self._incoming = Refusal(status, headers)
 
     def collect(self, chunk: bytes) -> bytes | None:
-        """The next bytes of the answer; gives a block of them for `receive`, or None. Raises `CutAnswer`."""
+        """Take the next bytes of the answer; return a block of them for `receive`, or None.
+
+        Raises `CutAnswer` where they come too slowly.
+        """
         self._received += len(chunk)
         if isinstance(self._incoming, Answer):
             self._check_pace()
@@ -154,12 +161,12 @@ class Exchange:
         return block
 
     def receive(self, block: bytes) -> None:
-        """Reads a block. Blocks. Raises `ClientError`, or `OSError` of the disk."""
+        """Read a block. Blocks. Raises `ClientError`, or `OSError` of the disk."""
         assert self._incoming is not None
         self._incoming.feed(block)
 
     def _check_pace(self) -> None:
-        """The time limit of a socket begins anew with every byte; so an answer could go on for ever."""
+        """Raise `CutAnswer` for an answer byte by byte: the time limit of a socket begins anew with each."""
         now = time.perf_counter()
         if self._received - self._counted >= _LEAST:
             self._counted, self._counted_since = self._received, now
@@ -167,7 +174,7 @@ class Exchange:
             raise CutAnswer("the answer came byte by byte, slower than the time limit allows")
 
     def finish(self) -> InferenceResult:
-        """The end of the answer: the result. Blocks. Raises `ClientError`."""
+        """Return the result, at the end of the answer. Blocks. Raises `ClientError`."""
         self.receive(bytes(self._block))
         if isinstance(self._incoming, Refusal):
             raise self._incoming.problem()
@@ -180,13 +187,13 @@ class Exchange:
         return self._incoming.finish(self.upload.input_hash, timings)
 
     def report(self) -> None:
-        """Calls `on_progress`."""
+        """Call `on_progress`."""
         if self._on_progress is not None:
             self._on_progress(self.upload.progress(self._sent, self._received, self._answer_total))
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Makes `ClientError` of httpx's errors, and frees what has come where the block fails."""
+        """Make `ClientError` of httpx's errors, and free what has come where the block fails."""
         try:
             yield
         except BaseException as error:
@@ -199,7 +206,7 @@ class Exchange:
             self._limit.stop()
 
     def too_late(self) -> ClientError:
-        """What to raise where the time limit has passed."""
+        """Return what to raise where the time limit has passed."""
         if isinstance(self._incoming, Refusal):  # its status says enough
             return self._incoming.problem()
         return _silent("its answer did not begin in time")

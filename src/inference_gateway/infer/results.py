@@ -57,8 +57,9 @@ T = TypeVar("T")
 class Written:
     """Names of what was written: overlays and pictures of DICOM objects, masks, DICOM objects.
 
-    `planes`: how many were looked at for `pictures`. `notes`: what is not drawn, and why. `warnings`: the answer's own, of `dicomConformance`. `undecoded`:
-    images of the study that cannot be decoded here, by the reason and what helps.
+    `planes`: how many were looked at for `pictures`. `notes`: what is not drawn, and why. `warnings`: the
+    answer's own, of `dicomConformance`. `undecoded`: images of the study that cannot be decoded here, by the
+    reason and what helps.
     """
 
     pictures: list[str]

@@ -27,7 +27,7 @@ ErrorHandler = Callable[[Exception], object]
 
 
 def make_response(text: str, status: int = 200) -> Response:
-    """An answer of a health check's handler, as `flask.make_response` made it."""
+    """Return an answer of a health check's handler, as `flask.make_response` made it."""
     return PlainTextResponse(text, status)
 
 
@@ -46,7 +46,7 @@ class Gateway(gateway.Gateway):
                 pydicom.read_file = pydicom.dcmread  # type: ignore[attr-defined]  # so it was called before 3.0
 
     def register_error_handler(self, kind: type[Exception], handler: ErrorHandler) -> None:
-        """Calls `handler(error)` when a model raises a `kind`; the last one registered goes first.
+        """Call `handler(error)` when a model raises a `kind`; the last one registered goes first.
 
         What it returns is not sent: the answer is a problem document, and the traceback is in the log. Raises
         `TypeError` for a status, which Flask takes too.
@@ -85,7 +85,7 @@ class Gateway(gateway.Gateway):
                 return
 
     def run(self, host: str = "127.0.0.1", port: int = 5000, **flask_options: Any) -> None:
-        """Serves as `inference-gateway serve` does, until SIGTERM or Ctrl-C.
+        """Serve as `inference-gateway serve` does, until SIGTERM or Ctrl-C.
 
         `flask_options`, such as `debug` and `use_reloader`, have no meaning here and are ignored.
         """
