@@ -126,7 +126,7 @@ class Exchange:
             raise httpcore.WriteError("there is an answer already")
 
     def restart(self) -> None:
-        """Count from nothing: the body is sent from its start, for the first time, or again for authentication."""
+        """Count from nothing: the body is sent from its start, perhaps again, for authentication."""
         self._sent = 0
 
     def sent(self, size: int) -> None:
