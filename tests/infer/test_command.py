@@ -318,7 +318,8 @@ def lying(answer: bytes) -> Iterator[int]:
     [
         (b"200 OK\r\nContent-Type: text/plain", 6, "nothing was written"),
         (b"200 OK\r\nContent-Type: multipart/related; boundary=x", 6, "nothing was written"),
-        (b"302 Found", 4, "refused"),
+        (b"302 Found", 6, "no gateway answers so, 302"),
+        (b"204 No Content", 6, "Is the URL its route?"),
         (b"500 No", 5, "failed"),
         (b"503 Later\r\nRetry-After: 1", 4, "refused"),
         (b"507 Full", 4, "refused"),
