@@ -111,7 +111,7 @@ main.add_command(
     envvar="GATEWAY_MAX_BATCH_SIZE",
     show_envvar=True,
     type=click.IntRange(1),
-    help="TARGET is model(requests), called with up to so many requests at once.",
+    help="A bare callback or class is model(requests), called with up to so many requests at once.",
 )
 @click.option(
     "--max-batch-wait",
@@ -181,7 +181,7 @@ def serve(
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     from inference_gateway.app.gateway import Gateway
-    from inference_gateway.errors import UnusableModel
+    from inference_gateway.errors import SetupFailed, UnusableModel
     from inference_gateway.serving.server import make_server
     from inference_gateway.serving.supervisor import supervise
     from inference_gateway.telemetry.logs import configure_logging
@@ -211,7 +211,10 @@ def serve(
             app = _application(target, route, settings, places, batches)
     except UnusableModel as error:
         raise click.UsageError(str(error)) from None
-    server = make_server(app, host=host, port=port, **options)
+    try:
+        server = make_server(app, host=host, port=port, **options)
+    except SetupFailed as error:
+        raise click.ClickException(str(error)) from None
     sockets = None
     if worker is not None:
         number, listener, pipe = worker
@@ -244,7 +247,7 @@ def _tls_options(tls: dict[str, str | None]) -> dict[str, Any]:
 
 
 def _worker_arguments(context: click.Context) -> list[str]:
-    """What this command was called with, for a worker of it."""
+    """Return what this command was called with, for a worker of it."""
     if context.params["ssl_keyfile_password"] is not None:
         os.environ[_PASSWORD_VARIABLE] = context.params["ssl_keyfile_password"]
     own = ("target", "worker", "workers", "ssl_keyfile_password")
@@ -286,7 +289,7 @@ def _settings() -> Settings:
 def _in_processes(
     target: str, route: str, settings: Settings, devices: list[str], batches: dict[str, Any]
 ) -> Any:
-    """The gateway of a model that this process does not import."""
+    """Return the gateway of a model that this process does not import."""
     from inference_gateway.app.gateway import Gateway
     from inference_gateway.execution.slots import Slots
     from inference_gateway.serving.target import named
@@ -305,8 +308,9 @@ def _application(
     from starlette.applications import Starlette
 
     from inference_gateway.app.gateway import Gateway
+    from inference_gateway.errors import UnusableModel
     from inference_gateway.execution.slots import Slots
-    from inference_gateway.serving.target import resolve
+    from inference_gateway.serving.target import not_made, resolve
 
     module, _, name = target.partition(":")
     found = _demo_model(name) if module == "demo" and name else resolve(target)
@@ -317,7 +321,12 @@ def _application(
         raise click.UsageError(f"{target} is a {type(found).__name__}: name a callback, a class or a Gateway")
     gateway = Gateway(settings=settings)
     slots = Slots(devices=devices) if devices else None
-    gateway.add_inference_route(route, found, name=target, isolation="thread", slots=slots, **batches)
+    try:
+        gateway.add_inference_route(route, found, name=target, isolation="thread", slots=slots, **batches)
+    except UnusableModel:
+        raise
+    except Exception as error:
+        raise not_made(target, error) from None
     return gateway
 
 

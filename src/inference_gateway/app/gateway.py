@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, Literal
@@ -27,7 +27,7 @@ from inference_gateway.execution.check import prepare
 from inference_gateway.execution.process.host import Recipe
 from inference_gateway.execution.process.runner import Ends, ProcessRunner
 from inference_gateway.execution.runner import Runner
-from inference_gateway.execution.signature import check_signature
+from inference_gateway.execution.signature import check_model, check_signature
 from inference_gateway.execution.slots import Slots
 from inference_gateway.execution.target import target_of
 from inference_gateway.execution.thread_runner import ThreadRunner
@@ -168,7 +168,7 @@ class Gateway(Starlette):
         if inspect.isclass(model):
             check_signature(model, name)
             instance = model()
-        check_signature(instance, name, *_arguments(batches))
+        check_model(instance, name, batches=batches)
         return ThreadRunner(
             route,
             instance,
@@ -194,8 +194,10 @@ class Gateway(Starlette):
         max_calls: int,
         batches: bool,
     ) -> ProcessRunner:
-        if callable(model):
-            check_signature(model, name, *(() if inspect.isclass(model) else _arguments(batches)))
+        if inspect.isclass(model):
+            check_signature(model, name)
+        elif callable(model):
+            check_model(model, name, batches=batches)
         recipe = Recipe(
             target_of(model),
             route,
@@ -226,8 +228,9 @@ class Gateway(Starlette):
         """Lets `handler()` answer `/healthcheck`: a `str`, `(str, status)` or a Starlette `Response`.
 
         By contract the text `READY` means ready. It may be `async`; a blocking one runs on a thread. After
-        ten seconds the answer is 503.
+        ten seconds the answer is 503. Raises `UnusableModel` where it cannot be called without arguments.
         """
+        check_signature(handler, getattr(handler, "__name__", "handler"))
         self._probes.health = handler
 
     @property
@@ -257,11 +260,6 @@ class Gateway(Starlette):
         """The first message is there: where no lifespan has started the gateway, it starts by itself."""
         if not self._life.begun:
             await self._life.begin_alone()
-
-
-def _arguments(batches: bool) -> Sequence[str]:
-    """Return what a model is called with."""
-    return ("requests",) if batches else ("json_input", "inputs", "input_hash")
 
 
 def _name_of(model: Any) -> str:

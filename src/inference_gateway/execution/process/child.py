@@ -32,7 +32,7 @@ from inference_gateway.execution.process.arena import Arena
 from inference_gateway.execution.process.child_batch import Batch
 from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send, send_pieces, split
 from inference_gateway.execution.process.messages import Packed, open_study
-from inference_gateway.execution.signature import check_signature
+from inference_gateway.execution.signature import check_model
 from inference_gateway.execution.target import load
 from inference_gateway.payload.spool import Spool
 from inference_gateway.telemetry.context import working_for
@@ -111,8 +111,7 @@ class _Child:
     def _set_up(self) -> None:
         sys.path[:0] = [entry for entry in self._setup["path"] if entry not in sys.path]
         self._model = load(self._setup["target"])
-        arguments = ("requests",) if self._setup["batches"] else ("json_input", "inputs", "input_hash")
-        check_signature(self._model, self._setup["target"], *arguments)
+        check_model(self._model, self._setup["target"], batches=self._setup["batches"])
         for step in ("setup", "warm_up"):
             self._life_cycle(step)
 
