@@ -167,8 +167,7 @@ def serve(
     """Serve TARGET until SIGTERM or Ctrl-C.
 
     \b
-    my_model:model     a callback model(json_input, inputs, input_hash), or a class; with --max-batch-size
-                       model(requests)
+    my_model:model     a callback model(json_input, inputs, input_hash), or a class
     my_model:app       a Gateway with its own routes
     demo:NAME          an embedded model (extra "demo"), such as demo:segmentation-3d
 
@@ -203,16 +202,14 @@ def serve(
     if worker is not None:  # until the server listens for it: its parent says when to end
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     places = [device.strip() for device in (devices or "").split(",") if device.strip()]
-    batches = {"max_batch_size": max_batch_size, "max_batch_wait": max_batch_wait}
+    make = _in_processes if isolation == "process" else _application
     try:
-        if isolation == "process":
-            app = _in_processes(target, route, settings, places, batches)
-        else:
-            app = _application(target, route, settings, places, batches)
+        app = make(
+            target, route, settings, places, max_batch_size=max_batch_size, max_batch_wait=max_batch_wait
+        )
+        server = make_server(app, host=host, port=port, **options)
     except UnusableModel as error:
         raise click.UsageError(str(error)) from None
-    try:
-        server = make_server(app, host=host, port=port, **options)
     except SetupFailed as error:
         raise click.ClickException(str(error)) from None
     sockets = None
@@ -286,9 +283,7 @@ def _settings() -> Settings:
         ) from None
 
 
-def _in_processes(
-    target: str, route: str, settings: Settings, devices: list[str], batches: dict[str, Any]
-) -> Any:
+def _in_processes(target: str, route: str, settings: Settings, devices: list[str], **batches: Any) -> Any:
     """Return the gateway of a model that this process does not import."""
     from inference_gateway.app.gateway import Gateway
     from inference_gateway.execution.slots import Slots
@@ -302,9 +297,7 @@ def _in_processes(
     return gateway
 
 
-def _application(
-    target: str, route: str, settings: Settings, devices: list[str], batches: dict[str, Any]
-) -> Any:
+def _application(target: str, route: str, settings: Settings, devices: list[str], **batches: Any) -> Any:
     from starlette.applications import Starlette
 
     from inference_gateway.app.gateway import Gateway

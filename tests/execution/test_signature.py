@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from inference_gateway.errors import UnusableModel
-from inference_gateway.execution.signature import check_signature
+from inference_gateway.execution.signature import check_model, check_signature
 
 ARGUMENTS = ("json_input", "inputs", "input_hash")
 
