@@ -301,7 +301,7 @@ async def test_a_deadline_counts_from_when_the_request_came_into_the_batch() -> 
         seen.set()
         return ["late", "in time"]
 
-    runner = batching(model, size=2, wait=2.5, timeout=3.0)
+    runner = batching(model, size=2, wait=4.5, timeout=5.0)
     first = asyncio.create_task(ask(runner))
     await asyncio.to_thread(threading.Event().wait, 2.0)
     second = asyncio.create_task(ask(runner))
@@ -319,7 +319,7 @@ async def test_without_a_time_limit_there_is_no_deadline() -> None:
 
 
 async def test_waiting_too_long_for_the_slot(model: Recorder) -> None:
-    runner = batching(model, queue_timeout=0.05)
+    runner = batching(model, queue_timeout=2.0)
     model.go.clear()
     first = asking(runner, "first")
     await taken(model)

@@ -127,7 +127,7 @@ def test_one_fails_one_leaves_one_is_too_late_and_five_are_whole(
     how: str, add: Add, tmp_path: Path, log: LogCapture
 ) -> None:
     """`fails`: its result is an exception. `raises`: the call as a whole raises."""
-    timeout, head_start = 6.0, 4.0
+    timeout, head_start = 10.0, 4.0
     place = add(max_batch_size=8, max_batch_wait=timeout - 1, timeout=timeout)
     begun = time.monotonic()
     late = place.begin({"do": "expires"})
@@ -238,7 +238,7 @@ def test_who_leaves_before_the_call_leaves_the_batch(add: Add) -> None:
 
 
 def test_who_waits_too_long_for_the_slot_is_refused_alone(add: Add, tmp_path: Path) -> None:
-    place = add(max_batch_size=4, max_batch_wait=0, settings={"queue_timeout": 1})
+    place = add(max_batch_size=4, max_batch_wait=0, settings={"queue_timeout": 3})
     first = place.begin({"do": "holds", "folder": str(tmp_path)})
     until((tmp_path / "begun").exists)
     check_problem(place.send({"number": 1}), 503)
@@ -312,7 +312,7 @@ class TestProcess:
         assert place.metrics()['gateway_model_restarts_total{reason="device memory",route="/"}'] == 1
 
     def test_a_call_that_all_have_given_up_ends_with_its_process(self, add: Add, tmp_path: Path) -> None:
-        place = add(max_batch_size=2, max_batch_wait=0.9, timeout=1)
+        place = add(max_batch_size=2, max_batch_wait=1, timeout=4)
         before = result(place.send({}))["pid"]
         asked = {"do": "hangs", "deaf": True, "folder": str(tmp_path)}
         for answer in place.send_all(asked, asked):
