@@ -23,15 +23,15 @@ help:  ## Explain the commands (this)
 	@echo "  Each command first installs what it needs into $(VENV); nothing outside this folder is changed."
 	@echo "  New here?         make demo                         a sample study, from the client to the masks"
 	@echo "  Your own images:  make demo STUDY=path/to/folder    with DICOM files in it"
-	@echo "  Another Python:   make install PYTHON=python3.13    3.11 to 3.13 will do"
+	@echo "  Another Python:   make install PYTHON=python3.13    3.11 to 3.15 will do"
 	@echo "  One benchmark:    make bench BENCH='--only parts,one --servers ours,floor'"
 	@echo "  Your own model:   $(BIN)/inference-gateway serve my_model:model"
 
 # $(1) is the extra, $(2) an option of pip. Debian's python3 has no ensurepip without python3-venv: its own pip can
 # fill the environment as well.
 define install_extra
-@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
-  { echo "Python 3.11 to 3.13 is needed, and $(PYTHON) is not one: try make install PYTHON=python3.12" >&2; exit 1; }
+@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 16))' || \
+  { echo "Python 3.11 to 3.15 is needed, and $(PYTHON) is not one: try make install PYTHON=python3.12" >&2; exit 1; }
 @test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(VENV)
 @if $(BIN)/python -m pip --version >/dev/null 2>&1; \
   then pip="$(BIN)/python -m pip"; else pip="$(PYTHON) -m pip --python $(BIN)/python"; fi; \
