@@ -1,6 +1,8 @@
 """Fixtures that the whole test tree shares."""
 
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +15,11 @@ from starlette.types import ASGIApp
 
 from tests.harness.log import LogCapture
 from tests.harness.server import RunningServer, serving
+
+# Where the environment forbids bytecode, as in many containers, each worker would compile all tests and each
+# server that a test starts the whole package.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,7 +1,6 @@
 """The gateway's life: with a server's lifespan, with an application's around it, and with none."""
 
-import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from starlette.types import ASGIApp
 from inference_gateway import Gateway, Settings
 from tests.conftest import Serve
 from tests.harness.log import LogCapture
+from tests.harness.model import Staged
 from tests.harness.raw import Address, Answer, exchange, head, request
 from tests.harness.server import RunningServer
 from tests.harness.wire import check_problem, message, part
@@ -22,37 +22,6 @@ from tests.harness.wire import check_problem, message, part
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
 LIMIT = 20.0
 MISSING = "was not started before its first message"
-
-
-class Staged:
-    """A model whose setup waits until it is let."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-        self.go = threading.Event()
-
-    def setup(self) -> None:
-        self.steps.append("setup")
-        assert self.go.wait(LIMIT)
-
-    def warm_up(self) -> None:
-        self.steps.append("warm_up")
-
-    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
-        self.steps.append("call")
-        return {}
-
-
-@pytest.fixture
-def staged() -> Iterator[Staged]:
-    made = Staged()
-    yield made
-    made.go.set()
-
-
-@pytest.fixture
-def app(spool_dir: Path) -> Gateway:
-    return Gateway(settings=Settings(spool_dir=spool_dir))
 
 
 def mounted(app: Gateway) -> tuple[ASGIApp, str, None]:

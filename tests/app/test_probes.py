@@ -13,32 +13,14 @@ from starlette.responses import JSONResponse, PlainTextResponse
 
 from inference_gateway import Gateway, Settings
 from tests.conftest import Serve
-from tests.harness.asking import call, check_plain, media_type
+from tests.harness.asking import PONG, POST, ROOT, call, check_plain, media_type, post
 from tests.harness.log import LogCapture
-from tests.harness.raw import Address, Answer, Connection, exchange, head, request
+from tests.harness.model import empty
+from tests.harness.raw import Address, Answer, Connection, head
 from tests.harness.wire import check_problem, message, part
 
-TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
-ROOT = b'{"k": "SECRET"}'
-POST = request(TYPE, message(part(ROOT)))
-PONG = b"inference-service is up and accepting connections"
 PROBES = (b"GET", b"HEAD", b"POST")
 LIMIT = 20.0
-
-
-def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
-    return {"parts": []}
-
-
-@pytest.fixture
-def app(spool_dir: Path) -> Gateway:
-    return Gateway(settings=Settings(spool_dir=spool_dir))
-
-
-def post(address: Address, path: bytes = b"/") -> Answer:
-    answer = exchange(address, POST.replace(b"POST / ", b"POST " + path + b" "))
-    assert answer is not None
-    return answer
 
 
 @pytest.mark.wire("routes: /ping")
@@ -153,7 +135,7 @@ def test_a_slow_healthcheck_holds_nobody_up(app: Gateway, serve: Serve) -> None:
         assert go.wait(LIMIT)
         return "READY"
 
-    app.add_inference_route("/", model)
+    app.add_inference_route("/", empty)
     app.add_healthcheck_route(slow)
     running = serve(app)
     try:
@@ -251,7 +233,7 @@ def test_a_model_that_does_not_come_back_is_told_by_readiness(
     )
     app = Gateway(settings=settings)
     app.add_inference_route("/", hung)
-    app.add_inference_route("/other", model)
+    app.add_inference_route("/other", empty)
     address = serve(app).address
     assert call(address, b"/healthcheck").status == 200
     check_problem(post(address), 504)
@@ -288,7 +270,7 @@ def test_a_model_that_does_not_come_back_is_told_by_liveness_where_asked_for(
 
 @pytest.mark.wire("routes: /metrics")
 def test_metrics(app: Gateway, serve: Serve) -> None:
-    app.add_inference_route("/", model)
+    app.add_inference_route("/", empty)
     app.add_inference_route("/failing", lambda *_: 1 / 0)
     running = serve(app)
     for path in (b"/", b"/", b"/failing"):

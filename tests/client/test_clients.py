@@ -45,7 +45,6 @@ from tests.client.servers import (
     by_client,
     canned,
     forward,
-    listening,
     read_head,
     read_request,
     read_to_end,
@@ -53,6 +52,7 @@ from tests.client.servers import (
     server,
     url,
 )
+from tests.harness.listening import listening
 from tests.harness.log import LogCapture
 from tests.harness.raw import Address
 from tests.harness.server import left_in

@@ -5,40 +5,22 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
-from inference_gateway import Gateway, Settings, current_request
+from inference_gateway import current_request
 from inference_gateway.serving import protocol
-from inference_gateway.serving.server import make_server
-from tests.conftest import Serve
 from tests.harness.log import LogCapture
 from tests.harness.process import LIMIT
 from tests.harness.raw import Answer, Connection, chunked, exchange, head, request
-from tests.harness.server import RunningServer, left_in
-from tests.harness.serving import MESSAGE, PING, POST, TYPE, check_ok, nothing
+from tests.harness.server import left_in
+from tests.harness.serving import MESSAGE, PING, POST, TYPE, Start, check_ok
 from tests.harness.wire import check_problem, message, part
 
 PONG = b"inference-service is up and accepting connections"
-
-
-class Start(Protocol):
-    def __call__(self, model: Callable[..., Any] = ..., **settings: Any) -> RunningServer: ...
-
-
-@pytest.fixture
-def start(serve: Serve, spool_dir: Path) -> Start:
-    """Runs a gateway in the hardened server."""
-
-    def run(model: Callable[..., Any] = nothing, **settings: Any) -> RunningServer:
-        app = Gateway(settings=Settings(spool_dir=spool_dir, **settings))
-        app.add_inference_route("/", model)
-        return serve(app, make_server(app, port=0))
-
-    return run
 
 
 def check_pong(answer: Answer | None) -> None:

@@ -6,10 +6,9 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
 
 import pytest
 import trustme
@@ -25,26 +24,8 @@ from inference_gateway.serving.server import make_server
 from tests.conftest import Serve
 from tests.harness.process import LIMIT, Process, serve_command
 from tests.harness.raw import Address, Connection, exchange, head, request
-from tests.harness.server import RunningServer
-from tests.harness.serving import MESSAGE, PING, POST, TYPE, Run, check_ok, nothing
+from tests.harness.serving import MESSAGE, PING, POST, TYPE, Run, check_ok
 from tests.harness.wire import check_problem, message, part
-
-
-class Start(Protocol):
-    def __call__(self, model: Callable[..., Any] = ..., **settings: Any) -> RunningServer: ...
-
-
-@pytest.fixture
-def start(serve: Serve, spool_dir: Path) -> Start:
-    """Runs a gateway in the hardened server."""
-
-    def run(model: Callable[..., Any] = nothing, **settings: Any) -> RunningServer:
-        app = Gateway(settings=Settings(spool_dir=spool_dir, **settings))
-        app.add_inference_route("/", model)
-        return serve(app, make_server(app, port=0))
-
-    return run
-
 
 MODEL = """
 import os
