@@ -26,6 +26,7 @@ from tests.harness.log import LogCapture
 from tests.harness.model import Staged, empty
 from tests.harness.raw import Address, Answer, Connection, exchange, head
 from tests.harness.server import serving
+from tests.harness.waiting import until
 from tests.harness.wire import check_problem, check_reply, digest
 
 LIMIT = 20.0
@@ -182,7 +183,7 @@ def test_a_route_is_registered_once(app: Gateway, serve: Serve) -> None:
 @pytest.mark.wire("routes: route registered twice")
 def test_a_model_without_a_name_is_named_after_itself(app: Gateway) -> None:
     app.add_inference_route("/", empty)
-    with pytest.raises(ValueError, match=r"\bmodel\b.*\bmodel$"):
+    with pytest.raises(ValueError, match=r"\bempty\b.*\bempty$"):
         app.add_inference_route("/", empty)
 
 
@@ -335,9 +336,7 @@ def check_not_now(answer: Answer) -> None:
 
 
 def wait_ready(address: Address) -> None:
-    """Until readiness says so; each question is a round trip."""
-    while call(address, b"/healthcheck").body != b"READY":
-        pass
+    until(lambda: call(address, b"/healthcheck").body == b"READY", "readiness")
 
 
 @pytest.mark.wire(
@@ -382,8 +381,8 @@ def test_a_setup_that_fails(staged: Staged, app: Gateway, spool_dir: Path, log: 
     with serving(app) as running:
         check_plain(call(running.address, b"/ping"), 200, PONG)
         staged.go.set()
-        while (ping := call(running.address, b"/ping")).status == 200:
-            pass
+        until(lambda: call(running.address, b"/ping").status != 200, "a failed setup")
+        ping = call(running.address, b"/ping")
         assert ping.status == 503
         assert ping.body != PONG
         assert call(running.address, b"/healthcheck").status == 503
@@ -419,8 +418,12 @@ def test_setup_that_ends_while_draining_does_not_open_the_gateway(
     running = serve(app)
     app.drain()
     staged.go.set()
-    while "warm_up" not in staged.steps:
+
+    def warmed_up() -> bool:
         assert call(running.address, b"/healthcheck").status == 503
+        return "warm_up" in staged.steps
+
+    until(warmed_up, "the warm-up")
     for _ in range(20):  # the event loop learns of the end of the setup meanwhile
         check_problem(post(running.address), 503)
 

@@ -17,6 +17,7 @@ from tests.harness.log import LogCapture
 from tests.harness.model import Staged
 from tests.harness.raw import Address, Answer, exchange, head, request
 from tests.harness.server import RunningServer
+from tests.harness.waiting import until
 from tests.harness.wire import check_problem, message, part
 
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
@@ -65,9 +66,7 @@ def post(address: Address, prefix: bytes) -> Answer:
 
 
 def wait_ready(address: Address, prefix: bytes) -> None:
-    """Until readiness says so; each question is a round trip."""
-    while get(address, prefix + b"/healthcheck").body != b"READY":
-        pass
+    until(lambda: get(address, prefix + b"/healthcheck").body == b"READY", "readiness")
 
 
 @pytest.mark.wire("refused: not started yet")
@@ -127,8 +126,7 @@ def test_without_a_lifespan_a_spool_folder_that_cannot_be_used_is_told(
     app = Gateway(settings=Settings(spool_dir=tmp_path / "nowhere"))
     app.add_inference_route("/", lambda *_: {})
     running, prefix = start(app, lifespan_off, serve)
-    while get(running.address, prefix + b"/ping").status == 200:
-        pass
+    until(lambda: get(running.address, prefix + b"/ping").status != 200, "the failed start")
     check_problem(post(running.address, prefix), 503)
     assert get(running.address, prefix + b"/healthcheck").status == 503
     assert any("nowhere" in line and "GATEWAY_SPOOL_DIR" in line for line in log.lines)

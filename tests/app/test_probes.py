@@ -3,7 +3,6 @@
 import functools
 import json
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from tests.harness.asking import PONG, POST, ROOT, call, check_plain, media_type
 from tests.harness.log import LogCapture
 from tests.harness.model import empty
 from tests.harness.raw import Address, Answer, Connection, head
+from tests.harness.waiting import until
 from tests.harness.wire import check_problem, message, part
 
 PROBES = (b"GET", b"HEAD", b"POST")
@@ -210,17 +210,17 @@ def hung() -> Iterator[Hung]:
 
 def wait_served(address: Address, path: bytes = b"/") -> None:
     """Until a request is answered well: limits this short pass by themselves on a busy machine."""
-    end = time.monotonic() + LIMIT
-    while (answer := post(address, path)).status != 200:
-        assert time.monotonic() < end, f"{answer.status} {answer.body!r}"
+    until(lambda: post(address, path).status == 200, "a good answer")
 
 
 def wait_status(address: Address, path: bytes, status: int) -> Answer:
-    """Until it answers so; each look is a round trip."""
-    end = time.monotonic() + LIMIT
-    while (answer := call(address, path)).status != status:
-        assert time.monotonic() < end, f"{answer.status} {answer.body!r}"
-    return answer
+    def look() -> Answer | None:
+        answer = call(address, path)
+        return answer if answer.status == status else None
+
+    found = until(look, f"status {status}")
+    assert found is not None
+    return found
 
 
 @pytest.mark.setting("ORPHANED_UNREADY_AFTER")

@@ -2,9 +2,7 @@
 
 import json
 import os
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,6 +14,7 @@ from tests.execution import callbacks
 from tests.harness.log import LogCapture
 from tests.harness.raw import Address, Answer, Connection, exchange, head, request
 from tests.harness.server import left_in, serving
+from tests.harness.waiting import until
 from tests.harness.wire import check_problem, check_reply, decoded, digest, message, part
 
 Isolation = Literal["thread", "process"]
@@ -52,14 +51,6 @@ def root(asked: Any, *inputs: bytes) -> bytes:
     return message(
         part(json.dumps(asked).encode()), *(part(each, b"Content-Type: application/dicom") for each in inputs)
     )
-
-
-def until(condition: Callable[[], Any]) -> None:
-    """Wait for what another thread or process does, and nobody tells."""
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        threading.Event().wait(0.01)
 
 
 def is_ready(address: Address) -> bool:

@@ -25,6 +25,7 @@ from tests.conftest import Serve
 from tests.harness.process import LIMIT, Process, serve_command
 from tests.harness.raw import Address, Connection, exchange, head, request
 from tests.harness.serving import MESSAGE, PING, POST, TYPE, Run, check_ok
+from tests.harness.waiting import until
 from tests.harness.wire import check_problem, message, part
 
 MODEL = """
@@ -170,9 +171,8 @@ def test_a_refused_client_that_does_not_stop_holds_nobody_up(run: Run) -> None:
 
 
 def check_metric(address: Address, line: bytes) -> None:
-    """Wait until it is so; each question is a round trip."""
-    while line not in check_ok(exchange(address, PING.replace(b"/ping", b"/metrics"))).body:
-        pass
+    get = PING.replace(b"/ping", b"/metrics")
+    until(lambda: line in check_ok(exchange(address, get)).body, line.decode())
 
 
 @pytest.mark.setting("DRAIN_TIMEOUT")
