@@ -35,6 +35,11 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests begin first, or at the end one process would still be at them while the others rest."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_blocks_the_event_loop() -> Iterator[None]:
     """A blocking call by the package on any running event loop raises `BlockingError` there.

@@ -21,7 +21,10 @@ from tests.harness.serving import TYPE, check_ok
 from tests.harness.waiting import until
 from tests.harness.wire import decoded, message, part
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="a system that forks")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="a system that forks"),
+]
 
 MODEL = """
 import ctypes, os, signal, socket

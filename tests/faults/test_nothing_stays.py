@@ -35,6 +35,8 @@ from tests.harness.server import RunningServer, left_in
 from tests.harness.waiting import until
 from tests.harness.wire import message, part
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 20.0
 MESSAGE = 1 << 20
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)

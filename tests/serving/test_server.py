@@ -28,6 +28,8 @@ from tests.harness.serving import MESSAGE, PING, POST, TYPE, Run, check_ok
 from tests.harness.waiting import until
 from tests.harness.wire import check_problem, message, part
 
+pytestmark = pytest.mark.slow
+
 MODEL = """
 import os
 from pathlib import Path

@@ -20,6 +20,8 @@ from tests.harness.serving import Run, check_ok
 from tests.harness.waiting import until
 from tests.harness.wire import check_problem, message, part
 
+pytestmark = pytest.mark.slow
+
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
 POST = request(TYPE, message(part(b"1")))
 PING = head((), method=b"GET", target=b"/ping")

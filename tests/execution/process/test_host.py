@@ -24,6 +24,8 @@ from tests.execution.process.conftest import Start
 from tests.harness.log import LogCapture
 from tests.harness.waiting import until
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 60.0
 
 

@@ -20,6 +20,8 @@ from tests.harness.raw import Address, Answer, Connection, exchange, head, reque
 from tests.harness.waiting import until
 from tests.harness.wire import check_problem, check_reply, decoded, digest, message, part
 
+pytestmark = pytest.mark.slow
+
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
 LIMIT = 60.0
 

@@ -15,6 +15,8 @@ from tests.harness.raw import Connection, exchange, head, request
 from tests.harness.waiting import until
 from tests.harness.wire import decoded, message, part
 
+pytestmark = pytest.mark.slow
+
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
 LIMIT = 60.0
 MODELS = Path(__file__).parents[3]
