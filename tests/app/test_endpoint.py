@@ -874,7 +874,7 @@ def test_a_client_that_leaves_the_answer(how: str, spool_dir: Path, serve: Serve
     connection.send(POST)
     connection.read_until(3 * MESSAGE)
     getattr(connection, how)()
-    assert stopped.wait(5), "the generator is still open"
+    assert stopped.wait(LIMIT), "the generator is still open"
     running.watched.wait_idle()
     assert made < 100
     wait_metric(running.address, "gateway_slots_taken", 0)

