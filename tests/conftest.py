@@ -1,5 +1,6 @@
 """Fixtures that the whole test tree shares."""
 
+import gc
 import os
 import signal
 import sys
@@ -50,6 +51,12 @@ def _nothing_blocks_the_event_loop() -> Iterator[None]:
         # The coverage tracer takes a lock of its own, whoever is being traced.
         buster.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", "lock_data")
         yield
+
+
+@pytest.fixture(autouse=True)
+def _garbage_is_looked_for_in_this_test() -> None:
+    """A gateway that starts collects all garbage; what all tests have imported is several 100,000 objects."""
+    gc.freeze()
 
 
 @pytest.fixture
