@@ -251,6 +251,7 @@ print(peak() - before, size)
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 @pytest.mark.parametrize("called", ["by_client", "by_async_client"])
+@pytest.mark.slow
 def test_memory_stays_constant(called: str, start: Start, tmp_path: Path) -> None:
     """200 MiB out of files and back again."""
     folder = tmp_path / "study"

@@ -162,6 +162,7 @@ print(*attempt_frames(stack.frames))
 """
 
 
+@pytest.mark.slow
 def test_what_pillow_cannot_read_of_a_syntax_says_what_to_install(tmp_path: Path) -> None:
     path = tmp_path / "image"
     frames = smooth("u2", 12)
@@ -172,6 +173,7 @@ def test_what_pillow_cannot_read_of_a_syntax_says_what_to_install(tmp_path: Path
     assert ran.stdout.strip() == f"no decoder for {name}: pip install 'dicom-inference-gateway[codecs]'"
 
 
+@pytest.mark.slow
 def test_without_the_extra_the_sentence_names_the_syntax_and_what_to_install() -> None:
     sentences = undecodable_without_codecs()
     missing = {syntax for syntax, sentence in sentences.items() if "pip install" in sentence}

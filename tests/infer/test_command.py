@@ -353,6 +353,7 @@ def test_a_file_that_cannot_be_read_or_written(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_an_interrupt_leaves_nothing_behind(
     number: signal.Signals, study: Path, tmp_path: Path, serve: Serve
 ) -> None:
