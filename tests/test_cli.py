@@ -369,9 +369,9 @@ def test_each_device_has_a_process(run: Run, folder: Path) -> None:
     )
     process = run("where:model", "--isolation", "process", "--devices", "cuda:0, cuda:1")
     process.wait_line("the models are set up")
+    process.wait_log(lambda: sorted(re.findall(r"sees (\d)", process.log)) == ["0", "1"], "each device")
     process.popen.terminate()
     assert process.wait() == 0
-    assert sorted(re.findall(r"sees (\S+)", process.log)) == ["0", "1"]
 
 
 @pytest.mark.parametrize("options", [("--isolation", "process"), ()])
