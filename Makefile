@@ -11,7 +11,7 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 SECONDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format dist bench bench-quick fuzz soak clean
+.PHONY: help install demo test test-quick check format dist bench bench-quick fuzz soak clean
 
 help:  ## Explain the commands (this)
 	@echo "inference-gateway: put a medical-imaging model behind HTTP."
@@ -55,9 +55,12 @@ demo: $(DEMO)  ## Send a sample study (or STUDY=folder) through a gateway; JSON,
 
 test: install  ## Run the tests: branch coverage at least 95 %, of the wire format 100 %
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n $(WORKERS) --cov --cov-report=
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --include='src/inference_gateway/multipart/*' --fail-under=100
+
+test-quick: install  ## Run the tests that are not marked as slow, without coverage: less than a minute
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not slow'
 
 check: install  ## Lint, format, types and the floors that imports may not climb
 	$(BIN)/ruff check .

@@ -357,7 +357,7 @@ class TestPart:
         together = threading.Barrier(2)
 
         def read(file: Part) -> bytes:
-            together.wait(10)
+            together.wait(60)
             return b"".join(iter(lambda: file.read(777), b""))
 
         wire = message(part(ROOT), *map(part, bodies))
