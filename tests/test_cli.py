@@ -62,6 +62,12 @@ class Needs:
 
     def __call__(self, json_input, inputs, input_hash):
         return {}
+class Fails:
+    def __init__(self):
+        raise FileNotFoundError("no weights here")
+
+    def __call__(self, json_input, inputs, input_hash):
+        return {}
 number = 7
 """
 
@@ -239,6 +245,14 @@ def test_a_module_that_does_not_import_shows_where(workers: str, folder: Path) -
     assert done.returncode == 2
     assert 'broken.py", line 1' in done.stderr
     assert "Error: broken cannot be imported (SyntaxError)" in done.stderr
+
+
+def test_a_class_whose_constructor_fails_shows_where(folder: Path) -> None:
+    done = command(folder, "serve", "my_model:Fails", "--port", "0")
+    assert done.returncode == 2
+    assert "no weights here" in done.stderr
+    assert "Error: my_model:Fails() failed (FileNotFoundError)" in done.stderr
+    assert "inference_gateway" not in done.stderr
 
 
 @pytest.mark.parametrize("swallow", ["pass", "raise ImportError('cannot load') from None"])

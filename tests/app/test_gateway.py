@@ -283,12 +283,22 @@ class Unfinished:
         return {}
 
 
+class SetUpWants:
+    """A model whose set-up asks for what nobody gives."""
+
+    def setup(self, device: str) -> None: ...
+
+    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
+        return {}
+
+
 @pytest.mark.wire("routes: model that cannot be called")
 @pytest.mark.parametrize(
     ("form", "says"),
     [
         (lambda json_input, inputs: {}, "(json_input, inputs) cannot be called as"),
         (Unfinished, "Unfinished(weights: str) -> None cannot be called as Unfinished()"),
+        (SetUpWants, "SetUpWants.setup(device: str) -> None cannot be called as SetUpWants.setup()"),
         (Method, "Method"),
         (Method(), "cannot be called"),
         (7, "int"),
@@ -298,6 +308,14 @@ def test_what_cannot_be_called_is_refused_when_it_is_registered(form: Any, says:
     with pytest.raises(UnusableModel, match=re.escape(says)):
         app.add_inference_route("/", form)
     app.add_inference_route("/", model)
+
+
+def test_a_health_handler_that_wants_arguments_is_refused(app: Gateway) -> None:
+    def handler(request: Any) -> str:
+        return "READY"
+
+    with pytest.raises(UnusableModel, match="cannot be called as handler\\(\\): missing"):
+        app.add_healthcheck_route(handler)  # type: ignore[arg-type]  # the mistake
 
 
 def test_a_class_is_made_an_instance_once(app: Gateway, serve: Serve) -> None:

@@ -191,7 +191,7 @@ class TestRefused:
             (deque([1]), "deque"),
             (pydicom.Dataset(), "Dataset"),
             (NoValues(), "NoValues"),
-            (10**5000, "int"),
+            (10**5000, "an integer of over 4300"),
             (decimal.Decimal("sNaN"), "Decimal"),
         ],
         ids=lambda value: type(value).__name__,

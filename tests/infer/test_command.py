@@ -157,7 +157,7 @@ def test_a_person_is_told_what_came(study: Path, tmp_path: Path, serve: Serve) -
     out = tmp_path / "out"
     result = command(study, "-o", out, "-p", running.address[1], "-l")
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[0] == "1 label of the study, 2 pictures"
+    assert result.stdout.splitlines()[0] == "1 label of the study, 2 pictures of 2 planes"
     assert f"Look at it: {out / 'report.html'}" in result.stdout
     for word in ("2 images in 1 series", "upload", "model", "download", "write"):
         assert word in result.stderr
@@ -318,7 +318,8 @@ def lying(answer: bytes) -> Iterator[int]:
     [
         (b"200 OK\r\nContent-Type: text/plain", 6, "nothing was written"),
         (b"200 OK\r\nContent-Type: multipart/related; boundary=x", 6, "nothing was written"),
-        (b"302 Found", 4, "refused"),
+        (b"302 Found", 6, "no gateway answers so, 302"),
+        (b"204 No Content", 6, "Is the URL its route?"),
         (b"500 No", 5, "failed"),
         (b"503 Later\r\nRetry-After: 1", 4, "refused"),
         (b"507 Full", 4, "refused"),

@@ -26,7 +26,7 @@ from inference_gateway.execution.check import prepare
 from inference_gateway.execution.process.host import Recipe
 from inference_gateway.execution.process.runner import Ends, ProcessRunner
 from inference_gateway.execution.runner import Runner
-from inference_gateway.execution.signature import check_signature
+from inference_gateway.execution.signature import check_model, check_signature
 from inference_gateway.execution.slots import Slots
 from inference_gateway.execution.target import target_of
 from inference_gateway.execution.thread_runner import ThreadRunner
@@ -42,8 +42,6 @@ from inference_gateway.telemetry.record import new_request_id
 from inference_gateway.telemetry.request_lines import RequestLines
 
 Lifespan = Callable[["Gateway"], AbstractAsyncContextManager[Any]]
-
-_ARGUMENTS = ("json_input", "inputs", "input_hash")  # of a model
 
 
 class Gateway(Starlette):
@@ -152,7 +150,7 @@ class Gateway(Starlette):
         if inspect.isclass(model):
             check_signature(model, name)
             instance = model()
-        check_signature(instance, name, *_ARGUMENTS)
+        check_model(instance, name)
         return ThreadRunner(
             route,
             instance,
@@ -166,8 +164,10 @@ class Gateway(Starlette):
     def _process_runner(
         self, route: str, model: Any, name: str, slots: Slots, timeout: float | None, max_calls: int
     ) -> ProcessRunner:
-        if callable(model):
-            check_signature(model, name, *(() if inspect.isclass(model) else _ARGUMENTS))
+        if inspect.isclass(model):
+            check_signature(model, name)
+        elif callable(model):
+            check_model(model, name)
         recipe = Recipe(
             target_of(model),
             route,
@@ -197,8 +197,9 @@ class Gateway(Starlette):
         """Lets `handler()` answer `/healthcheck`: a `str`, `(str, status)` or a Starlette `Response`.
 
         By contract the text `READY` means ready. It may be `async`; a blocking one runs on a thread. After
-        ten seconds the answer is 503.
+        ten seconds the answer is 503. Raises `UnusableModel` where it cannot be called without arguments.
         """
+        check_signature(handler, getattr(handler, "__name__", "handler"))
         self._probes.health = handler
 
     @property

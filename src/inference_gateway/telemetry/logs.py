@@ -37,8 +37,15 @@ def _name_the_request(record: logging.LogRecord) -> bool:
     return True
 
 
+# What each record has; all else was given as `extra`.
+_OF_A_RECORD = {
+    *logging.makeLogRecord({}).__dict__,
+    *("message", "asctime", "taskName", "request", "of_request"),
+}
+
+
 class _JsonFormatter(logging.Formatter):
-    """One JSON object a line; a message's tags and fields are fields of the object."""
+    """One JSON object a line; a message's tags and fields, and what `extra` has, are fields of the object."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -60,6 +67,9 @@ class _JsonFormatter(logging.Formatter):
             line["message"] = record.getMessage()
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            line["stack"] = record.stack_info
+        more.update((name, value) for name, value in record.__dict__.items() if name not in _OF_A_RECORD)
         for name, value in more.items():
             line.setdefault(name, value)  # a tag that is called "message" does not replace it
         return json.dumps(line, default=str)
