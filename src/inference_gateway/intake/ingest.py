@@ -143,11 +143,14 @@ class Ingest:
         # What is still to come; as much again as has come, where that is not known.
         to_come = self._declared - self.received if self._declared else self.received
         size = min(most, to_come if to_come > 0 else _FIRST)
-        if self._in_flight > _IN_FLIGHT[most] - size:
+        behind = _IN_FLIGHT[most] - size
+        if most == WINDOW and not self._declared and self._assembler.spool.in_memory:
+            behind = 0  # the spool has no file yet, and holds what it will write to it
+        if self._in_flight > behind:
             pace.pause()
-            await self._until_in_flight(_IN_FLIGHT[most] - size)
+            await self._until_in_flight(behind)
             pace.resume()
-        self._window = self._workers.take(size)
+        self._window = self._workers.take(size)  # may be larger, at the end of a body that goes to a file
 
     @property
     def _in_memory(self) -> bool:

@@ -16,7 +16,7 @@ from typing import TextIO
 
 from inference_gateway.telemetry.tagged_logger import TaggedMessage
 
-_GATHER_SECONDS = 0.02  # in which more lines may come: a thread that wakes for each costs more than the line
+_GATHER_SECONDS = 0.05  # in which more lines may come: a thread that wakes for each costs more than the line
 _MOST = 10_000  # lines in the queue: who logs more waits until they are written
 
 
@@ -60,8 +60,12 @@ class LineWriter(logging.Handler):
 
     def flush(self) -> None:
         """Writes what is in the queue now, on the caller's thread."""
+        self._write()
+
+    def _write(self) -> bool:
+        """As `flush`; returns whether there was anything."""
         with self._writing:
-            lines = []
+            lines: list[str] = []
             for _ in range(len(self._queue)):
                 line = self._queue.popleft()
                 if not isinstance(line, str):
@@ -74,6 +78,7 @@ class LineWriter(logging.Handler):
             if lines:
                 self._stream.write("".join(lines))
                 self._stream.flush()
+            return bool(lines)
 
     def close(self) -> None:
         """Writes what is in the queue, and ends the thread."""
@@ -83,14 +88,18 @@ class LineWriter(logging.Handler):
         super().close()
 
     def _write_on(self) -> None:
+        """Wakes by the clock while lines come, so that no request pays for waking it."""
         while not self._ended.is_set():
             self._waiting.wait()
             self._ended.wait(_GATHER_SECONDS)
-            self._waiting.clear()
             try:
-                self.flush()
+                if self._write():
+                    continue
             except (OSError, ValueError):  # nobody reads it any more, or it is closed
                 continue
+            self._waiting.clear()
+            if self._queue:  # one has come in between
+                self._waiting.set()
 
 
 def _is_settled(record: logging.LogRecord) -> bool:
