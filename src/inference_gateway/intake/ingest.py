@@ -137,7 +137,7 @@ class Ingest:
                     raise LimitExceeded(f"the body is larger than the limit of {limit} bytes")
 
     async def _next_window(self, pace: Pace) -> None:
-        """Gives the window away, and takes one for what comes next, when the threads let it."""
+        """Give the window away, and take one for what comes next, when the threads let it."""
         self._take()
         most = BLOCK if self._in_memory else WINDOW
         # What is still to come; as much again as has come, where that is not known.
@@ -158,7 +158,7 @@ class Ingest:
         return max(self._declared, self.received) <= self._settings.spool_memory_bytes
 
     def _take(self) -> None:
-        """Decodes, keeps and hashes what has come: here, or on the threads."""
+        """Decode, keep and hash what has come: here, or on the threads."""
         if not self._filled:
             return
         window = _cut(self._window, self._filled)
@@ -177,7 +177,7 @@ class Ingest:
             decoding.put(partial(self._decode, window, hashing))
 
     async def _until_in_flight(self, most: int) -> None:
-        """Waits until the threads have no more than `most` bytes. Raises what they met."""
+        """Wait until the threads have no more than `most` bytes. Raises what they met."""
         while self._in_flight > most:
             self._waiter = self._loop.create_future()
             await self._waiter
@@ -220,7 +220,7 @@ class Ingest:
         self._tell(window, kept)
 
     def _tell(self, window: bytearray, kept: bool) -> None:
-        """The threads are done with a window: it may be used again, unless the spool keeps it."""
+        """Take a window back from the threads: it may be used again, unless the spool keeps it."""
         size = len(window)
         if not kept:
             self._workers.give_back(window)
@@ -234,7 +234,7 @@ class Ingest:
 
 
 def _cut(memory: bytearray, size: int) -> bytearray:
-    """The first `size` bytes: without a copy, unless an error's traceback still refers to the rest."""
+    """Return the first `size` bytes: without a copy, unless an error's traceback still refers to the rest."""
     try:
         del memory[size:]
     except BufferError:

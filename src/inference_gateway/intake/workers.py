@@ -29,7 +29,7 @@ class Workers:
         self._room = 0  # bytes that one size has left to the other
 
     async def run(self, function: Any, *args: Any) -> Any:
-        """Runs a blocking function on one of the threads."""
+        """Run a blocking function on one of the threads."""
         return await asyncio.get_running_loop().run_in_executor(self.executor, function, *args)
 
     def take(self, size: int) -> bytearray:

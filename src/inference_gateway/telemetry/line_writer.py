@@ -38,7 +38,7 @@ class LineWriter(logging.Handler):
         self._thread: threading.Thread | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Puts the record, or its text, into the queue."""
+        """Put the record, or its text, into the queue."""
         try:
             self._queue.append(record if _is_settled(record) else self.format(record))
         except Exception:
@@ -52,14 +52,14 @@ class LineWriter(logging.Handler):
             self._waiting.set()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
-        """Puts a line in the place of one that cannot be made: `logging` would print its arguments."""
+        """Put a line in the place of one that cannot be made: `logging` would print its arguments."""
         file, line = record.pathname, record.lineno
         sentence = f"a line could not be written: the arguments of the log call at {file}:{line} do not fit"
         told = logging.LogRecord(record.name, logging.ERROR, file, line, sentence, (), None)
         self._queue.append(self.format(told))
 
     def flush(self) -> None:
-        """Writes what is in the queue now, on the caller's thread."""
+        """Write what is in the queue now, on the caller's thread."""
         self._write()
 
     def _write(self) -> bool:
@@ -81,7 +81,7 @@ class LineWriter(logging.Handler):
             return bool(lines)
 
     def close(self) -> None:
-        """Writes what is in the queue, and ends the thread."""
+        """Write what is in the queue, and end the thread."""
         self._ended.set()
         self._waiting.set()
         self.flush()

@@ -18,10 +18,10 @@ class RequestLines:
         self._first: logging.LogRecord | None = None
 
     def phase_ended(self, record: Record, phase: str, begun: float, ended: float, /) -> None:
-        """The line comes at the end."""
+        """Wait: the line comes at the end."""
 
     def request_ended(self, record: Record, /) -> None:
-        """Logs the line; in JSON each number of it is a field of its own."""
+        """Log the line; in JSON each number of it is a field of its own."""
         if logger.isEnabledFor(logging.INFO):  # without looking for the caller, as `logger.info` does
             logger.handle(self._log_record(RequestMessage(record)))
 
