@@ -53,7 +53,7 @@ KEYS = st.text() | st.integers() | st.booleans() | st.none()
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner) | st.tuples(inner, inner),
-    max_leaves=20,
+    max_leaves=8,
 )
 
 

@@ -204,9 +204,9 @@ class Spool:
         return True
 
     def _fits(self, data: bytes | bytearray) -> bool:
-        """Whether it can stay in memory."""
+        """Whether it can stay in memory; nothing does of a body that will not fit, as is known of some."""
         self._check_open()
-        return self._fd is None and self.size + len(data) <= self._memory_bytes
+        return self._fd is None and max(self.size + len(data), self._taken) <= self._memory_bytes
 
     def _append_to_file(self, data: bytes | bytearray) -> None:
         size = self.size + len(data)

@@ -27,7 +27,7 @@ def _says_nothing_of_a_patient(record: logging.LogRecord) -> bool:
 
 
 def _name_the_request(record: logging.LogRecord) -> bool:
-    """Notes which request the model works for whose line this is, if any.
+    """Note which request the model works for whose line this is, if any.
 
     To be asked where the line is logged: another thread does not know.
     """
@@ -76,7 +76,7 @@ class _JsonFormatter(logging.Formatter):
 
 
 def configure_logging(log_format: Literal["text", "json"] = "text", level: str = "INFO") -> None:
-    """Sets up the process's logging for `inference-gateway serve`: lines on standard error, by a thread.
+    """Set up the process's logging for `inference-gateway serve`: lines on standard error, by a thread.
 
     Where the process crashes, Python's stack is written there too. pydicom's own lines and warnings quote
     values of data sets: its lines are dropped, and no Python warning is shown unless `-W` or PYTHONWARNINGS
