@@ -19,6 +19,7 @@ from inference_gateway.execution.batch_runner import BatchRunner
 from inference_gateway.execution.line import Line
 from inference_gateway.execution.thread_runner import ThreadRunner
 from tests.harness.turns import LIMIT, Whole, turns
+from tests.harness.waiting import until
 
 
 @dataclass
@@ -98,13 +99,6 @@ async def ask(runner: BatchRunner, number: Any = 0, *, on_start: Callable[[], No
 
 def asking(runner: BatchRunner, *numbers: Any) -> list["asyncio.Task[Any]"]:
     return [asyncio.create_task(ask(runner, number)) for number in numbers]
-
-
-def until(condition: Callable[[], Any]) -> None:
-    """Wait for what a thread does, and nobody tells."""
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
 
 
 async def taken(model: Recorder) -> None:

@@ -16,10 +16,11 @@ from pydicom.data import get_testdata_file
 
 from inference_gateway import Gateway, Settings
 from tests.execution import batching, callbacks
-from tests.execution.test_isolation import ENTRY, is_ready, post, until
+from tests.execution.requests import ENTRY, is_ready, post
 from tests.harness.log import LogCapture
 from tests.harness.raw import Address, Answer, Connection, exchange, head
 from tests.harness.server import RunningServer, left_in, serving
+from tests.harness.waiting import until
 from tests.harness.wire import check_problem, check_reply, decoded, digest
 
 Isolation = Literal["thread", "process"]
