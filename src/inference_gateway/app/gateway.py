@@ -104,7 +104,7 @@ class Gateway(Starlette):
         max_batch_size: int | None = None,
         max_batch_wait: float = 0.01,
     ) -> None:
-        """Serves `model` on POST `route`.
+        """Serve `model` on POST `route`.
 
         `model(json_input, inputs, input_hash)` is a blocking callable, an `async def` one, or a class (made
         an instance here) or instance with `__call__` and, if it likes, `setup()`, `warm_up()` and
@@ -244,7 +244,7 @@ class Gateway(Starlette):
         return self._shared.readiness.setup_failed
 
     def drain(self) -> None:
-        """Takes no new requests from now on: readiness says 503, those in flight go on."""
+        """Take no new requests from now on: readiness says 503, those in flight go on."""
         self._shared.readiness.drain()
 
     def routes_for(self, headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
@@ -257,7 +257,7 @@ class Gateway(Starlette):
         return list(self._endpoints)
 
     async def begin(self) -> None:
-        """The first message is there: where no lifespan has started the gateway, it starts by itself."""
+        """Begin with the first message, where no lifespan has started the gateway."""
         if not self._life.begun:
             await self._life.begin_alone()
 
@@ -300,7 +300,7 @@ class _Shortcut:
 
 
 def _checked(binary_types: Mapping[str, str]) -> Mapping[str, str]:
-    """Raises `ValueError` for a media type that cannot stand in a header."""
+    """Raise `ValueError` for a media type that cannot stand in a header."""
     for name, media_type in binary_types.items():
         try:
             Encoder("check").begin_part([("Content-Type", media_type)])
@@ -310,7 +310,7 @@ def _checked(binary_types: Mapping[str, str]) -> Mapping[str, str]:
 
 
 async def _problem(request: Request, error: Exception) -> Any:
-    """What the routes themselves do not answer, as a problem: 404, 405, an error of the gateway itself."""
+    """Answer what the routes themselves do not, by a problem: 404, 405, an error of the gateway itself."""
     if not isinstance(error, HTTPException):
         return Problem(500, "the gateway failed: its operator finds the reason in the log", new_request_id())
     detail = "the request cannot be served"
