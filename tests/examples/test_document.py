@@ -20,6 +20,7 @@ PYTHON = re.findall(r"^```python\n(.*?)^```$", DOCUMENT, re.DOTALL | re.MULTILIN
 SHELL = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT, re.DOTALL | re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_model_is_served_and_its_mask_drawn(tmp_path: Path) -> None:
     (tmp_path / "my_model.py").write_text(PYTHON[0])
     assert shlex.split(SHELL[0])[:2] == ["inference-gateway", "serve"]

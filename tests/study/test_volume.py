@@ -57,6 +57,7 @@ def assert_as_simpleitk_reads(volume: Volume, paths: list[Path]) -> None:
     np.testing.assert_allclose(volume.affine_lps[:3, 3], image.GetOrigin(), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", [[1, 0, 0, 0, 1, 0], [0, 1, 0, 0, 0, -1], OBLIQUE])
 def test_300_images_in_any_order_are_what_simpleitk_reads(orientation: list[float], tmp_path: Path) -> None:
     paths = written(tmp_path / "series", ct(300, orientation))
@@ -157,6 +158,7 @@ for _ in range(5):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs a process on one core")
 def test_a_volume_costs_one_core_little_more_than_a_loop_of_pydicom(tmp_path: Path) -> None:
     """By processor time and interleaved: one round of five within the limit will do."""
