@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pydicom import Dataset
+from pydicom import Dataset, uid
 
 from inference_gateway.study import Series, Volume, read_study
 from tests.dicom.objects import as_file, image
@@ -39,6 +39,42 @@ def ct(planes: int, orientation: Sequence[float] = (1, 0, 0, 0, 1, 0), **attribu
         )
         for at in range(planes)
     ]
+
+
+def phases(planes: int, count: int) -> list[Dataset]:
+    """The same at several times, one after the other."""
+    return [
+        dataset
+        for phase in range(1, count + 1)
+        for dataset in ct(planes, TemporalPositionIdentifier=phase, AcquisitionNumber=phase)
+    ]
+
+
+def enhanced() -> Dataset:
+    """Five planes, stored in another order than they lie in."""
+    stored_at = [0, 2, 4, 1, 3]
+    pixels = np.zeros((5, 12, 10), np.int16)
+    dataset = ct(1)[0]
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+        del dataset[keyword]
+    groups = []
+    for frame, place in enumerate(stored_at):
+        pixels[frame] = place
+        group, position = Dataset(), Dataset()
+        position.ImagePositionPatient = [4.0, -5.0, 6.0 + 2.5 * place]
+        group.PlanePositionSequence = [position]
+        groups.append(group)
+    shared, orientation, measures = Dataset(), Dataset(), Dataset()
+    orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    measures.PixelSpacing, measures.SliceThickness = [0.5, 0.75], 2.5
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
+    dataset.NumberOfFrames = 5
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = uid.EnhancedCTImageStorage
+    dataset.PixelData = pixels.tobytes()
+    dataset.RescaleIntercept = 0
+    dataset.SharedFunctionalGroupsSequence = [shared]
+    dataset.PerFrameFunctionalGroupsSequence = groups
+    return dataset
 
 
 def shuffled(datasets: Sequence[Dataset]) -> list[Any]:

@@ -9,8 +9,7 @@ from pydicom import dcmread
 from inference_gateway.study import Image
 from inference_gateway.study.overlay import make_overlay
 from tests.dicom.objects import as_file
-from tests.study.making import blob, ct, validator_errors, volume_of
-from tests.study.test_volume import enhanced
+from tests.study.making import blob, ct, enhanced, validator_errors, volume_of
 
 
 def an_image() -> Image:

@@ -5,8 +5,7 @@ import pytest
 
 from inference_gateway.study import mask_part, read_study
 from tests.dicom.objects import as_file, image
-from tests.study.making import ct, series_of, volume_of
-from tests.study.test_series import phases
+from tests.study.making import ct, phases, series_of, volume_of
 
 
 def test_a_mask_of_a_volume() -> None:

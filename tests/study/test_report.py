@@ -10,8 +10,7 @@ from pydicom.sr.codedict import codes
 from inference_gateway.dicom.report_text import lines_of
 from inference_gateway.study.identity import Algorithm, Measurement, Segment
 from tests.dicom.objects import as_file
-from tests.study.making import blob, ct, validator_errors, volume_of
-from tests.study.test_volume import enhanced
+from tests.study.making import blob, ct, enhanced, validator_errors, volume_of
 
 pytest.importorskip("highdicom", reason="needs highdicom")
 

@@ -14,8 +14,7 @@ from pydicom.uid import RTDoseStorage, SecondaryCaptureImageStorage
 from inference_gateway.study import StudyError, Volume, read_study
 from inference_gateway.study.identity import Algorithm, Segment
 from tests.dicom.objects import as_file, color_image, image
-from tests.study.making import OBLIQUE, blob, ct, validator_errors, volume_of
-from tests.study.test_volume import enhanced
+from tests.study.making import OBLIQUE, blob, ct, enhanced, validator_errors, volume_of
 
 pytest.importorskip("highdicom", reason="needs highdicom")
 

@@ -7,7 +7,7 @@ from pydicom import Dataset, uid
 from inference_gateway.study import StudyError, read_study
 from tests.dicom.encoded import encoded, smooth
 from tests.dicom.objects import as_file, image
-from tests.study.making import ct, series_of, shuffled
+from tests.study.making import ct, phases, series_of, shuffled
 
 
 def test_a_series_says_what_it_is_and_names_its_planes() -> None:
@@ -29,14 +29,6 @@ def test_the_volume_is_in_the_order_of_space() -> None:
     datasets = ct(5)
     volume = series_of(datasets).volume()
     assert volume.values.tolist() == np.stack([one.pixel_array - 1024.0 for one in datasets]).tolist()
-
-
-def phases(planes: int, count: int) -> list[Dataset]:
-    return [
-        dataset
-        for phase in range(1, count + 1)
-        for dataset in ct(planes, TemporalPositionIdentifier=phase, AcquisitionNumber=phase)
-    ]
 
 
 def test_timepoints_are_apart() -> None:

@@ -5,8 +5,7 @@ import pytest
 from inference_gateway.study import StudyError
 from inference_gateway.study.patient import TYPE_2
 from inference_gateway.study.sources import headers_of
-from tests.study.making import ct, volume_of
-from tests.study.test_volume import enhanced
+from tests.study.making import ct, enhanced, volume_of
 
 
 @pytest.mark.filterwarnings("ignore")  # pydicom warns of what is put together here against the standard

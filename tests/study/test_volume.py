@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import Dataset, uid
+from pydicom import uid
 
 from inference_gateway.demo.phantom import make_phantom
 from inference_gateway.study import Volume, read_study
 from tests.dicom.encoded import encoded
 from tests.dicom.objects import as_file
-from tests.study.making import OBLIQUE, ct, shuffled, volume_of, written
+from tests.study.making import OBLIQUE, ct, enhanced, shuffled, volume_of, written
 
 
 def test_affines_lead_to_the_patient_in_both_conventions() -> None:
@@ -81,33 +81,6 @@ def test_an_enhanced_image_is_what_its_frames_say() -> None:
     assert volume.values[:, 0, 0].tolist() == [0, 1, 2, 3, 4]
     assert list(volume.frame_numbers) == [1, 4, 2, 5, 3]
     assert volume.spacing == (2.5, 0.5, 0.75)
-
-
-def enhanced() -> Dataset:
-    """Five planes, stored in another order than they lie in."""
-    stored_at = [0, 2, 4, 1, 3]
-    pixels = np.zeros((5, 12, 10), np.int16)
-    dataset = ct(1)[0]
-    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
-        del dataset[keyword]
-    groups = []
-    for frame, place in enumerate(stored_at):
-        pixels[frame] = place
-        group, position = Dataset(), Dataset()
-        position.ImagePositionPatient = [4.0, -5.0, 6.0 + 2.5 * place]
-        group.PlanePositionSequence = [position]
-        groups.append(group)
-    shared, orientation, measures = Dataset(), Dataset(), Dataset()
-    orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    measures.PixelSpacing, measures.SliceThickness = [0.5, 0.75], 2.5
-    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
-    dataset.NumberOfFrames = 5
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = uid.EnhancedCTImageStorage
-    dataset.PixelData = pixels.tobytes()
-    dataset.RescaleIntercept = 0
-    dataset.SharedFunctionalGroupsSequence = [shared]
-    dataset.PerFrameFunctionalGroupsSequence = groups
-    return dataset
 
 
 @pytest.mark.parametrize(
