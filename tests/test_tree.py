@@ -19,6 +19,7 @@ DISTRIBUTION = "dicom-inference-gateway"
 
 UNTESTED = {
     "__main__": "calls cli, whose test runs it",
+    "serving/application": "the command, whose test serves each kind of target",
     "demo/__main__": "arguments for demo.run, which has the test",
     "demo/models/answer": "the shape of an answer: the test of each model holds it",
     "execution/batch_slot": "a place in a batch: the test of the batch runner takes every kind of place",
