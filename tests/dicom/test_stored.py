@@ -134,7 +134,7 @@ def test_frames_are_finished_in_order_each_with_its_place(
     threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inference_gateway.dicom.stored.cores", lambda: threads)
-    side = 256
+    side = 1024
     frames = np.arange(5 * side * side, dtype=np.uint32).reshape(5, side, side)
     (instance,) = read_study([as_file(image(frames, NumberOfFrames=5, Modality="OT"))]).instances
 
@@ -148,7 +148,7 @@ def test_frames_are_finished_in_order_each_with_its_place(
 
 
 def test_a_frame_that_cannot_be_finished_ends_the_others() -> None:
-    frames = np.zeros((9, 256, 256), np.uint16)
+    frames = np.zeros((9, 1024, 512), np.uint16)
     (instance,) = read_study([as_file(image(frames, NumberOfFrames=9, Modality="OT"))]).instances
 
     def finish(at: int, found: Outcome) -> int:
