@@ -44,6 +44,7 @@ OWN = {
     "multipart/test_oracle": "the decoder beside another parser",
     "dicom/test_document": "the tables of docs/dicom.md",
     "dicom/test_foreign": "other projects' files beside another program",
+    "execution/process/test_cuda": "models in processes on a real GPU, where there is one",
     "execution/test_isolation": "callbacks beside each other on threads and in processes",
     "demo/models/test_models": "the table in the package's __init__",
 }

@@ -70,6 +70,10 @@ def ends(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
     match json_input["how"]:
         case "raises":
             raise ValueError("as asked for")
+        case "device memory":
+            raise RuntimeError("CUDA error: out of memory")
+        case "device error":
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
         case "wrong":
             return {"parts": [{"binary_type": "dicom"}]}, []
         case "segmentation fault":
@@ -80,7 +84,7 @@ def ends(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
             os.kill(os.getpid(), signal.SIGKILL)
         case "stopped":
             os.kill(os.getpid(), signal.SIGSTOP)
-    return {}
+    return {"pid": os.getpid()}
 
 
 def waits(json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any]:

@@ -171,7 +171,7 @@ def test_what_a_model_raises(start: Start, call: Caller) -> None:
     text = str(failed.value.__cause__)
     assert "ValueError: as asked for" in text
     assert "models.py" in text
-    assert call(process, {"how": "well"}).json == b"{}"
+    assert json.loads(call(process, {"how": "well"}).json) == {"pid": process.pid}
 
 
 def test_a_result_that_does_not_fit(start: Start, call: Caller) -> None:

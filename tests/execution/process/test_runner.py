@@ -182,9 +182,25 @@ def test_a_crash_is_answered_and_the_next_request_meets_a_new_process(
     assert answer.status == 500
     problem = json.loads(answer.body)
     assert problem["type"] == "urn:inference-gateway:model-crashed"
-    assert result(post(address, {"how": "well"})) == {}
+    assert result(post(address, {"how": "well"}))["pid"]
     assert "the model's process ended" in log.text
     wait_for(address, b"/healthcheck", 200)
+
+
+@pytest.mark.parametrize(("how", "status"), [("device memory", 503), ("device error", 500)])
+def test_trouble_with_a_device_costs_the_process(
+    how: str, status: int, app: Gateway, serve: Serve, log: LogCapture
+) -> None:
+    """By what PyTorch says; `test_cuda.py` has the real thing."""
+    app.add_inference_route("/", model("ends"))
+    address = serve(app).address
+    ready(address)
+    pid = result(post(address, {"how": "well"}))["pid"]
+    answer = post(address, {"how": how})
+    check_problem(answer, status)
+    assert (answer.header("retry-after") is not None) == (status == 503)
+    assert result(post(address, {"how": "well"}))["pid"] != pid
+    assert restarts(address) == {how: 1}
 
 
 def test_a_loop_of_crashes_is_told_by_liveness(app: Gateway, serve: Serve) -> None:
@@ -194,7 +210,7 @@ def test_a_loop_of_crashes_is_told_by_liveness(app: Gateway, serve: Serve) -> No
     for _ in range(5):
         assert post(address, {"how": "exit"}).status == 500
     wait_for(address, b"/ping", 503)
-    assert result(post(address, {"how": "well"})) == {}
+    assert result(post(address, {"how": "well"}))["pid"]
     wait_for(address, b"/ping", 200)
 
 

@@ -276,8 +276,8 @@ def _told(error: BaseException) -> dict[str, Any]:
         kind = "invalid"
     elif isinstance(cause, RequestCancelled):
         kind = "cancelled"
-    elif is_out_of_device_memory(cause):
-        kind = "device memory"
+    elif trouble := device_trouble(cause):
+        kind = trouble
     return {
         "error": kind,
         "reason": error.reason if isinstance(error, InvalidModelOutput) else type(cause).__name__,
@@ -285,12 +285,21 @@ def _told(error: BaseException) -> dict[str, Any]:
     }
 
 
-def is_out_of_device_memory(error: BaseException) -> bool:
-    """Whether a framework says that the device's memory is spent: by name, since none is imported here."""
+_SPENT = ("CUDA out of memory", "CUDA error: out of memory", "OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED")
+_BROKEN = ("CUDA error", "CUDA_ERROR_")
+
+
+def device_trouble(error: BaseException) -> str | None:
+    """Return what a framework's exception says of the device, None where it says nothing.
+
+    "device memory": it is spent. "device error": every later call of CUDA in this process most likely fails
+    as well. Known by name and words, since no framework is imported here.
+    """
     names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
-    if names & {"torch.OutOfMemoryError", "cupy.OutOfMemoryError"}:
-        return True
-    return any(word in str(error) for word in ("CUDA out of memory", "CUDA_ERROR_OUT_OF_MEMORY"))
+    text = str(error)
+    if names & {"torch.OutOfMemoryError", "cupy.OutOfMemoryError"} or any(word in text for word in _SPENT):
+        return "device memory"
+    return "device error" if any(word in text for word in _BROKEN) else None
 
 
 if __name__ == "__main__":

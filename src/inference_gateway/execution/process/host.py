@@ -221,10 +221,12 @@ class ModelProcess:
         if kind == "invalid":
             raise InvalidModelOutput(frame.head["reason"])
         if kind == "device memory":
-            self.spoilt = "device memory"
+            self.spoilt = kind
             raise Unavailable(
                 "the memory of the model's device is spent: try again later", retry_after=_RESTART_SECONDS
             ) from RemoteError(frame.head["traceback"])
+        if kind == "device error":
+            self.spoilt = kind
         if kind is not None:
             raise ModelFailed from RemoteError(frame.head["traceback"])
 

@@ -25,7 +25,7 @@ from inference_gateway.execution.slot import Slot
 
 logger = logging.getLogger("inference_gateway")
 
-REASONS = ("crash", "deadline", "abandoned", "device memory", "max_calls")
+REASONS = ("crash", "deadline", "abandoned", "device memory", "device error", "max_calls")
 """Why a process is replaced."""
 
 _CRASHES = 5  # in a row, after which something is wrong that no new process mends
