@@ -1,7 +1,7 @@
 """What a model in a process of its own costs, beside the same model on a thread, and what it spares.
 
-`python -m benchmarks.isolation`: two servers, asked in turn, so that what else the machine does hits both alike.
-Each line is a median of thread and of process, and the ratio. `--only` chooses some of them.
+`python -m benchmarks.isolation`: two servers, asked in turn, so that what else the machine does hits both
+alike. Each line has the median of thread and of process, and their ratio. `--only` chooses some of them.
 """
 
 from __future__ import annotations
@@ -149,7 +149,8 @@ def small_requests(ports: Ports, folder: Path, chosen: argparse.Namespace) -> No
         found = in_turn(ports, chosen.rounds, rate)
         median = {each: statistics.median(latencies[port]) * 1e3 for each, port in ports.items()}
         print(
-            f"small JSON, {connections} at once: thread {found['thread']:.0f}/s and {median['thread']:.2f} ms, "
+            f"small JSON, {connections} at once: thread "
+            f"{found['thread']:.0f}/s and {median['thread']:.2f} ms, "
             f"process {found['process']:.0f}/s and {median['process']:.2f} ms: "
             f"{found['process'] / found['thread']:.2f} of the rate, "
             f"{median['process'] - median['thread']:+.2f} ms",

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import resource
+import select
 import signal
 import socket
 import sys
@@ -27,7 +28,7 @@ from inference_gateway.errors import InvalidModelOutput, ModelFailed, RequestCan
 from inference_gateway.execution.call import guarded, run_to_end
 from inference_gateway.execution.check import InferenceResponse, prepare
 from inference_gateway.execution.current_request import CurrentRequest
-from inference_gateway.execution.process.arena import Arena
+from inference_gateway.execution.process.arena import Arena, Arenas
 from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send
 from inference_gateway.execution.process.messages import Packed, open_study
 from inference_gateway.execution.signature import check_signature
@@ -37,6 +38,7 @@ from inference_gateway.telemetry.context import working_for
 
 WORK, CONTROL = 3, 4  # the descriptors that the warden gives it
 STACKS = signal.SIGUSR1  # has it write the stacks of its threads to standard error
+_IDLE_MILLISECONDS = 2000  # after which the memory of results goes back to the system
 _LOG_CHARACTERS = 12_000  # of one record; the rest is cut off. In JSON they are 144 KB at the most
 
 
@@ -63,6 +65,7 @@ class _Child:
         self._request: CurrentRequest | None = None
         self._cancelled = ""  # the id of the last request of which it was said
         self._held: _Held | None = None
+        self._arenas = Arenas()
         self._model: Any = None
         if setup["memory"]:  # more raises MemoryError, where the model asks the C library for it
             resource.setrlimit(resource.RLIMIT_DATA, (setup["memory"], setup["memory"]))
@@ -81,10 +84,13 @@ class _Child:
             match frame.head["kind"]:
                 case "call":
                     self._call(frame)
+                    if self._held is None:  # and nothing of the call is left on the stack
+                        self._arenas.give_back()
                 case "next":
                     self._answer_next(frame.head["element"])
                 case "release":
                     self._release()
+                    self._arenas.give_back()
                     send(self._work, {"done": "release"})
                 case _:
                     self._answer(self._tear_down)
@@ -141,7 +147,7 @@ class _Child:
     def _call(self, frame: Frame) -> None:
         head = frame.head
         spool, inputs = open_study(frame)
-        held = _Held(spool, Arena())
+        held = _Held(spool, self._arenas.take())
         request = self._new_request(head["request_id"], head["deadline"])
         request.allocate = held.arena.empty
         try:
@@ -195,19 +201,31 @@ class _Child:
     # From the other side
 
     def _listen(self) -> None:
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
         while True:
+            if not poll.poll(_IDLE_MILLISECONDS if self._arenas.hold_memory else None):
+                self._arenas.forget()
+                continue
             try:
                 data = self._control.recv(4096)
             except OSError:
                 data = b""
             if not data:
                 os._exit(0)  # the gateway has gone; the warden comes for the rest
-            self._cancelled = json.loads(data)["cancel"]
-            request = self._request
-            if request is not None and request.request_id == self._cancelled:
-                request.cancelled = True
-                if request.task is not None:
-                    request.loop.call_soon_threadsafe(request.cancel)
+            message = json.loads(data)
+            if "returned" in message:
+                self._arenas.returned(message["returned"])
+            else:
+                self._cancel(message["cancel"])
+
+    def _cancel(self, request_id: str) -> None:
+        self._cancelled = request_id
+        request = self._request
+        if request is not None and request.request_id == request_id:
+            request.cancelled = True
+            if request.task is not None:
+                request.loop.call_soon_threadsafe(request.cancel)
 
 
 class _Held:
@@ -228,7 +246,6 @@ class _Held:
             self.response.close()
         self.response = None
         self.blocks.clear()
-        self.arena.close()
         self.spool.release()
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from inference_gateway.errors import InvalidModelOutput, ModelCrashed, ModelFailed, SetupFailed, Unavailable
 from inference_gateway.execution.check import InferenceResponse
 from inference_gateway.execution.current_request import current_request
+from inference_gateway.execution.process.arena import Borrowed
 from inference_gateway.execution.process.child import STACKS
 from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send
 from inference_gateway.execution.process.keeper import Keeper
@@ -74,6 +75,7 @@ class ModelProcess:
         self.spoilt: str | None = None  # why it should not be called again
         self._end: Future[int | None] = Future()
         self._is_held = False
+        self._borrowed = Borrowed(self._give_back)
         self._statm = -1  # of its memory, in /proc
 
     def start(self) -> None:
@@ -136,7 +138,7 @@ class ModelProcess:
             handle.close()
         try:
             self._raise(frame)
-            response = unpack(frame, self._coming)
+            response = unpack(frame, self._borrowed, self._coming)
             self._is_held = any(isinstance(element, IterableElement) for _, element in response.elements)
             return response
         finally:
@@ -164,6 +166,11 @@ class ModelProcess:
         """Tell the model that nobody waits for the result of this request. From any thread; does not wait."""
         with suppress(OSError):
             self._control.send(json.dumps({"cancel": request_id}).encode())
+
+    def _give_back(self, place: int) -> None:
+        """Tell the process that the memory of a result may be used again. From any thread; does not wait."""
+        with suppress(OSError):
+            self._control.send(json.dumps({"returned": place}).encode())
 
     def end(self, grace: float) -> None:
         """End the process: wait `grace` seconds for it, then SIGTERM, then SIGKILL. From any thread."""
