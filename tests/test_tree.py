@@ -26,6 +26,7 @@ UNTESTED = {
     "execution/process/child": "the other side of the host, whose test runs it",
     "execution/process/keeper": "starts and ends processes: the tests of the host and the warden do both",
     "execution/process/messages": "what host and child tell each other: the test of the host tells it all",
+    "execution/process/turn": "a part of the runner, whose test ends turns in every way",
     "execution/runner": "a protocol: the test of what fulfils it holds it",
     "extensions": "two names: the tests of the hardened server use what they stand for",
     "intake/pace": "the time limits of an upload: the tests of the ingest run into each",

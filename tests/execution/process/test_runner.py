@@ -3,9 +3,10 @@
 import json
 import os
 import re
+import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -278,6 +279,51 @@ def test_two_routes_on_one_device_never_run_at_once(app: Gateway, serve: Serve) 
     spans.sort()
     assert len(spans) == 60
     assert all(end <= begin for (_, end), (begin, _) in pairwise(spans))
+
+
+def test_a_route_that_is_set_up_again_keeps_no_other_from_the_slot(
+    app: Gateway, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKS", str(tmp_path))
+    slots = Slots(1)
+    app.add_inference_route("/a", model("Gated"), slots=slots)
+    app.add_inference_route("/b", model("sizes"), slots=slots)
+    address = serve(app).address
+    ready(address)
+    first = result(post(address, {}, path=b"/a"))["pid"]
+    (tmp_path / "waits").unlink()
+    (tmp_path / "closed").touch()
+    assert post(address, {"exits": True}, path=b"/a").status == 500
+    with Connection(address, limit=LIMIT) as waiting:
+        waiting.send(request(TYPE, message(part(b"{}")), target=b"/a"))
+        until((tmp_path / "waits").exists)
+        for _ in range(3):
+            assert result(post(address, {}, path=b"/b"))["pid"]
+        (tmp_path / "closed").unlink()
+        answer = waiting.read_answer()
+    assert answer is not None
+    assert result(answer)["pid"] != first
+
+
+def test_a_process_that_ends_between_calls_costs_no_request(app: Gateway, serve: Serve) -> None:
+    app.add_inference_route("/", model("sizes"))
+    address = serve(app).address
+    ready(address)
+    pid = result(post(address, {}))["pid"]
+    for number in range(1, 4):
+        os.kill(pid, signal.SIGKILL)
+        while restarts(address) != {"crash": number}:
+            pass
+        last, pid = pid, result(post(address, {}))["pid"]
+        assert pid != last
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """Wait for what other processes do, and nobody tells."""
+    end = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        threading.Event().wait(0.01)
 
 
 def test_a_process_is_replaced_after_so_many_calls(app: Gateway, serve: Serve) -> None:

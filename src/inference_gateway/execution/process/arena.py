@@ -5,9 +5,9 @@ sealed against shrinking before it is handed over: a mapping of a file that shri
 
 New pages cost more than all else: the kernel clears each, and both sides fault on each. So a process keeps
 two arenas, and the gateway its mappings of them. One is used again when the last view of it is gone on both
-sides, and its memory goes back to the system when it has been idle. `empty` clears what a call before has left
-there, and the gateway sends of an arena only what a result names: nothing of one request comes into the answer
-of another.
+sides, and its memory goes back to the system when it has been idle. `empty` clears what a call before has
+left there, and the gateway sends of an arena only what a result names: nothing of one request comes into the
+answer of another.
 """
 
 from __future__ import annotations

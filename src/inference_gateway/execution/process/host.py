@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, TimeoutError
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -196,6 +196,10 @@ class ModelProcess:
         """Send a signal to the process and what it has started, and do not wait. From any thread."""
         if self.pid is not None:
             self._keeper.signal(self.pid, number)
+
+    def on_end(self, function: Callable[[], None]) -> None:
+        """Have `function` called when the process has ended; it must not wait for anything."""
+        self._end.add_done_callback(lambda _: function())
 
     @property
     def has_ended(self) -> bool:
