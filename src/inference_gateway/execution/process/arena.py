@@ -241,6 +241,10 @@ class Borrowed:
             weakref.finalize(every, self._give_back, place).atexit = False
         return every.data
 
+    def close(self) -> None:
+        """Keep no mapping any longer than there are views of it."""
+        self._mappings.clear()
+
 
 def map_sealed(descriptor: int) -> mmap.mmap:
     """Map an arena that came from another process. Raises `ValueError` where it might shrink."""

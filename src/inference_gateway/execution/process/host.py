@@ -21,7 +21,7 @@ from inference_gateway.execution.current_request import current_request
 from inference_gateway.execution.process.arena import Borrowed
 from inference_gateway.execution.process.child import STACKS
 from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send
-from inference_gateway.execution.process.keeper import Keeper
+from inference_gateway.execution.process.keeper import SharedKeeper
 from inference_gateway.execution.process.messages import StudyHandle, device_inside, environment_of, unpack
 from inference_gateway.payload.element import IterableElement
 from inference_gateway.telemetry.context import working_for
@@ -67,8 +67,8 @@ class _Origin:
 class ModelProcess:
     """One process with one model. `start` it, `call` it, `end` it; it may end by itself at any time."""
 
-    def __init__(self, keeper: Keeper, recipe: Recipe) -> None:
-        self._keeper = keeper
+    def __init__(self, keeper: SharedKeeper, recipe: Recipe) -> None:
+        self._shared = keeper
         self._recipe = recipe
         self.pid: int | None = None
         self.calls = 0
@@ -87,6 +87,7 @@ class ModelProcess:
         with work, control:
             environment = environment_of(recipe.device, os.environ)
             try:
+                self._keeper = self._shared.get()
                 self.pid, self._end = self._keeper.start(
                     _CHILD, environment, (work.fileno(), control.fileno())
                 )
@@ -183,6 +184,7 @@ class ModelProcess:
             self._keeper.signal(self.pid, number)
         self._keeper.unwatch(self._control)
         self._work.close()
+        self._borrowed.close()
         statm, self._statm = self._statm, -1
         if statm >= 0:
             os.close(statm)

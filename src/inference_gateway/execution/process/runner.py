@@ -20,7 +20,7 @@ from inference_gateway.errors import ModelCrashed, SetupFailed
 from inference_gateway.execution.current_request import CurrentRequest
 from inference_gateway.execution.line import Line, Load
 from inference_gateway.execution.process.host import ModelProcess, Recipe
-from inference_gateway.execution.process.keeper import Keeper
+from inference_gateway.execution.process.keeper import Keeper, SharedKeeper
 from inference_gateway.execution.process.turn import ProcessSlot
 
 logger = logging.getLogger("inference_gateway")
@@ -56,6 +56,7 @@ class ProcessRunner:
         self,
         recipe: Recipe,
         line: Line,
+        keeper: SharedKeeper,
         *,
         name: str,
         devices: Sequence[str | None],
@@ -77,7 +78,8 @@ class ProcessRunner:
         self._queue_timeout = queue_timeout
         self._max_calls = max_calls
         self._lock = threading.Lock()
-        self._keeper: Keeper | None = None
+        self._keeper = keeper
+        keeper.share()
         self._processes: list[ModelProcess | None] = [None] * len(devices)
         self._successors: dict[int, ModelProcess] = {}
         self._in_turn: set[int] = set()  # places
@@ -120,17 +122,22 @@ class ProcessRunner:
             living = [process for process in self._processes if process is not None]
             await _at_once([partial(process.tear_down, _TEAR_DOWN_SECONDS) for process in living])
         finally:
-            self.close()
-        if self._keeper is not None:
-            await asyncio.to_thread(self._keeper.join)
+            keeper = self._close()
+        if keeper is not None:
+            await asyncio.to_thread(keeper.join)
 
     def close(self) -> None:
         """Kill what is left, and do not wait. The gateway ends."""
+        self._close()
+
+    def _close(self) -> Keeper | None:
         self._closed.set()
         self.line.look_again()
         self.line.close()
-        if self._keeper is not None:
-            self._keeper.close()
+        for process in self._processes:
+            if process is not None:
+                process.kill()
+        return self._keeper.close()
 
     def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> ProcessSlot:
         """Return a turn for one request. `on_start` is called on the turn's thread when it begins."""
@@ -239,13 +246,9 @@ class ProcessRunner:
 
     def _start(self, place: int) -> ModelProcess:
         """Start a process. Blocks as long as the set-up takes. Raises `SetupFailed`."""
-        with self._lock:
-            if self._closed.is_set():
-                raise SetupFailed("the gateway is shutting down")
-            if self._keeper is None or not self._keeper.alive:
-                self._keeper = Keeper()
-            keeper = self._keeper
-        process = ModelProcess(keeper, replace(self._recipe, device=self._devices[place]))
+        if self._closed.is_set():
+            raise SetupFailed("the gateway is shutting down")
+        process = ModelProcess(self._keeper, replace(self._recipe, device=self._devices[place]))
         begun = time.monotonic()
         process.start()
         self.set_up_seconds = time.monotonic() - begun
