@@ -20,6 +20,7 @@ import pytest
 
 from tests.harness.process import Process, serve_command
 from tests.harness.raw import Answer, Connection, exchange, head, request
+from tests.harness.rounds import ROUNDS
 from tests.harness.wire import check_problem, check_reply, decoded, digest, message, part
 
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
@@ -186,7 +187,7 @@ KINDS: dict[str, Callable[[Bench, bytes], None]] = {
     "stopped": Bench.stop,
     "stopped between calls": Bench.stop_between_calls,
 }
-ROUNDS = int(os.environ.get("INFERENCE_GATEWAY_ROUNDS", len(KINDS)))
+TIMES = ROUNDS or len(KINDS)
 
 
 @pytest.fixture
@@ -212,7 +213,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         process.close()
 
 
-@pytest.mark.timeout(120 + 20 * ROUNDS)
+@pytest.mark.timeout(120 + 20 * TIMES)
 @pytest.mark.setting("MODEL_MEMORY_BYTES", "CANCEL_GRACE")
 def test_models_that_end_badly(bench: Bench) -> None:
     process = bench.process
@@ -228,7 +229,7 @@ def test_models_that_end_badly(bench: Bench) -> None:
         return len(process.descriptors), process.memory
 
     descriptors, memory = at_rest()
-    for number, kind in zip(range(ROUNDS), _endless(list(KINDS)), strict=False):
+    for number, kind in zip(range(TIMES), _endless(list(KINDS)), strict=False):
         path = random.choice(paths)  # which one makes no difference
         KINDS[kind](bench, path)
         bench.is_well(paths[number % 2])
@@ -237,7 +238,7 @@ def test_models_that_end_badly(bench: Bench) -> None:
     allowed = descriptors + 4  # the mappings of two arenas for each route
     until(lambda: at_rest()[0] <= allowed, f"no more than {allowed} descriptors")
     assert at_rest()[1] <= memory + MAY_GROW
-    assert bench.never_two_at_once() >= 2 * ROUNDS
+    assert bench.never_two_at_once() >= 2 * TIMES
 
     everything = descendants(process.popen.pid)
     os.kill(process.popen.pid, signal.SIGKILL)

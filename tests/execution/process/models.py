@@ -103,6 +103,16 @@ def begets(json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any
     return {"pids": [process.pid for process in started]}
 
 
+def held(json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any]:
+    """Leaves a mark where the JSON names one, and works until somebody has taken it away."""
+    if "mark" in json_input:
+        mark = Path(json_input["mark"])
+        mark.touch()
+        while mark.exists():
+            time.sleep(0.01)
+    return {"visible": os.environ["CUDA_VISIBLE_DEVICES"]}
+
+
 class Lives:
     """Leaves a mark for each step of its life in the folder of the environment variable."""
 

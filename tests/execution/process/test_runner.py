@@ -1,6 +1,7 @@
 """Models in processes behind a real server: answers, deadlines, crashes, and devices that routes share."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -18,6 +19,7 @@ from inference_gateway import Gateway, Settings, Slots
 from tests.conftest import Serve
 from tests.harness.log import LogCapture
 from tests.harness.raw import Address, Answer, Connection, exchange, head, request
+from tests.harness.rounds import ROUNDS
 from tests.harness.wire import check_problem, check_reply, decoded, digest, message, part
 
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
@@ -254,17 +256,19 @@ def test_an_answer_block_by_block(app: Gateway, serve: Serve) -> None:
     )
 
 
+@pytest.mark.timeout(120 + 2 * ROUNDS)
 def test_two_routes_on_one_device_never_run_at_once(app: Gateway, serve: Serve) -> None:
     slots = Slots(devices=["cuda:0"])
     for path in ("/a", "/b"):
         app.add_inference_route(path, model("clocks"), slots=slots)
     address = serve(app).address
     ready(address)
+    times = math.ceil(max(ROUNDS, 24) * 2.5 / 6)  # with 200 rounds some 500 requests
     spans: list[tuple[float, float]] = []
     lock = threading.Lock()
 
     def ask(path: bytes) -> None:
-        for _ in range(10):
+        for _ in range(times):
             found = result(post(address, {}, path=path))
             assert found["device"] == "cuda:0"
             assert found["visible"] == "0"
@@ -277,8 +281,29 @@ def test_two_routes_on_one_device_never_run_at_once(app: Gateway, serve: Serve) 
     for asker in askers:
         asker.join()
     spans.sort()
-    assert len(spans) == 60
+    assert len(spans) == 6 * times
     assert all(end <= begin for (_, end), (begin, _) in pairwise(spans))
+
+
+def test_no_request_waits_while_a_device_is_idle(app: Gateway, serve: Serve, tmp_path: Path) -> None:
+    """Whichever of two devices is held by a long call: all others are served on the other one."""
+    app.add_inference_route("/", model("held"), slots=Slots(devices=["cuda:0", "cuda:1"]))
+    address = serve(app).address
+    ready(address)
+    marks = [tmp_path / "one", tmp_path / "two"]
+    held = [Connection(address, limit=LIMIT) for _ in marks]
+    for connection, mark in zip(held, marks, strict=True):
+        connection.send(request(TYPE, message(part(json.dumps({"mark": str(mark)}).encode()))))
+    until(lambda: all(mark.exists() for mark in marks))
+    for connection, mark in zip(held, marks, strict=True):
+        mark.unlink()
+        answer = connection.read_answer()
+        assert answer is not None
+        freed = result(answer)["visible"]
+        for _ in range(5):
+            found = result(post(address, {}))["visible"]
+            assert found == freed or mark is marks[1]
+        connection.close()
 
 
 def test_a_route_that_is_set_up_again_keeps_no_other_from_the_slot(
