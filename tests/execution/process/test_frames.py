@@ -32,6 +32,17 @@ def test_a_frame_comes_as_it_went(size: int, head: dict[str, str], pair: Pair) -
     assert frame.descriptors == []
 
 
+@pytest.mark.parametrize("count", [1000, 1001, 5000])
+def test_many_pieces_are_one_payload(count: int, pair: Pair) -> None:
+    file = os.memfd_create("x")
+    send(pair[0], {}, [bytes([number % 256]) for number in range(count)], [file])
+    frame = receive(pair[1])
+    assert frame.payload == bytes(number % 256 for number in range(count))
+    assert len(frame.descriptors) == 1
+    frame.close()
+    os.close(file)
+
+
 def test_descriptors_cross_and_are_not_inherited(pair: Pair) -> None:
     files = [os.memfd_create(str(number)) for number in range(5)]
     send(pair[0], {}, [b"x" * 10], files)

@@ -18,6 +18,7 @@ MAX_DESCRIPTORS = 200  # in one frame; the kernel takes 253
 
 _PREFIX = struct.Struct("=IQ")  # bytes of the head, bytes of the payload
 _ANCILLARY = socket.CMSG_SPACE(MAX_DESCRIPTORS * array.array("i").itemsize)
+_MOST_PIECES = 1000  # in one call of the kernel, which takes 1024 (sendmsg(2))
 _AT_ONCE = 64 << 10  # bytes: most frames come in one piece
 
 
@@ -48,6 +49,8 @@ def send(
     """Send one frame; `descriptors` stay the caller's. Raises `PeerGone`."""
     text = json.dumps(head).encode()
     size = sum(len(piece) for piece in payload)
+    if len(payload) > _MOST_PIECES:
+        payload = [b"".join(payload)]
     pieces = [memoryview(_PREFIX.pack(len(text), size) + text), *(memoryview(piece) for piece in payload)]
     try:
         sent = socket.send_fds(sock, pieces, descriptors)
