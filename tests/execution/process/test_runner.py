@@ -237,9 +237,11 @@ def test_a_model_gets_no_more_memory_than_it_may_have(app: Gateway, serve: Serve
     app.add_inference_route("/", model("filled"))
     address = serve(app).address
     ready(address)
-    check_problem(post(address, {"size": 2 << 30, "shared": False}), 500)
-    assert "MemoryError" in log.text
-    assert post(address, {"size": 1 << 20, "shared": False}).status == 200
+    for shared in (False, True):
+        check_problem(post(address, {"size": 2 << 30, "shared": shared}), 500)
+        assert "MemoryError" in log.text
+        assert ("over GATEWAY_MODEL_MEMORY_BYTES" in log.text) == shared
+        assert post(address, {"size": 1 << 20, "shared": shared}).status == 200
 
 
 def test_an_answer_block_by_block(app: Gateway, serve: Serve) -> None:

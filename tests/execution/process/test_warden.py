@@ -80,6 +80,27 @@ def ask(process: Process) -> Any:
     return json.loads(decoded(answer)[0][2])
 
 
+def test_the_gateway_of_a_heavy_model_stays_small_and_answers_while_it_is_set_up(
+    spool_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKS", str(tmp_path))
+    (tmp_path / "closed").touch()
+    command = serve_command("tests.execution.process.models:Heavy", "--isolation", "process")
+    process = Process(MODELS, command, spool_dir=spool_dir)
+    try:
+        until((tmp_path / "waits").exists)
+        for path, status in ((b"/ping", 200), (b"/healthcheck", 503)):
+            answer = exchange(process.address, head((), method=b"GET", target=path))
+            assert answer is not None
+            assert answer.status == status
+        (tmp_path / "closed").unlink()
+        ready(process)
+        assert ask(process)["weights"] == 200 << 20
+        assert process.memory < 80 << 20
+    finally:
+        process.close()
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_gateway_that_ends_leaves_no_process_and_no_file(
     number: signal.Signals, gateway: Process, spool_dir: Path

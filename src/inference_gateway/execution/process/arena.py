@@ -34,10 +34,12 @@ class Arena:
     """The memory of one call, and then of the next. Not for several threads at once.
 
     `size`: bytes to begin with; it grows where that is too little. `place`: where it is kept, None for one
-    that is not. `lent`: the gateway may have views of it.
+    that is not. `most`: bytes for the arrays of a call, 0 for no limit. `lent`: the gateway may have views of
+    it.
     """
 
-    def __init__(self, size: int = 0, place: int | None = None) -> None:
+    def __init__(self, size: int = 0, place: int | None = None, most: int = 0) -> None:
+        self._most = most
         self.place = place
         self.lent = False
         self.is_known = False  # to the gateway, which has mapped it
@@ -51,7 +53,10 @@ class Arena:
         os.ftruncate(self._descriptor, self._size)
 
     def empty(self, shape: Any, dtype: npt.DTypeLike = np.uint8) -> npt.NDArray[Any]:
-        """Return a new zeroed array, C order, which crosses to the gateway without a copy."""
+        """Return a new zeroed array, C order, which crosses to the gateway without a copy.
+
+        Raises `MemoryError` over the limit.
+        """
         dtype = np.dtype(dtype)
         if dtype.hasobject:
             raise TypeError("an array of objects cannot be shared between processes")
@@ -59,6 +64,8 @@ class Arena:
         size = math.prod(shape) * dtype.itemsize
         if not size:
             return np.empty(shape, dtype)
+        if self._most and self._end + size > self._most:  # the kernel does not count it as data
+            raise MemoryError(f"an array of {size} bytes is over GATEWAY_MODEL_MEMORY_BYTES")
         begin, room = self._room(size)
         room[: max(0, self._dirty - begin)] = 0
         return room.view(dtype).reshape(shape)
@@ -154,9 +161,13 @@ class Arena:
 
 
 class Arenas:
-    """The arenas of a process. `take` and `give_back` are for one thread, the rest is for others."""
+    """The arenas of a process. `take` and `give_back` are for one thread, the rest is for others.
 
-    def __init__(self) -> None:
+    `most`: bytes for the arrays of a call, 0 for no limit.
+    """
+
+    def __init__(self, most: int = 0) -> None:
+        self._most = most
         self._kept: list[Arena | None] = [None] * _KEPT
         self._size = 0  # bytes that were needed
         self._lock = threading.Lock()  # is an arena taken, or does it forget?
@@ -170,9 +181,9 @@ class Arenas:
                 self._taken = max(free, key=lambda arena: arena.holds_memory)
             elif None in self._kept:
                 place = self._kept.index(None)
-                self._taken = self._kept[place] = Arena(self._size, place)
+                self._taken = self._kept[place] = Arena(self._size, place, self._most)
             else:
-                self._taken = Arena(self._size)
+                self._taken = Arena(self._size, None, self._most)
             return self._taken
 
     def give_back(self) -> None:

@@ -65,7 +65,7 @@ class _Child:
         self._request: CurrentRequest | None = None
         self._cancelled = ""  # the id of the last request of which it was said
         self._held: _Held | None = None
-        self._arenas = Arenas()
+        self._arenas = Arenas(setup["memory"])
         self._model: Any = None
         if setup["memory"]:  # more raises MemoryError, where the model asks the C library for it
             resource.setrlimit(resource.RLIMIT_DATA, (setup["memory"], setup["memory"]))
