@@ -186,7 +186,31 @@ def probes(ports: Ports, folder: Path, chosen: argparse.Namespace) -> None:
             )
 
 
-KINDS = {"bulk": bulk, "small": small_requests, "probes": probes}
+def restarts(ports: Ports, folder: Path, chosen: argparse.Namespace) -> None:
+    """From the death of the model's process to the next answer. The model's own set-up takes no time."""
+    seconds = []
+    for _ in range(chosen.rounds):
+        os.kill(int(json_of(ports["process"], folder, {"who": True})["pid"]), signal.SIGKILL)
+        begin = time.perf_counter()
+        while not ask(ports["process"], folder, {})[1]:
+            pass
+        seconds.append(time.perf_counter() - begin)
+    print(
+        f"restart of a process whose model takes no time: median {statistics.median(seconds):.2f} s, longest "
+        f"{max(seconds):.2f} s",
+        flush=True,
+    )
+
+
+def json_of(port: int, folder: Path, asked: Any) -> Any:
+    """The JSON of an answer."""
+    job = Job("upload", port, content_type=CONTENT_TYPE, body_file=str(body(folder, asked)))
+    answer = upload_once(job)[1]
+    assert answer is not None
+    return json.loads(answer.start[answer.start.index(b"{") : answer.start.index(b"}") + 1])
+
+
+KINDS = {"bulk": bulk, "small": small_requests, "probes": probes, "restarts": restarts}
 
 if __name__ == "__main__":
     main()
