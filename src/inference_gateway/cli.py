@@ -106,6 +106,22 @@ main.add_command(
     show_envvar=True,
     help="Such as cuda:0,cuda:1: one call at a time on each; a model process sees only its own.",
 )
+@click.option(
+    "--max-batch-size",
+    envvar="GATEWAY_MAX_BATCH_SIZE",
+    show_envvar=True,
+    type=click.IntRange(1),
+    help="A bare callback or class is model(requests), called with up to so many requests at once.",
+)
+@click.option(
+    "--max-batch-wait",
+    default=0.01,
+    envvar="GATEWAY_MAX_BATCH_WAIT",
+    show_default=True,
+    show_envvar=True,
+    type=click.FloatRange(0),
+    help="Seconds that a free slot waits for more requests of a batch.",
+)
 @click.option("--route", default="/", show_default=True, help="Route of a bare callback or class.")
 @click.option(
     "--log-level",
@@ -142,6 +158,8 @@ def serve(
     worker: tuple[int, int, int] | None,
     isolation: str | None,
     devices: str | None,
+    max_batch_size: int | None,
+    max_batch_wait: float,
     route: str,
     log_level: str,
     **tls: str | None,
@@ -162,6 +180,7 @@ def serve(
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     from inference_gateway.app.gateway import Gateway
+    from inference_gateway.errors import SetupFailed, UnusableModel
     from inference_gateway.serving.server import make_server
     from inference_gateway.serving.supervisor import supervise
     from inference_gateway.telemetry.logs import configure_logging
@@ -183,11 +202,16 @@ def serve(
     if worker is not None:  # until the server listens for it: its parent says when to end
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     places = [device.strip() for device in (devices or "").split(",") if device.strip()]
-    if isolation == "process":
-        app = _in_processes(target, route, settings, places)
-    else:
-        app = _application(target, route, settings, places)
-    server = make_server(app, host=host, port=port, **options)
+    make = _in_processes if isolation == "process" else _application
+    try:
+        app = make(
+            target, route, settings, places, max_batch_size=max_batch_size, max_batch_wait=max_batch_wait
+        )
+        server = make_server(app, host=host, port=port, **options)
+    except UnusableModel as error:
+        raise click.UsageError(str(error)) from None
+    except SetupFailed as error:
+        raise click.ClickException(str(error)) from None
     sockets = None
     if worker is not None:
         number, listener, pipe = worker
@@ -220,7 +244,7 @@ def _tls_options(tls: dict[str, str | None]) -> dict[str, Any]:
 
 
 def _worker_arguments(context: click.Context) -> list[str]:
-    """What this command was called with, for a worker of it."""
+    """Return what this command was called with, for a worker of it."""
     if context.params["ssl_keyfile_password"] is not None:
         os.environ[_PASSWORD_VARIABLE] = context.params["ssl_keyfile_password"]
     own = ("target", "worker", "workers", "ssl_keyfile_password")
@@ -259,8 +283,8 @@ def _settings() -> Settings:
         ) from None
 
 
-def _in_processes(target: str, route: str, settings: Settings, devices: list[str]) -> Any:
-    """The gateway of a model that this process does not import."""
+def _in_processes(target: str, route: str, settings: Settings, devices: list[str], **batches: Any) -> Any:
+    """Return the gateway of a model that this process does not import."""
     from inference_gateway.app.gateway import Gateway
     from inference_gateway.execution.slots import Slots
     from inference_gateway.serving.target import named
@@ -269,17 +293,17 @@ def _in_processes(target: str, route: str, settings: Settings, devices: list[str
     model: Any = _demo_model(name) if module == "demo" else target
     gateway = Gateway(settings=settings)
     slots = Slots(devices=devices) if devices else None
-    gateway.add_inference_route(route, model, name=target, isolation="process", slots=slots)
+    gateway.add_inference_route(route, model, name=target, isolation="process", slots=slots, **batches)
     return gateway
 
 
-def _application(target: str, route: str, settings: Settings, devices: list[str]) -> Any:
+def _application(target: str, route: str, settings: Settings, devices: list[str], **batches: Any) -> Any:
     from starlette.applications import Starlette
 
     from inference_gateway.app.gateway import Gateway
     from inference_gateway.errors import UnusableModel
     from inference_gateway.execution.slots import Slots
-    from inference_gateway.serving.target import resolve
+    from inference_gateway.serving.target import not_made, resolve
 
     module, _, name = target.partition(":")
     found = _demo_model(name) if module == "demo" and name else resolve(target)
@@ -291,9 +315,11 @@ def _application(target: str, route: str, settings: Settings, devices: list[str]
     gateway = Gateway(settings=settings)
     slots = Slots(devices=devices) if devices else None
     try:
-        gateway.add_inference_route(route, found, name=target, isolation="thread", slots=slots)
-    except UnusableModel as error:
-        raise click.UsageError(str(error)) from None
+        gateway.add_inference_route(route, found, name=target, isolation="thread", slots=slots, **batches)
+    except UnusableModel:
+        raise
+    except Exception as error:
+        raise not_made(target, error) from None
     return gateway
 
 

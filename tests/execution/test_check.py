@@ -188,3 +188,27 @@ class TestElementsOfOtherLibraries:
         assert "OnDevice" in caught.value.reason
         assert ".cpu().numpy()" in caught.value.reason
         assert "SECRET" not in caught.value.reason
+
+
+class TestAtRest:
+    def test_what_is_still_to_be_made_is_read_to_its_end(self) -> None:
+        class Reader:
+            def read(self, size: int = -1) -> bytes:
+                return source.read(size)
+
+        source = io.BytesIO(b"from a reader")
+        elements: list[Any] = [(half for half in (b"ab", b"cd")), [b"e", b"f"], Reader(), b"bytes"]
+        given = (described(*["mine"] * 4), elements)
+        found = prepare(given, TYPES, TEMP, at_rest=True)
+        assert not found.needs_model
+        assert [each.size for _, each in found.elements] == [4, 2, 13, 5]
+        sent = [b"".join(map(bytes, each.blocks())) for _, each in found.elements]
+        assert sent == [b"abcd", b"ef", b"from a reader", b"bytes"]
+
+    def test_what_fails_then_fails_the_result(self) -> None:
+        def fails() -> Iterator[bytes]:
+            yield b"first"
+            raise KeyError("the model's own")
+
+        with pytest.raises(KeyError):
+            prepare((described("mine"), [fails()]), TYPES, TEMP, at_rest=True)

@@ -2,13 +2,13 @@
 
 import functools
 import operator
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
 from inference_gateway.errors import UnusableModel
-from inference_gateway.execution.signature import check_signature
+from inference_gateway.execution.signature import check_model, check_signature
 
 ARGUMENTS = ("json_input", "inputs", "input_hash")
 
@@ -23,6 +23,19 @@ def keyword_only(json_input: Any, *, inputs: Any, input_hash: Any) -> None: ...
 def one_keyword_more(a: Any, b: Any, c: Any, *, d: Any) -> None: ...
 async def asynchronous(json_input: Any, inputs: Any, input_hash: Any) -> None: ...
 async def asynchronous_of_two(json_input: Any, inputs: Any) -> None: ...
+
+
+def generator(json_input: Any, inputs: Any, input_hash: Any) -> Iterator[None]:
+    yield
+
+
+async def asynchronous_generator(json_input: Any, inputs: Any, input_hash: Any) -> AsyncIterator[None]:
+    yield
+
+
+class Generates:
+    def __call__(self, json_input: Any, inputs: Any, input_hash: Any) -> Iterator[None]:
+        yield
 
 
 class Model:
@@ -101,6 +114,12 @@ def test_what_can_be_called(model: Callable[..., Any]) -> None:
         (Forgotten(), "mine(inputs: Any, input_hash: Any)"),
         (TwoStatic(), "mine(json_input: Any, inputs: Any)"),
         (functools.partial(three, 1), "too many"),
+        (functools.partial(three, nothing=1), "'nothing'"),  # type: ignore[call-arg]  # the mistake
+        (functools.partial(three, inputs=1), "multiple values for argument 'inputs'"),
+        (generator, "mine is a generator function"),
+        (asynchronous_generator, "mine is a generator function"),
+        (Generates(), "mine is a generator function"),
+        (functools.partial(generator), "mine is a generator function"),
         (functools.partial(Static(), 1), "too many"),
         (functools.wraps(three)(two), "too many"),
         (lambda: None, "mine() cannot be called"),
@@ -119,3 +138,20 @@ def test_without_arguments() -> None:
     check_signature(Model, "Model")
     with pytest.raises(UnusableModel, match=r"as mine\(\)"):
         check_signature(two, "mine")
+
+
+def test_a_model_that_takes_batches() -> None:
+    """It is called with one list, and its steps with nothing, as ever."""
+
+    class Model:
+        def __call__(self, requests: Any) -> Any:
+            return []
+
+        def setup(self, weights: Any) -> None:
+            """Cannot be called."""
+
+    check_model(Model.__call__.__get__(object()), "model", batches=True)
+    with pytest.raises(UnusableModel, match=r"model\(json_input, inputs, input_hash\)"):
+        check_model(Model.__call__.__get__(object()), "model")
+    with pytest.raises(UnusableModel, match=r"model\.setup"):
+        check_model(Model(), "model", batches=True)

@@ -8,8 +8,6 @@ import os
 import random
 import signal
 import struct
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import pairwise
@@ -21,6 +19,7 @@ import pytest
 from tests.harness.process import Process, serve_command
 from tests.harness.raw import Answer, Connection, exchange, head, request
 from tests.harness.rounds import ROUNDS
+from tests.harness.waiting import until
 from tests.harness.wire import check_problem, check_reply, decoded, digest, message, part
 
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
@@ -31,14 +30,6 @@ MASK = 20_000_000  # more than sockets and buffers take
 TIMEOUT = 1.0
 MEMORY = 4 << 30
 MAY_GROW = 24 << 20  # bytes: what allocators and caches of the gateway may keep
-
-
-def until(condition: Callable[[], Any], what: str = "it") -> None:
-    """Wait for what other processes do, and nobody tells."""
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, f"{what} did not come about"
-        threading.Event().wait(0.01)
 
 
 def alive(pid: int) -> bool:
@@ -213,6 +204,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         process.close()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120 + 20 * TIMES)
 @pytest.mark.setting("MODEL_MEMORY_BYTES", "CANCEL_GRACE")
 def test_models_that_end_badly(bench: Bench) -> None:

@@ -21,13 +21,14 @@ from inference_gateway.app.life import Life
 from inference_gateway.app.probes import HealthHandler, Probes
 from inference_gateway.app.readiness import Readiness
 from inference_gateway.errors import MultipartError, Unauthorized, UnusableModel
+from inference_gateway.execution.batch_runner import BatchRunner
 from inference_gateway.execution.call import Model
 from inference_gateway.execution.check import prepare
 from inference_gateway.execution.process.host import Recipe
 from inference_gateway.execution.process.keeper import SharedKeeper
 from inference_gateway.execution.process.runner import Ends, ProcessRunner
 from inference_gateway.execution.runner import Runner
-from inference_gateway.execution.signature import check_signature
+from inference_gateway.execution.signature import check_model, check_signature
 from inference_gateway.execution.slots import Slots
 from inference_gateway.execution.target import target_of
 from inference_gateway.execution.thread_runner import ThreadRunner
@@ -43,8 +44,6 @@ from inference_gateway.telemetry.record import new_request_id
 from inference_gateway.telemetry.request_lines import RequestLines
 
 Lifespan = Callable[["Gateway"], AbstractAsyncContextManager[Any]]
-
-_ARGUMENTS = ("json_input", "inputs", "input_hash")  # of a model
 
 
 class Gateway(Starlette):
@@ -104,8 +103,10 @@ class Gateway(Starlette):
         isolation: Literal["thread", "process"] | None = None,
         slots: Slots | None = None,
         max_calls: int = 0,
+        max_batch_size: int | None = None,
+        max_batch_wait: float = 0.01,
     ) -> None:
-        """Serves `model` on POST `route`.
+        """Serve `model` on POST `route`.
 
         `model(json_input, inputs, input_hash)` is a blocking callable, an `async def` one, or a class (made
         an instance here) or instance with `__call__` and, if it likes, `setup()`, `warm_up()` and
@@ -116,6 +117,10 @@ class Gateway(Starlette):
         `isolation`: "process" gives the model processes of its own; then it is a function or a class of a
         module, or its name as "module:object", which this process does not import. `slots`: devices, or calls
         at once, that several routes share. `max_calls`: after so many a process is replaced, 0 for never.
+
+        `max_batch_size`: the model is `model(requests)`, called with up to so many requests at once, and
+        returns a list with the result or the exception of each. `max_batch_wait`: seconds that a free slot
+        waits for more of them.
         """
         taken = self._endpoints.get(route)
         if taken is not None:
@@ -126,11 +131,22 @@ class Gateway(Starlette):
         name = name or _name_of(model)
         slots = slots or Slots(concurrency or self.settings.model_concurrency, name=name)
         limit = self.settings.model_timeout if timeout is None else timeout or None
-        runner = (
-            self._process_runner(route, model, name, slots, limit, max_calls)
+        batches = max_batch_size is not None
+        calling = (
+            self._process_runner(route, model, name, slots, limit, max_calls, batches)
             if in_process
-            else self._thread_runner(route, model, name, slots, limit)
+            else self._thread_runner(route, model, name, slots, limit, batches)
         )
+        runner: Runner = calling
+        if max_batch_size is not None:
+            runner = batching = BatchRunner(
+                calling,
+                max_size=max_batch_size,
+                max_wait=max_batch_wait,
+                timeout=limit,
+                queue_timeout=self.settings.queue_timeout,
+            )
+            self.metrics.batches(route, lambda: batching.sizes)
         self._runners.append(runner)
         endpoint = self._endpoints[route] = InferenceEndpoint(runner, self._shared)
         # Looked at before the probes, unless it might match theirs.
@@ -140,13 +156,13 @@ class Gateway(Starlette):
         self.metrics.gauge("queued", lambda: endpoint.queue.count, route)
         self.metrics.gauge("slots_taken", lambda: runner.readiness.taken, route)
         self.metrics.gauge("orphaned", lambda: runner.readiness.orphaned, route)
-        if isinstance(runner, ProcessRunner):
-            self.metrics.restarts(route, lambda: runner.restarts)
-            self.metrics.gauge("model_process_memory_bytes", lambda: runner.memory, route)
-            self.metrics.gauge("model_setup_seconds", lambda: runner.set_up_seconds, route)
+        if isinstance(calling, ProcessRunner):
+            self.metrics.restarts(route, lambda: calling.restarts)
+            self.metrics.gauge("model_process_memory_bytes", lambda: calling.memory, route)
+            self.metrics.gauge("model_setup_seconds", lambda: calling.set_up_seconds, route)
 
     def _thread_runner(
-        self, route: str, model: Any, name: str, slots: Slots, timeout: float | None
+        self, route: str, model: Any, name: str, slots: Slots, timeout: float | None, batches: bool
     ) -> ThreadRunner:
         if isinstance(model, str):
             raise UnusableModel(f"{model} is a name: give the model itself, or isolation='process'")
@@ -154,11 +170,16 @@ class Gateway(Starlette):
         if inspect.isclass(model):
             check_signature(model, name)
             instance = model()
-        check_signature(instance, name, *_ARGUMENTS)
+        check_model(instance, name, batches=batches)
         return ThreadRunner(
             route,
             instance,
-            partial(prepare, binary_types=self._binary_types, spool_dir=self.settings.spool_dir),
+            partial(
+                prepare,
+                binary_types=self._binary_types,
+                spool_dir=self.settings.spool_dir,
+                at_rest=batches,
+            ),
             slots.line,
             name=name,
             timeout=timeout,
@@ -166,16 +187,26 @@ class Gateway(Starlette):
         )
 
     def _process_runner(
-        self, route: str, model: Any, name: str, slots: Slots, timeout: float | None, max_calls: int
+        self,
+        route: str,
+        model: Any,
+        name: str,
+        slots: Slots,
+        timeout: float | None,
+        max_calls: int,
+        batches: bool,
     ) -> ProcessRunner:
-        if callable(model):
-            check_signature(model, name, *(() if inspect.isclass(model) else _ARGUMENTS))
+        if inspect.isclass(model):
+            check_signature(model, name)
+        elif callable(model):
+            check_model(model, name, batches=batches)
         recipe = Recipe(
             target_of(model),
             route,
             self._binary_types,
             self.settings.spool_dir,
             memory=self.settings.model_memory_bytes,
+            batches=batches,
         )
         return ProcessRunner(
             recipe,
@@ -200,8 +231,9 @@ class Gateway(Starlette):
         """Lets `handler()` answer `/healthcheck`: a `str`, `(str, status)` or a Starlette `Response`.
 
         By contract the text `READY` means ready. It may be `async`; a blocking one runs on a thread. After
-        ten seconds the answer is 503.
+        ten seconds the answer is 503. Raises `UnusableModel` where it cannot be called without arguments.
         """
+        check_signature(handler, getattr(handler, "__name__", "handler"))
         self._probes.health = handler
 
     @property
@@ -215,7 +247,7 @@ class Gateway(Starlette):
         return self._shared.readiness.setup_failed
 
     def drain(self) -> None:
-        """Takes no new requests from now on: readiness says 503, those in flight go on."""
+        """Take no new requests from now on: readiness says 503, those in flight go on."""
         self._shared.readiness.drain()
 
     def routes_for(self, headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
@@ -228,7 +260,7 @@ class Gateway(Starlette):
         return list(self._endpoints)
 
     async def begin(self) -> None:
-        """The first message is there: where no lifespan has started the gateway, it starts by itself."""
+        """Begin with the first message, where no lifespan has started the gateway."""
         if not self._life.begun:
             await self._life.begin_alone()
 
@@ -271,7 +303,7 @@ class _Shortcut:
 
 
 def _checked(binary_types: Mapping[str, str]) -> Mapping[str, str]:
-    """Raises `ValueError` for a media type that cannot stand in a header."""
+    """Raise `ValueError` for a media type that cannot stand in a header."""
     for name, media_type in binary_types.items():
         try:
             Encoder("check").begin_part([("Content-Type", media_type)])
@@ -281,7 +313,7 @@ def _checked(binary_types: Mapping[str, str]) -> Mapping[str, str]:
 
 
 async def _problem(request: Request, error: Exception) -> Any:
-    """What the routes themselves do not answer, as a problem: 404, 405, an error of the gateway itself."""
+    """Answer what the routes themselves do not, by a problem: 404, 405, an error of the gateway itself."""
     if not isinstance(error, HTTPException):
         return Problem(500, "the gateway failed: its operator finds the reason in the log", new_request_id())
     detail = "the request cannot be served"

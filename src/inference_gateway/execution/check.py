@@ -18,6 +18,7 @@ from inference_gateway.payload.element import (
     IterableElement,
     as_array,
     element_of,
+    kept,
     type_name,
 )
 
@@ -56,10 +57,13 @@ class InferenceResponse(NamedTuple):
                 element.file.close()
 
 
-def prepare(result: Any, binary_types: Mapping[str, str], spool_dir: Path) -> InferenceResponse:
+def prepare(
+    result: Any, binary_types: Mapping[str, str], spool_dir: Path, *, at_rest: bool = False
+) -> InferenceResponse:
     """Check what a model returned: `(json, elements)`, or just `json`.
 
-    Blocks; exhausts `elements`, and asks each element that is an iterable for its first item. `binary_types`:
+    Blocks; exhausts `elements`, and asks each element that is an iterable for its first item. `at_rest`:
+    reads such an element to its end, so that nothing of the result is still to be made. `binary_types`:
     `binary_type` → media type. Raises `InvalidModelOutput` where the result does not fit the wire contract,
     and what a lazy `elements` or an iterable element raises.
     """
@@ -80,6 +84,8 @@ def prepare(result: Any, binary_types: Mapping[str, str], spool_dir: Path) -> In
             response.elements.append((media_types[index], element))
             if isinstance(element, IterableElement) and element.size is None:
                 _begin(index, value, element)
+            if at_rest and (element.size is None or isinstance(element, IterableElement)):
+                response.elements[-1] = (media_types[index], kept(element, spool_dir))
     except BaseException:
         response.end_iterables()
         response.close()

@@ -5,7 +5,6 @@ import json
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -17,9 +16,11 @@ from inference_gateway import Gateway, Settings, Slots
 from tests.conftest import Serve
 from tests.harness.log import LogCapture
 from tests.harness.raw import Address, Answer, Connection, exchange, head, request
+from tests.harness.waiting import until
 from tests.harness.wire import check_problem, decoded, message, part
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(
         shutil.which("nvidia-smi") is None or importlib.util.find_spec("torch") is None,
         reason="needs an NVIDIA GPU and PyTorch",
@@ -46,14 +47,6 @@ def result(answer: Answer) -> Any:
     return json.loads(decoded(answer)[0][2])
 
 
-def until(condition: Callable[[], Any]) -> None:
-    """Wait for what other processes do, and nobody tells."""
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        threading.Event().wait(0.1)
-
-
 def get(address: Address, path: bytes) -> Answer:
     with Connection(address) as connection:
         connection.send(head((), method=b"GET", target=path))
@@ -78,7 +71,7 @@ def gateway(serve: Serve, spool_dir: Path) -> Callable[..., Address]:
         for path in paths:
             app.add_inference_route(path, MODEL, slots=slots, timeout=timeout)
         address = serve(app).address
-        until(lambda: get(address, b"/healthcheck").status == 200)
+        until(lambda: get(address, b"/healthcheck").status == 200, "a model that is set up", LIMIT)
         return address
 
     return start

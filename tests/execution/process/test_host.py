@@ -5,8 +5,7 @@ import json
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,22 +16,18 @@ import pytest
 from inference_gateway.errors import InvalidModelOutput, ModelCrashed, ModelFailed, SetupFailed
 from inference_gateway.execution.check import InferenceResponse
 from inference_gateway.execution.current_request import CurrentRequest
-from inference_gateway.execution.process.host import ModelProcess, in_words
+from inference_gateway.execution.process.host import ModelProcess
+from inference_gateway.execution.process.telling import in_words
 from inference_gateway.payload.part import Part
 from inference_gateway.payload.spool import Spool
 from inference_gateway.telemetry.context import working_for
 from tests.execution.process.conftest import Start
 from tests.harness.log import LogCapture
+from tests.harness.waiting import until
+
+pytestmark = pytest.mark.slow
 
 LIMIT = 60.0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what another process does, and nobody tells."""
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        threading.Event().wait(0.01)
 
 
 @contextmanager

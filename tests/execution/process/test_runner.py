@@ -7,7 +7,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +20,10 @@ from tests.conftest import Serve
 from tests.harness.log import LogCapture
 from tests.harness.raw import Address, Answer, Connection, exchange, head, request
 from tests.harness.rounds import ROUNDS
+from tests.harness.waiting import until
 from tests.harness.wire import check_problem, check_reply, decoded, digest, message, part
+
+pytestmark = pytest.mark.slow
 
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
 LIMIT = 60.0
@@ -43,20 +46,21 @@ def result(answer: Answer) -> Any:
 
 
 def ready(address: Address) -> None:
-    """Wait until the models are set up: each look is a round trip."""
+    """Wait until the models are set up."""
     wait_for(address, b"/healthcheck", 200)
 
 
 def wait_for(address: Address, path: bytes, status: int) -> Answer:
-    end = time.monotonic() + LIMIT
-    while True:
+    def look() -> Answer | None:
         with Connection(address) as connection:
             connection.send(head((), method=b"GET", target=path))
             answer = connection.read_answer()
         assert answer is not None
-        if answer.status == status:
-            return answer
-        assert time.monotonic() < end, answer.body
+        return answer if answer.status == status else None
+
+    found = until(look, f"status {status}")
+    assert found is not None
+    return found
 
 
 @pytest.fixture
@@ -130,9 +134,7 @@ def test_an_abandoned_call_is_ended_where_asked_for(app: Gateway, serve: Serve) 
     first = result(post(running.address, {}))["pid"]
     with Connection(running.address) as connection:
         connection.send(request(TYPE, message(part(b'{"where": "call"}'))))
-        end = time.monotonic() + LIMIT
-        while not metric(running.address, 'gateway_slots_taken{route="/"}'):
-            assert time.monotonic() < end
+        until(lambda: metric(running.address, 'gateway_slots_taken{route="/"}'), "a taken slot")
     assert result(post(running.address, {}))["pid"] != first
     assert restarts(running.address) == {"abandoned": 1}
 
@@ -225,9 +227,7 @@ def test_a_client_that_leaves_costs_no_set_up(app: Gateway, serve: Serve, tmp_pa
     mark = tmp_path / "begun"
     with Connection(running.address) as connection:
         connection.send(request(TYPE, message(part(json.dumps({"mark": str(mark)}).encode()))))
-        end = time.monotonic() + LIMIT
-        while not mark.exists():
-            assert time.monotonic() < end
+        until(mark.exists, "the call")
     assert result(post(running.address, {}))["pid"] == pid
 
 
@@ -345,14 +345,6 @@ def test_a_process_that_ends_between_calls_costs_no_request(app: Gateway, serve:
         assert pid != last
 
 
-def until(condition: Callable[[], Any]) -> None:
-    """Wait for what other processes do, and nobody tells."""
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        threading.Event().wait(0.01)
-
-
 def test_a_process_is_replaced_after_so_many_calls(app: Gateway, serve: Serve) -> None:
     app.add_inference_route("/", model("sizes"), max_calls=3)
     address = serve(app).address
@@ -380,9 +372,7 @@ def test_what_another_process_cannot_import_is_refused(app: Gateway) -> None:
 @pytest.fixture(autouse=True)
 def _nothing_is_left() -> Iterator[None]:
     yield
-    end = time.monotonic() + LIMIT
-    while children():
-        assert time.monotonic() < end, children()
+    until(lambda: not children(), "the end of the wardens")
 
 
 def children() -> list[str]:

@@ -18,20 +18,21 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 import warnings
+from collections import deque
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from inference_gateway.errors import InvalidModelOutput, ModelFailed, RequestCancelled
 from inference_gateway.execution.call import guarded, run_to_end
 from inference_gateway.execution.check import InferenceResponse, prepare
-from inference_gateway.execution.current_request import CurrentRequest
+from inference_gateway.execution.current_request import CurrentRequest, Request
 from inference_gateway.execution.process.arena import Arena, Arenas
-from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send
+from inference_gateway.execution.process.child_batch import Batch
+from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send, send_pieces, split
 from inference_gateway.execution.process.messages import Packed, open_study
-from inference_gateway.execution.signature import check_signature
+from inference_gateway.execution.process.telling import told
+from inference_gateway.execution.signature import check_model
 from inference_gateway.execution.target import load
 from inference_gateway.payload.spool import Spool
 from inference_gateway.telemetry.context import working_for
@@ -63,7 +64,8 @@ class _Child:
         self._control = control
         self._setup = setup
         self._request: CurrentRequest | None = None
-        self._cancelled = ""  # the id of the last request of which it was said
+        self._cancelled: deque[str] = deque(maxlen=1000)  # ids of those of which it was said
+        self._batch = Batch()
         self._held: _Held | None = None
         self._arenas = Arenas(setup["memory"])
         self._model: Any = None
@@ -86,6 +88,10 @@ class _Child:
                     self._call(frame)
                     if self._held is None:  # and nothing of the call is left on the stack
                         self._arenas.give_back()
+                case "batch":
+                    self._call_batch(frame)
+                case "outcomes":
+                    self._answer_outcomes()
                 case "next":
                     self._answer_next(frame.head["element"])
                 case "release":
@@ -100,7 +106,7 @@ class _Child:
         try:
             step()
         except BaseException as error:
-            send(self._work, _told(error))
+            send(self._work, told(error))
             return False
         send(self._work, {"done": "step"})
         return True
@@ -110,7 +116,7 @@ class _Child:
     def _set_up(self) -> None:
         sys.path[:0] = [entry for entry in self._setup["path"] if entry not in sys.path]
         self._model = load(self._setup["target"])
-        check_signature(self._model, self._setup["target"], "json_input", "inputs", "input_hash")
+        check_model(self._model, self._setup["target"], batches=self._setup["batches"])
         for step in ("setup", "warm_up"):
             self._life_cycle(step)
 
@@ -122,14 +128,14 @@ class _Child:
         if function is not None:
             self._in_context(self._new_request(step), run_to_end, function)
 
-    def _new_request(self, request_id: str, deadline: float | None = None) -> CurrentRequest:
-        return CurrentRequest(
-            request_id, self._setup["route"], deadline, device=self._setup["device"], loop=self._loop
-        )
+    def _new_request(
+        self, request_id: str, deadline: float | None = None, kind: type[Any] = CurrentRequest
+    ) -> Any:
+        return kind(request_id, self._setup["route"], deadline, device=self._setup["device"], loop=self._loop)
 
     def _in_context(self, request: CurrentRequest, function: Any, *args: Any) -> Any:
         self._request = request  # before the look at `_cancelled`: the other thread goes the other way round
-        request.cancelled = request.cancelled or self._cancelled == request.request_id
+        request.cancelled = request.cancelled or request.request_id in self._cancelled
         token = working_for.set(request)
         try:
             return function(*args)
@@ -162,7 +168,7 @@ class _Child:
             del response
         except BaseException as error:
             held.close()
-            send(self._work, _told(error))
+            send(self._work, told(error))
             return
         try:
             send(self._work, packed.head, packed.payload, packed.descriptors)
@@ -175,10 +181,12 @@ class _Child:
 
     def _compute(self, head: dict[str, Any], inputs: list[Any]) -> InferenceResponse:
         result = guarded(self._model, json.loads(head["json"]), inputs, head["input_hash"])
-        response: InferenceResponse = guarded(
-            prepare, result, self._setup["binary_types"], Path(self._setup["spool_dir"])
-        )
+        response: InferenceResponse = guarded(self._check, result)
         return response
+
+    def _check(self, result: Any) -> InferenceResponse:
+        spool_dir, at_rest = Path(self._setup["spool_dir"]), self._setup["batches"]
+        return prepare(result, self._setup["binary_types"], spool_dir, at_rest=at_rest)
 
     def _answer_next(self, index: int) -> None:
         held = self._held
@@ -186,7 +194,7 @@ class _Child:
         try:
             block = self._in_context(held.request, next, held.blocks[index], None)
         except BaseException as error:
-            send(self._work, _told(error))
+            send(self._work, told(error))
             return
         if block is None:
             send(self._work, {"done": "next", "end": True})
@@ -197,6 +205,28 @@ class _Child:
         if self._held is not None:
             self._in_context(self._held.request, self._held.close)
             self._held = None
+
+    # A batch
+
+    def _call_batch(self, frame: Frame) -> None:
+        head = frame.head
+        for piece in split(frame):
+            request = self._new_request(piece.head["request_id"], piece.head["deadline"], Request)
+            self._batch.add(piece, request)  # before the look at `_cancelled`, as above
+            request.cancelled = request.cancelled or request.request_id in self._cancelled
+        request = self._new_request(head["request_id"], head["deadline"])
+        try:
+            self._in_context(request, self._batch.call, self._model, self._check)
+        except BaseException as error:
+            self._batch.close()
+            send(self._work, told(error))
+        else:
+            self._answer_outcomes()
+
+    def _answer_outcomes(self) -> None:
+        send_pieces(self._work, {"done": "outcomes"}, self._batch.next_outcomes(told))
+        if self._batch.all_gone:
+            self._batch.close()
 
     # From the other side
 
@@ -220,12 +250,12 @@ class _Child:
                 self._cancel(message["cancel"])
 
     def _cancel(self, request_id: str) -> None:
-        self._cancelled = request_id
-        request = self._request
-        if request is not None and request.request_id == request_id:
-            request.cancelled = True
-            if request.task is not None:
-                request.loop.call_soon_threadsafe(request.cancel)
+        self._cancelled.append(request_id)
+        for request in (self._request, *self._batch.requests):
+            if request is not None and request.request_id == request_id:
+                request.cancelled = True
+                if request.task is not None:
+                    request.loop.call_soon_threadsafe(request.cancel)
 
 
 class _Held:
@@ -283,40 +313,6 @@ class _Forward(logging.Handler):
         }
         with contextlib.suppress(OSError):
             self._control.send(json.dumps({"log": line}).encode())
-
-
-def _told(error: BaseException) -> dict[str, Any]:
-    """An exception as the head of a frame."""
-    cause = error.__cause__ if isinstance(error, ModelFailed) and error.__cause__ else error
-    kind = "failed"
-    if isinstance(error, InvalidModelOutput):
-        kind = "invalid"
-    elif isinstance(cause, RequestCancelled):
-        kind = "cancelled"
-    elif trouble := device_trouble(cause):
-        kind = trouble
-    return {
-        "error": kind,
-        "reason": error.reason if isinstance(error, InvalidModelOutput) else type(cause).__name__,
-        "traceback": "".join(traceback.format_exception(cause)),
-    }
-
-
-_SPENT = ("CUDA out of memory", "CUDA error: out of memory", "OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED")
-_BROKEN = ("CUDA error", "CUDA_ERROR_")
-
-
-def device_trouble(error: BaseException) -> str | None:
-    """Return what a framework's exception says of the device, None where it says nothing.
-
-    "device memory": it is spent. "device error": every later call of CUDA in this process most likely fails
-    as well. Known by name and words, since no framework is imported here.
-    """
-    names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
-    text = str(error)
-    if names & {"torch.OutOfMemoryError", "cupy.OutOfMemoryError"} or any(word in text for word in _SPENT):
-        return "device memory"
-    return "device error" if any(word in text for word in _BROKEN) else None
 
 
 if __name__ == "__main__":

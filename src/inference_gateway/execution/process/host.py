@@ -8,21 +8,38 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, TimeoutError
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inference_gateway.errors import InvalidModelOutput, ModelCrashed, ModelFailed, SetupFailed, Unavailable
+from inference_gateway.errors import (
+    InvalidModelOutput,
+    ModelCrashed,
+    ModelFailed,
+    RequestError,
+    SetupFailed,
+    Unavailable,
+)
 from inference_gateway.execution.check import InferenceResponse
-from inference_gateway.execution.current_request import current_request
+from inference_gateway.execution.current_request import CurrentRequest, Request, current_request
 from inference_gateway.execution.process.arena import Borrowed
 from inference_gateway.execution.process.child import STACKS
-from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send
+from inference_gateway.execution.process.frames import (
+    Frame,
+    PeerGone,
+    Piece,
+    receive,
+    send,
+    send_pieces,
+    split,
+)
 from inference_gateway.execution.process.keeper import SharedKeeper
 from inference_gateway.execution.process.messages import StudyHandle, device_inside, environment_of, unpack
+from inference_gateway.execution.process.telling import in_words
+from inference_gateway.execution.runner import Study
 from inference_gateway.payload.element import IterableElement
 from inference_gateway.telemetry.context import working_for
 
@@ -45,7 +62,7 @@ class RemoteError(Exception):
 @dataclass(frozen=True)
 class Recipe:
     """What a model process is made from. `target`: `module:object`; `device`: such as `cuda:1`, or None.
-    `memory`: bytes of data that it may have, 0 for no limit."""
+    `memory`: bytes of data that it may have, 0 for no limit. `batches`: it takes several requests."""
 
     target: str
     route: str
@@ -53,6 +70,7 @@ class Recipe:
     spool_dir: Path
     device: str | None = None
     memory: int = 0
+    batches: bool = False
     path: list[str] = field(default_factory=lambda: [os.getcwd(), *sys.path])
 
 
@@ -108,6 +126,7 @@ class ModelProcess:
                     "spool_dir": str(recipe.spool_dir),
                     "log_level": logging.getLogger().getEffectiveLevel(),
                     "memory": recipe.memory,
+                    "batches": recipe.batches,
                     "path": recipe.path,
                 }
             )
@@ -123,18 +142,11 @@ class ModelProcess:
 
         Raises `InvalidModelOutput`, `ModelFailed` with a `RemoteError` as its cause, or `ModelCrashed`.
         """
-        request = current_request()
         self.calls += 1
         handle = StudyHandle.of(inputs, spool)
-        head = handle.head | {
-            "kind": "call",
-            "request_id": request.request_id,
-            "deadline": request.deadline,
-            "input_hash": input_hash,
-            "json": json.dumps(json_input),
-        }
+        head = handle.head | _about(current_request(), json_input, input_hash)
         try:
-            frame = self._ask(head, handle.payload, handle.descriptors)
+            frame = self._ask(head | {"kind": "call"}, handle.payload, handle.descriptors)
         finally:
             handle.close()
         try:
@@ -142,6 +154,41 @@ class ModelProcess:
             response = unpack(frame, self._borrowed, self._coming)
             self._is_held = any(isinstance(element, IterableElement) for _, element in response.elements)
             return response
+        finally:
+            frame.close()
+
+    def call_together(self, calls: Sequence[tuple[Request, Study]]) -> Iterator[Any]:
+        """Call the model with several requests; give, for each, its checked result or its error.
+
+        Blocks; call it in the batch's context. Raises as `call` does, where the call fails as a whole.
+        """
+        self.calls += 1
+        batch, pieces = current_request(), []
+        head = {"kind": "batch", "request_id": batch.request_id, "deadline": batch.deadline}
+        with ExitStack() as handles:
+            for request, study in calls:
+                spool: Any = study.spool
+                handle = StudyHandle.of(study.inputs, spool)
+                handles.callback(handle.close)
+                told = _about(request, study.json_input, study.input_hash)
+                pieces.append(Piece(handle.head | told, handle.payload, handle.descriptors))
+            frame = self._ask(head, pieces=pieces)
+        left = len(calls)
+        while True:
+            self._raise(frame)
+            outcomes = split(frame)
+            yield from map(self._outcome, outcomes)
+            left -= len(outcomes)
+            if not left:
+                return
+            frame = self._ask({"kind": "outcomes"})
+
+    def _outcome(self, frame: Frame) -> Any:
+        try:
+            self._raise(frame)
+            return unpack(frame, self._borrowed, self._coming)
+        except RequestError as error:
+            return error
         finally:
             frame.close()
 
@@ -214,10 +261,19 @@ class ModelProcess:
             return int(os.pread(self._statm, 100, 0).split()[1]) * os.sysconf("SC_PAGE_SIZE")
         return 0
 
-    def _ask(self, head: dict[str, Any], payload: Any = (), descriptors: Any = ()) -> Frame:
+    def _ask(
+        self,
+        head: dict[str, Any],
+        payload: Any = (),
+        descriptors: Any = (),
+        pieces: Sequence[Piece] = (),
+    ) -> Frame:
         """Send a frame and wait for the answer. Raises `ModelCrashed`."""
         try:
-            send(self._work, head, payload, descriptors)
+            if pieces:
+                send_pieces(self._work, head, pieces)
+            else:
+                send(self._work, head, payload, descriptors)
             return receive(self._work)
         except PeerGone:
             raise self._crash() from None
@@ -271,21 +327,12 @@ class ModelProcess:
             working_for.reset(token)
 
 
-def in_words(status: int | None) -> str:
-    """How a process ended, and the likely cause, from `waitpid`'s status."""
-    if status is None:
-        return "nobody knows how it ended"
-    if os.WIFEXITED(status):
-        code = os.WEXITSTATUS(status)
-        return f"it ended itself with exit code {code}: os._exit, or an exit in native code"
-    number = os.WTERMSIG(status)
-    name = signal.Signals(number).name
-    likely = {
-        signal.SIGKILL: "it was killed; if nobody did so by hand, the kernel did, since memory was spent",
-        signal.SIGSEGV: "native code used memory that is not its own; the log has the Python stack",
-        signal.SIGBUS: "native code used memory that is gone, such as a mapped file that was cut",
-        signal.SIGABRT: "native code gave up; its last words are in the log",
-        signal.SIGFPE: "native code divided by zero",
-        signal.SIGTERM: "somebody told it to end",
-    }.get(number, "a signal")  # type: ignore[call-overload]
-    return f"{name}: {likely}"
+def _about(request: CurrentRequest, json_input: Any, input_hash: str) -> dict[str, Any]:
+    """Return what the head of a frame says of a request."""
+    return {
+        "request_id": request.request_id,
+        "deadline": request.deadline,
+        "cancelled": request.cancelled,
+        "input_hash": input_hash,
+        "json": json.dumps(json_input),
+    }

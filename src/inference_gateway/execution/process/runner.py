@@ -82,6 +82,7 @@ class ProcessRunner:
         keeper.share()
         self._processes: list[ModelProcess | None] = [None] * len(devices)
         self._successors: dict[int, ModelProcess] = {}
+        self._changed = threading.Condition()  # what `has_process` says
         self._in_turn: set[int] = set()  # places
         self._crashes = 0  # in a row
         self._closed = threading.Event()
@@ -132,7 +133,7 @@ class ProcessRunner:
 
     def _close(self) -> Keeper | None:
         self._closed.set()
-        self.line.look_again()
+        self._look_again()
         self.line.close()
         for process in self._processes:
             if process is not None:
@@ -154,6 +155,11 @@ class ProcessRunner:
         """Whether the process of this place can be called; at the gateway's end anything goes, and fails."""
         process = self._processes[place]
         return self._closed.is_set() or (process is not None and not process.has_ended)
+
+    def wait_for_process(self, place: int) -> None:
+        """Wait until it has. On a thread of the line, in a turn."""
+        with self._changed:
+            self._changed.wait_for(partial(self.has_process, place))
 
     def process(self, place: int) -> ModelProcess:
         """Return the process of this place, for one turn that ends with `make_good`."""
@@ -221,6 +227,11 @@ class ProcessRunner:
     def _install(self, place: int, process: ModelProcess) -> None:
         self._processes[place] = process
         process.on_end(partial(self._ended, process))  # which may be now
+        self._look_again()
+
+    def _look_again(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
         self.line.look_again()
 
     def _count_restart(self, reason: str) -> None:
