@@ -244,6 +244,16 @@ def test_a_model_gets_no_more_memory_than_it_may_have(app: Gateway, serve: Serve
         assert post(address, {"size": 1 << 20, "shared": shared}).status == 200
 
 
+def test_the_gateway_lets_go_of_a_result_when_it_is_sent(app: Gateway, serve: Serve) -> None:
+    """What it has mapped of results is used again: no timer and no cycle keeps an answer."""
+    app.add_inference_route("/", model("filled"))
+    address = serve(app).address
+    ready(address)
+    for _ in range(6):
+        assert post(address, {"size": 3 << 20, "shared": True}).status == 200
+    until(lambda: Path("/proc/self/maps").read_text().count("/memfd:result") <= 2, "no more than two")
+
+
 def test_an_answer_block_by_block(app: Gateway, serve: Serve) -> None:
     app.add_inference_route("/", model("streamed"))
     address = serve(app).address

@@ -93,7 +93,7 @@ class ProcessSlot(Slot):
         self.request.on_cancel = None
         if self._timers:
             with suppress(RuntimeError):  # the loop is closed
-                self.request.loop.call_soon_threadsafe(self._disarm)
+                self.request.loop.call_soon_threadsafe(self._call_off_the_end)
         self._runner.make_good(self.place)
 
     def _cancelled(self) -> None:
@@ -129,7 +129,7 @@ class ProcessSlot(Slot):
                 process.tell_stacks()
             process.kill(number)
 
-    def _disarm(self) -> None:
+    def _call_off_the_end(self) -> None:
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
