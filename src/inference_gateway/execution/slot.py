@@ -104,6 +104,10 @@ class Slot(Waiting):
         task = self.request.task
         return stack_of_thread(self._thread) if task is None else stack_of_coroutine(task.get_coro())
 
+    def fits(self, place: int) -> bool:
+        """Whether the thread `place` can serve it: any can."""
+        return True
+
     def serve(self, place: int) -> None:
         """The turn, on the line's thread number `place`."""
         self.place = place
