@@ -30,14 +30,16 @@ class Turn(Protocol):
         ...
 
     def serve(self, place: int) -> None:
-        """The whole turn, on the thread of this number. Raises nothing."""
+        """Take the whole turn, on the thread of this number. Raises nothing."""
         ...
 
 
 class Load(NamedTuple):
-    """How busy a line is. `taken`: turns that go on, orphans too. `stuck_for`: seconds since each thread of
-    the line has an orphan, 0.0 where one has none. `unready`, `unhealthy`: why the model cannot be called
-    now, or will never be again, where that is so.
+    """How busy a line is.
+
+    `taken`: turns that go on, orphans too. `stuck_for`: seconds since each thread of the line has an
+    orphan, 0.0 where one has none. `unready`, `unhealthy`: why the model cannot be called now, or will
+    never be again, where that is so.
     """
 
     taken: int
@@ -95,7 +97,7 @@ class Line:
         loop.call_soon(self._wakes[place].put, None)
 
     def look_again(self) -> None:
-        """A place serves turns that it did not before."""
+        """Look again: a place serves turns that it did not before."""
         with self._lock:
             self._wake_idle()
 
@@ -109,7 +111,7 @@ class Line:
         self._users += 1
 
     def leave(self, turn: Turn) -> bool:
-        """Gives a turn up that has not begun; returns whether it had not. The line gets shorter at once."""
+        """Give a turn up that has not begun; return whether it had not. The line gets shorter at once."""
         with self._lock:
             if turn not in self._waiting:
                 return False
@@ -125,7 +127,7 @@ class Line:
                     self._stuck_since = time.monotonic()
 
     def close(self) -> None:
-        """Ends the threads when all turns are over and all routes that share the line have closed it."""
+        """End the threads when all turns are over and all routes that share the line have closed it."""
         self._users -= 1
         if self._users > 0:
             return
@@ -134,7 +136,7 @@ class Line:
             self._wake_idle()
 
     def _start_thread(self) -> None:
-        """Raises `Unavailable` where the system has none left and there is no other to serve the line."""
+        """Raise `Unavailable` where the system has none left and there is no other to serve the line."""
         name = f"{self._name} {self._threads + 1}"
         self._wakes.append(queue.SimpleQueue())
         try:

@@ -203,7 +203,7 @@ class Arenas:
                 arena.close()
 
     def returned(self, place: int) -> None:
-        """The gateway has no view any more of the arena of this place."""
+        """Take back the arena of this place, of which the gateway has no view any more."""
         with self._lock:
             arena = self._kept[place]
             if arena is not None:
@@ -226,8 +226,10 @@ class Arenas:
 
 
 class Borrowed:
-    """The gateway's mappings of a process's arenas. `give_back(place)` is called, on any thread, when the
-    last view of one is gone that is to be used again."""
+    """The gateway's mappings of a process's arenas.
+
+    `give_back(place)` is called, on any thread, when the last view of one is gone that is to be used again.
+    """
 
     def __init__(self, give_back: Callable[[int], None]) -> None:
         self._give_back = give_back

@@ -61,8 +61,11 @@ class RemoteError(Exception):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a model process is made from. `target`: `module:object`; `device`: such as `cuda:1`, or None.
-    `memory`: bytes of data that it may have, 0 for no limit. `batches`: it takes several requests."""
+    """What a model process is made from.
+
+    `target`: `module:object`; `device`: such as `cuda:1`, or None. `memory`: bytes of data that it may
+    have, 0 for no limit. `batches`: it takes several requests.
+    """
 
     target: str
     route: str
@@ -311,7 +314,7 @@ class ModelProcess:
             yield frame.payload
 
     def _hear(self, message: dict[str, Any]) -> None:
-        """A log line of the process: written here, with the request's id."""
+        """Write a log line of the process here, with the request's id."""
         line = message["log"]
         logger = logging.getLogger(line["name"])
         if not logger.isEnabledFor(line["level"]):

@@ -99,7 +99,7 @@ class Packed:
         return "arena", offset, size
 
     def _file(self, element: FileElement) -> tuple[Any, ...]:
-        """A real file crosses by its descriptor, what only looks like one by its bytes."""
+        """Take a file: a real one crosses by its descriptor, what only looks like one by its bytes."""
         try:
             element.file.flush()
             descriptor = element.file.fileno()

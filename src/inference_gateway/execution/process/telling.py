@@ -11,7 +11,7 @@ from inference_gateway.errors import InvalidModelOutput, ModelFailed, RequestCan
 
 
 def told(error: BaseException) -> dict[str, Any]:
-    """An exception as the head of a frame."""
+    """Return an exception as the head of a frame."""
     cause = error.__cause__ if isinstance(error, ModelFailed) and error.__cause__ else error
     kind = "failed"
     if isinstance(error, InvalidModelOutput):
