@@ -83,7 +83,7 @@ def make_report(
         title=codes.DCM.ImagingMeasurementReport,
     )
     with needed("a report"):
-        made = sr.ComprehensiveSR(
+        made: Dataset = sr.ComprehensiveSR(
             evidence=evidence,
             content=content[0],
             series_instance_uid=generate_uid(prefix=None),

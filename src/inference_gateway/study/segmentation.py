@@ -52,7 +52,7 @@ def make_segmentation(
         algorithm.name, algorithm.family, algorithm.version
     )
     with needed("a segmentation"):
-        made = highdicom.seg.Segmentation(
+        made: Dataset = highdicom.seg.Segmentation(
             headers,
             pixels,
             "FRACTIONAL" if pixels.dtype.kind == "f" else "BINARY",

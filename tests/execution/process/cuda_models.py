@@ -4,7 +4,7 @@ import os
 import time
 from typing import Any
 
-import torch  # type: ignore[import-not-found]  # only where there is a GPU
+import torch  # only where there is a GPU
 
 from inference_gateway import current_request
 
