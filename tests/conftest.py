@@ -1,5 +1,6 @@
 """Fixtures that the whole test tree shares."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -19,6 +20,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell starts what it puts into the background with Ctrl-C ignored, which every process would inherit.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Most tests are about the wire, and send elements that no viewer could show; those of the rules ask for them.
+    os.environ.setdefault("GATEWAY_VALIDATE", "off")
     config.addinivalue_line(
         "markers",
         "wire(*rows): the rows of the wire contract (tests/wire_rows.py) that the test pins",

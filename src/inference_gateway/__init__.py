@@ -19,19 +19,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inference_gateway.app.gateway import Gateway
+    from inference_gateway.errors import Refused
     from inference_gateway.execution.current_request import CurrentRequest, current_request
     from inference_gateway.execution.slots import Slots
     from inference_gateway.payload.part import Part
     from inference_gateway.settings import Settings
     from inference_gateway.telemetry.tagged_logger import TaggedLogger
 
-__all__ = ["CurrentRequest", "Gateway", "Part", "Settings", "Slots", "TaggedLogger", "current_request"]
+__all__ = [
+    "CurrentRequest",
+    "Gateway",
+    "Part",
+    "Refused",
+    "Settings",
+    "Slots",
+    "TaggedLogger",
+    "current_request",
+]
 
 # Loaded when they are first asked for: `inference_gateway.multipart` alone needs no framework.
 _HOMES = {
     "CurrentRequest": "execution.current_request",
     "Gateway": "app.gateway",
     "Part": "payload.part",
+    "Refused": "errors",
     "Settings": "settings",
     "Slots": "execution.slots",
     "TaggedLogger": "telemetry.tagged_logger",

@@ -234,12 +234,17 @@ def show_settings() -> None:
     """Print every setting: its environment variable, value now, and what it is for."""
     settings = _settings()
     rows = [
-        (f"GATEWAY_{name.upper()}", str(getattr(settings, name)), field.description or "")
+        (_variable(field.validation_alias or name), str(getattr(settings, name)), field.description or "")
         for name, field in type(settings).model_fields.items()
     ]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for name, value, description in rows:
         click.echo(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {description}")
+
+
+def _variable(name: object) -> str:
+    """Return the environment variable of a setting, by its name or by that variable's own."""
+    return f"GATEWAY_{str(name).upper().removeprefix('GATEWAY_')}"
 
 
 def _settings() -> Settings:
@@ -251,7 +256,7 @@ def _settings() -> Settings:
         return Settings()
     except ValidationError as error:
         lines = [
-            f"  GATEWAY_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+            f"  {_variable('_'.join(str(part) for part in item['loc']))}: {item['msg']}"
             for item in error.errors()
         ]
         raise click.UsageError(

@@ -22,7 +22,7 @@ from inference_gateway.app.probes import HealthHandler, Probes
 from inference_gateway.app.readiness import Readiness
 from inference_gateway.errors import MultipartError, Unauthorized, UnusableModel
 from inference_gateway.execution.call import Model
-from inference_gateway.execution.check import prepare
+from inference_gateway.execution.check import Contract, prepare
 from inference_gateway.execution.process.host import Recipe
 from inference_gateway.execution.process.runner import Ends, ProcessRunner
 from inference_gateway.execution.runner import Runner
@@ -36,6 +36,7 @@ from inference_gateway.intake.workers import Workers
 from inference_gateway.multipart import Encoder
 from inference_gateway.payload.contract import BINARY_TYPES
 from inference_gateway.payload.spool_budget import SpoolBudget
+from inference_gateway.results.validation import Mode
 from inference_gateway.settings import Settings
 from inference_gateway.telemetry.metrics import Metrics
 from inference_gateway.telemetry.record import new_request_id
@@ -102,6 +103,7 @@ class Gateway(Starlette):
         isolation: Literal["thread", "process"] | None = None,
         slots: Slots | None = None,
         max_calls: int = 0,
+        validate: Mode | None = None,
     ) -> None:
         """Serves `model` on POST `route`.
 
@@ -114,6 +116,8 @@ class Gateway(Starlette):
         `isolation`: "process" gives the model processes of its own; then it is a function or a class of a
         module, or its name as "module:object", which this process does not import. `slots`: devices, or calls
         at once, that several routes share. `max_calls`: after so many a process is replaced, 0 for never.
+        `validate`: what is done about faults in its answers ("off", "warn", "strict"), from the settings where
+        not given.
         """
         taken = self._endpoints.get(route)
         if taken is not None:
@@ -124,10 +128,11 @@ class Gateway(Starlette):
         name = name or _name_of(model)
         slots = slots or Slots(concurrency or self.settings.model_concurrency, name=name)
         limit = self.settings.model_timeout if timeout is None else timeout or None
+        contract = Contract(self._binary_types, self.settings.spool_dir, validate or self.settings.validation)
         runner = (
-            self._process_runner(route, model, name, slots, limit, max_calls)
+            self._process_runner(route, model, name, slots, limit, max_calls, contract)
             if in_process
-            else self._thread_runner(route, model, name, slots, limit)
+            else self._thread_runner(route, model, name, slots, limit, contract)
         )
         self._runners.append(runner)
         endpoint = self._endpoints[route] = InferenceEndpoint(runner, self._shared)
@@ -144,7 +149,7 @@ class Gateway(Starlette):
             self.metrics.gauge("model_setup_seconds", lambda: runner.set_up_seconds, route)
 
     def _thread_runner(
-        self, route: str, model: Any, name: str, slots: Slots, timeout: float | None
+        self, route: str, model: Any, name: str, slots: Slots, timeout: float | None, contract: Contract
     ) -> ThreadRunner:
         if isinstance(model, str):
             raise UnusableModel(f"{model} is a name: give the model itself, or isolation='process'")
@@ -156,7 +161,7 @@ class Gateway(Starlette):
         return ThreadRunner(
             route,
             instance,
-            partial(prepare, binary_types=self._binary_types, spool_dir=self.settings.spool_dir),
+            lambda result, inputs: prepare(result, contract, inputs),
             slots.line,
             name=name,
             timeout=timeout,
@@ -164,15 +169,21 @@ class Gateway(Starlette):
         )
 
     def _process_runner(
-        self, route: str, model: Any, name: str, slots: Slots, timeout: float | None, max_calls: int
+        self,
+        route: str,
+        model: Any,
+        name: str,
+        slots: Slots,
+        timeout: float | None,
+        max_calls: int,
+        contract: Contract,
     ) -> ProcessRunner:
         if callable(model):
             check_signature(model, name, *(() if inspect.isclass(model) else _ARGUMENTS))
         recipe = Recipe(
             target_of(model),
             route,
-            self._binary_types,
-            self.settings.spool_dir,
+            contract,
             memory=self.settings.model_memory_bytes,
         )
         return ProcessRunner(

@@ -23,9 +23,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from inference_gateway.errors import InvalidModelOutput, ModelFailed, RequestCancelled
+from inference_gateway.errors import InvalidModelOutput, ModelFailed, Refused, RequestCancelled
 from inference_gateway.execution.call import guarded, run_to_end
-from inference_gateway.execution.check import InferenceResponse, prepare
+from inference_gateway.execution.check import Contract, InferenceResponse, prepare
 from inference_gateway.execution.current_request import CurrentRequest
 from inference_gateway.execution.process.arena import Arena
 from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send
@@ -64,6 +64,7 @@ class _Child:
         self._cancelled = ""  # the id of the last request of which it was said
         self._held: _Held | None = None
         self._model: Any = None
+        self._contract = Contract(setup["binary_types"], Path(setup["spool_dir"]), setup["validation"])
         if setup["memory"]:  # more raises MemoryError, where the model asks the C library for it
             resource.setrlimit(resource.RLIMIT_DATA, (setup["memory"], setup["memory"]))
         logging.basicConfig(level=setup["log_level"], handlers=[_Forward(control)], force=True)
@@ -168,10 +169,9 @@ class _Child:
                 held.close()
 
     def _compute(self, head: dict[str, Any], inputs: list[Any]) -> InferenceResponse:
+        kept = tuple(inputs)  # what the model does with its list is its own business
         result = guarded(self._model, json.loads(head["json"]), inputs, head["input_hash"])
-        response: InferenceResponse = guarded(
-            prepare, result, self._setup["binary_types"], Path(self._setup["spool_dir"])
-        )
+        response: InferenceResponse = guarded(prepare, result, self._contract, kept)
         return response
 
     def _answer_next(self, index: int) -> None:
@@ -272,6 +272,8 @@ def _told(error: BaseException) -> dict[str, Any]:
     """An exception as the head of a frame."""
     cause = error.__cause__ if isinstance(error, ModelFailed) and error.__cause__ else error
     kind = "failed"
+    if isinstance(error, Refused):
+        return {"error": "refused", "detail": error.detail, "status": error.status}
     if isinstance(error, InvalidModelOutput):
         kind = "invalid"
     elif isinstance(cause, RequestCancelled):

@@ -8,15 +8,21 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future, TimeoutError
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from inference_gateway.errors import InvalidModelOutput, ModelCrashed, ModelFailed, SetupFailed, Unavailable
-from inference_gateway.execution.check import InferenceResponse
+from inference_gateway.errors import (
+    InvalidModelOutput,
+    ModelCrashed,
+    ModelFailed,
+    Refused,
+    SetupFailed,
+    Unavailable,
+)
+from inference_gateway.execution.check import Contract, InferenceResponse
 from inference_gateway.execution.current_request import current_request
 from inference_gateway.execution.process.child import STACKS
 from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send
@@ -48,8 +54,7 @@ class Recipe:
 
     target: str
     route: str
-    binary_types: Mapping[str, str]
-    spool_dir: Path
+    contract: Contract
     device: str | None = None
     memory: int = 0
     path: list[str] = field(default_factory=lambda: [os.getcwd(), *sys.path])
@@ -101,8 +106,9 @@ class ModelProcess:
                     "target": recipe.target,
                     "route": recipe.route,
                     "device": device_inside(recipe.device),
-                    "binary_types": dict(recipe.binary_types),
-                    "spool_dir": str(recipe.spool_dir),
+                    "binary_types": dict(recipe.contract.binary_types),
+                    "spool_dir": str(recipe.contract.spool_dir),
+                    "validation": recipe.contract.mode,
                     "log_level": logging.getLogger().getEffectiveLevel(),
                     "memory": recipe.memory,
                     "path": recipe.path,
@@ -118,7 +124,7 @@ class ModelProcess:
     def call(self, json_input: Any, inputs: list[Any], input_hash: str, spool: Any) -> InferenceResponse:
         """Call the model and return its checked result. Blocks; call it in the request's context.
 
-        Raises `InvalidModelOutput`, `ModelFailed` with a `RemoteError` as its cause, or `ModelCrashed`.
+        Raises `InvalidModelOutput`, `Refused`, `ModelFailed` with a `RemoteError` as its cause, or `ModelCrashed`.
         """
         request = current_request()
         self.calls += 1
@@ -218,6 +224,8 @@ class ModelProcess:
 
     def _raise(self, frame: Frame) -> None:
         kind = frame.head.get("error")
+        if kind == "refused":
+            raise Refused(frame.head["detail"], status=frame.head["status"])
         if kind == "invalid":
             raise InvalidModelOutput(frame.head["reason"])
         if kind == "device memory":

@@ -51,6 +51,7 @@ class Packed:
             "done": "call",
             "json": len(response.json),
             "warnings": response.warnings,
+            "faults": response.faults,
             "arena": self._arena_used,
             "elements": [
                 [media_type, *place]
@@ -127,7 +128,7 @@ def unpack(frame: Frame, blocks_of: Callable[[int, int | None], Element]) -> Inf
         finally:
             os.close(descriptor)
     at = head["json"]
-    response = InferenceResponse(bytes(payload[:at]), [], head["warnings"])
+    response = InferenceResponse(bytes(payload[:at]), [], head["warnings"], head["faults"])
     try:
         for index, (media_type, kind, *where) in enumerate(head["elements"]):
             element: Element
