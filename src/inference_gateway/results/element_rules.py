@@ -85,7 +85,7 @@ def dicom_faults(index: int, part: Json, head: Head) -> Iterator[Fault]:
         yield Fault(
             "dicom",
             f"element {index}",
-            "something came that is no DICOM file",
+            "what came is no DICOM file" if head(1) else "an empty element came",
             "a whole DICOM file (PS3.10) with its preamble, or a pydicom Dataset",
             refused=True,
         )
@@ -116,10 +116,8 @@ def value_fault(index: int, part: Json, values: frozenset[int]) -> Fault | None:
     match part.get("binary_type"):
         case "numeric_label_mask":
             names = part.get("label_map")
-            known = (
-                {int(key) for key in names if _is_number(key)} if isinstance(names, dict) and names else None
-            )
-            missing = len(values - known - {0}) if known is not None else 0
+            named = isinstance(names, dict) and names and all(map(_is_number, names))
+            missing = len(values - {0, *map(int, names)}) if named else 0
             if missing:
                 return Fault(
                     "label-maps",

@@ -114,5 +114,5 @@ def judge(faults: Sequence[Fault], mode: Mode) -> list[str]:
     """Return the lines for the log. Raises `InvalidModelOutput` where the answer must not be sent."""
     refused = [fault for fault in faults if fault.refused or mode == "strict"]
     if refused:
-        raise InvalidModelOutput("; ".join(told(refused)))
+        raise InvalidModelOutput("\n".join(told(refused)))
     return [f"the model's answer has a fault: {line}" for line in told(faults)]
