@@ -43,6 +43,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+REFUSED_TYPE = "urn:inference-gateway:refused"
 _SENTENCE = 500  # characters of a model's own sentence
 
 
@@ -132,7 +133,7 @@ class Refused(RequestError):
     """
 
     status = 422
-    type = "urn:inference-gateway:refused"
+    type = REFUSED_TYPE
     title = "Refused by the model"
 
     def __init__(self, sentence: str, *, status: int = 422) -> None:
@@ -257,10 +258,19 @@ class ProblemAnswer(ClientError):
     """The gateway answered with another status than 200.
 
     `status` is the HTTP status, `title` its name, `detail` the gateway's sentence, `request_id` what its log
-    knows it by.
+    knows it by, `type` the kind of problem (RFC 9457), such as `REFUSED_TYPE`.
     """
 
-    def __init__(self, status: int, detail: str, request_id: str | None = None, *, title: str = "") -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        request_id: str | None = None,
+        *,
+        title: str = "",
+        type: str = "about:blank",
+    ) -> None:
+        self.type = type
         self.status = status
         self.title = title
         self.detail = detail

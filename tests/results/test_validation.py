@@ -17,6 +17,7 @@ from inference_gateway.execution.check import Contract, InferenceResponse, prepa
 from inference_gateway.payload.contract import BINARY_TYPES
 from inference_gateway.payload.part import Part
 from inference_gateway.payload.spool import Spool
+from tests.execution.test_isolation import is_ready, until
 from tests.harness.log import LogCapture
 from tests.harness.raw import Answer, exchange, request
 from tests.harness.server import serving
@@ -164,7 +165,7 @@ def ask(address: Any, target: str) -> Answer:
     return answer
 
 
-@pytest.mark.wire("response: faults are counted in a header", "response: faults are refused")
+@pytest.mark.wire("response: faults of an answer")
 @pytest.mark.parametrize(
     ("target", "status", "count", "lines"),
     [

@@ -75,7 +75,12 @@ def transposed(answer: Json, elements: list[Any], images: list[Dataset]) -> None
     """(columns, rows, depth), and a shape that says so: nothing contradicts but the study."""
     elements[0] = elements[0].T
     depth, height, width = elements[0].shape
-    answer["parts"][0]["binary_data_shape"] = {"timepoints": 1, "depth": depth, "height": height, "width": width}
+    answer["parts"][0]["binary_data_shape"] = {
+        "timepoints": 1,
+        "depth": depth,
+        "height": height,
+        "width": width,
+    }
 
 
 def swapped(answer: Json, elements: list[Any], images: list[Dataset]) -> None:
@@ -143,7 +148,9 @@ WRONG: dict[str, Wrong] = {
         put("parts", 1, "binary_data_shape", "width", to=79), ("element 1", "64 x 79 (5,056 bytes)"), True
     ),
     "DICOM that is none": Wrong(made(4, lambda file: b"no DICOM" * 99), ("element 4", "no DICOM file"), True),
-    "DICOM that is empty": Wrong(made(4, lambda file: b""), ("element 4", "an empty element came", "preamble"), True),
+    "DICOM that is empty": Wrong(
+        made(4, lambda file: b""), ("element 4", "an empty element came", "preamble"), True
+    ),
     "DICOM without a class": Wrong(without_class, ("element 4", "without SOPClassUID")),
     "a report that is an image": Wrong(report_that_is_none, ("element 4", "a structured report")),
     "the axes of a volume the other way round": Wrong(
@@ -160,9 +167,12 @@ WRONG: dict[str, Wrong] = {
     ),
     "a volume of a smaller grid": Wrong(of_other_size, ("parts[0].binary_data_shape", "32 x 32", "64 x 80")),
     "no shape": Wrong(drop("parts", 3, "binary_data_shape"), ("parts[3].binary_data_shape", "nothing came")),
-    "no height": Wrong(drop("parts", 3, "binary_data_shape", "height"), ("parts[3].binary_data_shape.height",)),
+    "no height": Wrong(
+        drop("parts", 3, "binary_data_shape", "height"), ("parts[3].binary_data_shape.height",)
+    ),
     "a width that is text": Wrong(
-        put("parts", 1, "binary_data_shape", "width", to="80"), ("binary_data_shape.width: text came", "columns")
+        put("parts", 1, "binary_data_shape", "width", to="80"),
+        ("binary_data_shape.width: text came", "columns"),
     ),
     "a mask that lies nowhere": Wrong(
         drop("parts", 1, "dicom_image"), ("parts[1]: it names neither", "dicom_image")
@@ -184,7 +194,8 @@ WRONG: dict[str, Wrong] = {
         put("parts", 2, "dicom_image", "frame_number", to=7), ("dicom_image.frame_number", "from 1 to 1")
     ),
     "a frame_number below 0": Wrong(
-        put("bounding_boxes_2d", 0, "frame_number", to=-1), ("bounding_boxes_2d[0].frame_number", "less than 0")
+        put("bounding_boxes_2d", 0, "frame_number", to=-1),
+        ("bounding_boxes_2d[0].frame_number", "less than 0"),
     ),
     "labels of a series that was not sent": Wrong(
         put("series_ml_json", to={OTHER: {}}), ("series_ml_json.*", "no series")
@@ -194,7 +205,8 @@ WRONG: dict[str, Wrong] = {
         drop("parts", 2, "label_map", "2"), ("parts[2].label_map: it lacks 1 of the numbers",)
     ),
     "a label map the wrong way round": Wrong(
-        put("parts", 2, "label_map", to={"liver": "2"}), ("parts[2].label_map: it has a key that is no number",)
+        put("parts", 2, "label_map", to={"liver": "2"}),
+        ("parts[2].label_map: it has a key that is no number",),
     ),
     "a label without a name": Wrong(
         put("parts", 2, "label_map", "1", to=""), ("parts[2].label_map: it has a number without a name",)
@@ -203,12 +215,15 @@ WRONG: dict[str, Wrong] = {
         made(0, lambda mask: mask // 2), ("element 0", "no value over 1", "255 for 1.0")
     ),
     "a boolean mask of several regions": Wrong(
-        made(3, lambda mask: mask + np.eye(64, 80, dtype=np.uint8)), ("element 3: a boolean_mask of 4 values",)
+        made(3, lambda mask: mask + np.eye(64, 80, dtype=np.uint8)),
+        ("element 3: a boolean_mask of 4 values",),
     ),
     "a threshold in per cent": Wrong(
         put("parts", 0, "probability_threshold", to=50), ("parts[0].probability_threshold", "more than 1")
     ),
-    "a palette that is nowhere": Wrong(put("parts", 1, "palette", to="jet"), ("parts[1].palette", "not among")),
+    "a palette that is nowhere": Wrong(
+        put("parts", 1, "palette", to="jet"), ("parts[1].palette", "not among")
+    ),
     "a palette that does not begin at 0.0": Wrong(
         put("palettes", "ramp", "data", 0, "threshold", to=0.1), ("palettes.*.data", "do not go from 0.0")
     ),
@@ -217,7 +232,9 @@ WRONG: dict[str, Wrong] = {
     ),
     "a palette of another type": Wrong(put("palettes", "table", "type", to="jet"), ("palettes.*.type",)),
     "a short table": Wrong(put("palettes", "table", "data", to=[0] * 256), ("a list of 256 came", "1024")),
-    "another protocol version": Wrong(put("protocol_version", to=1.0), ("protocol_version: a number", '"1.0"')),
+    "another protocol version": Wrong(
+        put("protocol_version", to=1.0), ("protocol_version: a number", '"1.0"')
+    ),
     "a box the wrong way round": Wrong(
         put("bounding_boxes_2d", 0, "top_left", to=[7, 2]), ("bounding_boxes_2d[0]: its corners",)
     ),

@@ -23,7 +23,7 @@ from inference_gateway.payload.element import (
 )
 from inference_gateway.payload.part import Part
 from inference_gateway.results.answer import Answer
-from inference_gateway.results.validation import Mode, faults_in, judge
+from inference_gateway.results.validation import Mode, faults_in, is_plain, judge
 
 _WHAT_TO_RETURN = 'return {"protocol_version": "1.0", "parts": [...]}, elements'
 _NOT_READABLE = (
@@ -95,7 +95,7 @@ def prepare(result: Any, contract: Contract, inputs: Sequence[Part] = ()) -> Inf
             response.elements.append((media_types[index], element))
             if isinstance(element, IterableElement) and element.size is None:
                 _begin(index, value, element)
-        if contract.mode == "off":
+        if contract.mode == "off" or (not not_finite and is_plain(json_value)):
             return response
         faults = faults_in(
             response.json,

@@ -7,7 +7,7 @@ for one with masks the headers of the images that it names and a look at its val
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +26,7 @@ from inference_gateway.results.element_rules import (
     values_of,
 )
 from inference_gateway.results.faults import Fault, shape_text, told
+from inference_gateway.results.fields import AnswerJson
 from inference_gateway.results.headers import Head
 from inference_gateway.results.json_rules import read_answer
 from inference_gateway.results.study_rules import Study, axes_of, faults_of
@@ -33,6 +34,7 @@ from inference_gateway.results.study_rules import Study, axes_of, faults_of
 Mode = Literal["off", "warn", "strict"]
 """What is done about faults: nothing, said in the log, refused."""
 
+_RULED = AnswerJson.model_fields.keys() - {"protocol_version", "study_ml_json", "dicomConformance"}
 _VALUED = ("probability_mask", "boolean_mask", "numeric_label_mask")
 
 
@@ -72,6 +74,18 @@ def faults_in(
     }
     of_study = [fault for fault in faults_of(document, Study(heads)) if fault.path not in unknown]
     return faults + of_elements + of_study
+
+
+def is_plain(answer: Mapping[Any, Any]) -> bool:
+    """Tell whether an answer has nothing but free words for the study: then no rule has a say.
+
+    A shortcut for the smallest answers, which models of one number send by the thousand.
+    """
+    version = answer.get("protocol_version")
+    if type(version) is not str or version != "1.0":
+        return False
+    ruled = answer.keys() & _RULED
+    return not ruled or (ruled == {"parts"} and not answer["parts"])
 
 
 def _of_elements(
