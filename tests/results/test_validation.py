@@ -165,6 +165,7 @@ def ask(address: Any, target: str) -> Answer:
     return answer
 
 
+@pytest.mark.setting("VALIDATION")
 @pytest.mark.wire("response: faults of an answer")
 @pytest.mark.parametrize(
     ("target", "status", "count", "lines"),
