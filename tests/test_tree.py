@@ -30,6 +30,9 @@ UNTESTED = {
     "extensions": "two names: the tests of the hardened server use what they stand for",
     "intake/pace": "the time limits of an upload: the tests of the ingest run into each",
     "payload/contract": "constants of the wire: the tests of both sides compare what is sent",
+    "results/faults": "one line of text: the test of validation reads fifty of them",
+    "results/fields": "the contract: each wrong answer of the test of validation breaks one of them",
+    "results/json_rules": "fields become faults: the test of validation sees each kind",
     "telemetry/context": "one variable: the tests of log lines and of the current request read it",
     "serving/exit_codes": "numbers: the tests of server and supervisor compare them",
     "tagged_logger": "another import path",
@@ -44,6 +47,7 @@ OWN = {
     "multipart/test_oracle": "the decoder beside another parser",
     "dicom/test_document": "the tables of docs/dicom.md",
     "dicom/test_foreign": "other projects' files beside another program",
+    "execution/test_refusal": "models that refuse, on threads and in processes",
     "execution/test_isolation": "callbacks beside each other on threads and in processes",
     "demo/models/test_models": "the table in the package's __init__",
 }

@@ -10,6 +10,7 @@ ROUTES = (
     "routes: /healthcheck says what the handler says",
     "routes: /healthcheck 503 while setting up, draining or raising",
     "routes: /metrics",
+    "routes: /schema",
     "routes: other methods 405 with Allow",
     "routes: other paths 404",
     "routes: 404 names the routes",

@@ -35,8 +35,8 @@ GatewayError
 ```
 
 A `RequestError` or `MultipartError` carries one public sentence, `detail`. It is made of words of this
-package only: nothing of a request, nothing of a model's exception is ever in it. `Refused` is the exception: its
-sentence is the model's author's.
+package only: nothing of a request, nothing of a model's exception is ever in it. `Refused` is the exception:
+its sentence is the model's author's.
 """
 
 from __future__ import annotations
@@ -127,9 +127,9 @@ class Refused(RequestError):
     raise Refused("this model needs an axial CT with at least 40 slices")
     ```
 
-    `sentence`: what the client reads: what is needed, in one line. It must hold nothing of the patient: no name,
-    no date, no UID, no text of the study. `status`: of the answer, from 400 to 499. Raises `ValueError` for
-    another status, or without a sentence.
+    `sentence`: what the client reads: what is needed, in one line. It must hold nothing of the patient: no
+    name, no date, no UID, no text of the study. `status`: of the answer, from 400 to 499. Raises `ValueError`
+    for another status, or without a sentence.
     """
 
     status = 422

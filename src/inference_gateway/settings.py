@@ -185,9 +185,9 @@ class Settings(BaseSettings):
     validation: Literal["off", "warn", "strict"] = Field(
         default="warn",
         validation_alias="GATEWAY_VALIDATE",
-        description="what is done about an answer that contradicts its contract: nothing, a line in the log for "
-        "each fault and a header that counts them, or 500. What no client can read is 500 with warn, too. Per "
-        "route too",
+        description="what is done about an answer that contradicts its contract: nothing, a line in the log "
+        "for each fault and a header that counts them, or 500. What no client can read is 500 with warn, "
+        "too. Per route too",
     )
     metrics: bool = Field(default=True, description="serve Prometheus metrics on /metrics")
     log_format: Literal["text", "json"] = Field(

@@ -1,4 +1,4 @@
-"""The commands of README's section on curl, as they stand there; its model, on every image that pydicom ships."""
+"""README: the commands of its section on curl; its model, on every image that pydicom ships."""
 
 import re
 import shlex
@@ -21,7 +21,6 @@ from inference_gateway.payload.contract import BINARY_TYPES
 from inference_gateway.payload.part import Part
 from inference_gateway.payload.spool import Spool
 from inference_gateway.results.headers import is_dicom
-
 from tests.harness.process import Process, serve_command
 from tests.harness.raw import Answer
 from tests.harness.wire import decoded

@@ -139,7 +139,7 @@ def test_what_cannot_be_right_is_refused_and_adds_nothing() -> None:
         lambda: answer.set(parts=[]),
     ]
     for attempt in tries:
-        with pytest.raises(ValueError, match="[a-z]{3}"):
+        with pytest.raises(ValueError, match=r"[a-z]{3}"):
             attempt()
     assert answer.result() == ({"protocol_version": "1.0", "parts": []}, [])
     answer.heatmap(ONES, series, label="x", palette="nowhere")

@@ -34,7 +34,7 @@ def test_every_value_of_a_large_array_that_does_not_lie_in_one_piece() -> None:
 
 @pytest.mark.parametrize("value", [-0.01, 1.01, 255.0, np.nan, np.inf])
 def test_what_is_no_probability(value: float) -> None:
-    with pytest.raises(ValueError, match="from 0.0 to 1.0"):
+    with pytest.raises(ValueError, match=r"from 0\.0 to 1\.0"):
         from_probability(np.array([0.5, value]))
 
 

@@ -116,8 +116,8 @@ class Gateway(Starlette):
         `isolation`: "process" gives the model processes of its own; then it is a function or a class of a
         module, or its name as "module:object", which this process does not import. `slots`: devices, or calls
         at once, that several routes share. `max_calls`: after so many a process is replaced, 0 for never.
-        `validate`: what is done about faults in its answers ("off", "warn", "strict"), from the settings where
-        not given.
+        `validate`: what is done about faults in its answers ("off", "warn", "strict"), from the settings
+        where not given.
         """
         taken = self._endpoints.get(route)
         if taken is not None:

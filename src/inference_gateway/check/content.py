@@ -1,7 +1,7 @@
 """What the answer says: its elements against `parts`, palettes, label maps, DICOM objects, findings.
 
-The rules are those by which the gateway itself looks at what a model returns (`results`); all of a mask is looked
-at here. Nothing of the answer is quoted: it is about a patient.
+The rules are those by which the gateway itself looks at what a model returns (`results`); all of a mask is
+looked at here. Nothing of the answer is quoted: it is about a patient.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ class Subject:
         return found
 
     def faults(self) -> list[Any]:
-        """Return what is wrong with the answer, each a `results.faults.Fault`. Raises `Skipped` as `json` does.
+        """Return what is wrong with the answer, `results.faults.Fault`s. Raises `Skipped` as `json` does.
 
         The rules are imported here: they need what a command that only shows its help can do without.
         """

@@ -94,10 +94,10 @@ class ResultElement:
 class InferenceResult:
     """A whole answer: `elements[i]` belongs to `json["parts"][i]`.
 
-    `faults`: how many the gateway has found in what its model said, and sent it all the same (docs/answers.md);
-    its log has them. `input_hash`, `output_hash`: SHA-256 hex, as the gateway has them too. `timings`: seconds of `upload`,
-    `model` (until the first byte of the answer) and `download`. A context manager: closing it ends the
-    reading of its elements.
+    `input_hash`, `output_hash`: SHA-256 hex, as the gateway has them too. `timings`: seconds of `upload`,
+    `model` (until the first byte of the answer) and `download`. `faults`: how many the gateway has found in
+    what its model said, and has sent all the same (docs/answers.md); its log has them. A context manager:
+    closing it ends the reading of its elements.
     """
 
     json: Any = field(repr=False)  # a record of a patient: not for logs

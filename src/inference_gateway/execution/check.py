@@ -73,9 +73,9 @@ class Contract:
 def prepare(result: Any, contract: Contract, inputs: Sequence[Part] = ()) -> InferenceResponse:
     """Check what a model returned: `(json, elements)`, just `json`, or an `Answer`.
 
-    Blocks; exhausts `elements`, and asks each element that is an iterable for its first item. `inputs`: of the
-    request, which the answer is held against. Raises `InvalidModelOutput` where the result does not fit the
-    wire contract, and what a lazy `elements` or an iterable element raises.
+    Blocks; exhausts `elements`, and asks each element that is an iterable for its first item. `inputs`: of
+    the request, which the answer is held against. Raises `InvalidModelOutput` where the result does not fit
+    the wire contract, and what a lazy `elements` or an iterable element raises.
     """
     if isinstance(result, Answer):
         result = result.result()

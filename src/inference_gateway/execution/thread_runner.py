@@ -18,8 +18,8 @@ class ThreadRunner:
 
     `model`: a blocking callable, an `async def` one, or an instance with `__call__`; `setup()`, `warm_up()`
     and `teardown()` are called where it has them, once each, on a model thread. `check` makes of what the
-    model returns, and of the request's inputs, what `compute` gives, on the model's thread too. `line`: whose threads they are. `timeout`,
-    `queue_timeout`: seconds or None.
+    model returns, and of the request's inputs, what `compute` gives, on the model's thread too. `line`: whose
+    threads they are. `timeout`, `queue_timeout`: seconds or None.
     """
 
     def __init__(

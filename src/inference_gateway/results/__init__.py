@@ -25,7 +25,7 @@ from inference_gateway.results.sources import ImageLike, SeriesLike, described
 
 if TYPE_CHECKING:
     from inference_gateway.results.fields import AnswerJson, RequestJson
-    from inference_gateway.results.schema import schema
+    from inference_gateway.results.schema import json_schema
 
 __all__ = [
     "Answer",
@@ -36,10 +36,10 @@ __all__ = [
     "described",
     "from_bool",
     "from_probability",
-    "schema",
+    "json_schema",
 ]
 
-_HOMES = {"AnswerJson": "fields", "RequestJson": "fields", "schema": "schema"}
+_HOMES = {"AnswerJson": "fields", "RequestJson": "fields", "json_schema": "schema"}
 
 
 def __getattr__(name: str) -> Any:

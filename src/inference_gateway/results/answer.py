@@ -1,4 +1,4 @@
-"""A builder for what a model returns: the JSON and its elements grow together, so that they cannot disagree."""
+"""A builder for what a model returns: JSON and elements grow together, so that they cannot disagree."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from inference_gateway.results.sources import (
 Json: TypeAlias = dict[str, Any]
 Source: TypeAlias = SeriesLike | ImageLike | Any
 Colour: TypeAlias = Sequence[int]
+Point: TypeAlias = Sequence[Any] | npt.NDArray[Any]
 
 _LOOK = 1 << 20  # values of a mask that is looked at for a likely mistake
 _NUMBERS = 256
@@ -35,14 +36,14 @@ class Answer:
     return answer
     ```
 
-    `source`, where a method takes one, is a series (`SeriesLike`) or one image (a pydicom `Dataset`). A mask of
-    a series has the shape (depth, rows, columns) or (timepoints, depth, rows, columns), one of an image (rows,
-    columns), or (frames, rows, columns) where it has several frames. `plane`, from 0, puts a mask of (rows,
-    columns) on one plane of a series, or one frame of an image. Masks are uint8: `from_bool` and
+    `source`, where a method takes one, is a series (`SeriesLike`) or one image (a pydicom `Dataset`). A mask
+    of a series has the shape (depth, rows, columns) or (timepoints, depth, rows, columns), one of an image
+    (rows, columns), or (frames, rows, columns) where it has several frames. `plane`, from 0, puts a mask of
+    (rows, columns) on one plane of a series, or one frame of an image. Masks are uint8: `from_bool` and
     `from_probability` make it. `more`: further keys of the entry, which clients get as they are.
 
-    Methods that take a mask raise `TypeError` for another dtype, and `ValueError`, which says both shapes, where
-    the shape is not that of the source.
+    Methods that take a mask raise `TypeError` for another dtype, and `ValueError`, which says both shapes,
+    where the shape is not that of the source.
     """
 
     def __init__(self) -> None:
@@ -50,8 +51,10 @@ class Answer:
         self._elements: list[Any] = []
 
     def result(self) -> tuple[Json, list[Any]]:
-        """Return the JSON and the elements, as a callback may return them, too. Raises `ValueError` where a
-        heatmap uses a palette that was not added."""
+        """Return the JSON and the elements, as a callback may return them, too.
+
+        Raises `ValueError` where a heatmap uses a palette that was not added.
+        """
         palettes = self._json.get("palettes", {})
         for part in self._json["parts"]:
             if part.get("palette", None) not in (None, *palettes):
@@ -130,9 +133,9 @@ class Answer:
     def palette(self, name: str, colours: Sequence[tuple[float, Colour]] | npt.NDArray[np.uint8]) -> None:
         """Add a palette for heatmaps.
 
-        `colours`: (threshold, (red, green, blue, alpha)) with thresholds that rise from 0.0 to 1.0 and colours
-        from 0 to 255, between which colours are mixed; or a table, uint8 of (256, 4). Raises `ValueError` for
-        another thing.
+        `colours`: (threshold, (red, green, blue, alpha)) with thresholds that rise from 0.0 to 1.0 and
+        colours from 0 to 255, between which colours are mixed; or a table, uint8 of (256, 4). Raises
+        `ValueError` for another thing.
         """
         if isinstance(colours, np.ndarray):
             if colours.shape != (_NUMBERS, 4) or colours.dtype != np.uint8:
@@ -153,8 +156,8 @@ class Answer:
     def box(
         self,
         source: Source,
-        top_left: Sequence[float],
-        bottom_right: Sequence[float],
+        top_left: Point,
+        bottom_right: Point,
         *,
         label: str = "",
         plane: int = 0,
@@ -174,8 +177,8 @@ class Answer:
     def measurement(
         self,
         source: Source,
-        start: Sequence[float],
-        end: Sequence[float],
+        start: Point,
+        end: Point,
         *,
         label: str = "",
         plane: int = 0,
@@ -211,8 +214,10 @@ class Answer:
         self._json.setdefault("dicomConformance", []).extend(sentences)
 
     def set(self, **keys: Any) -> None:
-        """Set further keys of the JSON, which clients get as they are. Raises `ValueError` for one of the
-        contract's: it has a method of its own."""
+        """Set further keys of the JSON, which clients get as they are.
+
+        Raises `ValueError` for one of the contract's: it has a method of its own.
+        """
         taken = sorted(_CONTRACT & keys.keys())
         if taken:
             raise ValueError(f"{', '.join(taken)}: use the method of Answer for it")
@@ -260,8 +265,8 @@ class Answer:
         array = _checked(values)
         if most < _NUMBERS and len(np.unique(array.reshape(-1)[:: -(-array.size // _LOOK) or 1])) > most:
             raise ValueError(
-                "a mask of yes and no has 0 and one other value: probability() takes probabilities, label_mask() "
-                "several regions"
+                "a mask of yes and no has 0 and one other value: probability() takes probabilities, "
+                "label_mask() several regions"
             )
         for one, at in _planes(array, source, plane):
             self.part(binary_type, one, **keys, **described(source, one.shape, at), **more)
@@ -293,7 +298,7 @@ def _checked(values: Any) -> npt.NDArray[np.uint8]:
     raise TypeError(f"a mask is uint8, and this is {array.dtype}: write {help_}")
 
 
-def _point(value: Sequence[float], count: int) -> list[float]:
+def _point(value: Point, count: int) -> list[float]:
     point = [number.item() if isinstance(number, np.generic) else number for number in value]
     if len(point) != count or not all(np.isfinite(point)):
         names = "(column, row)" if count == 2 else "(x, y, z)"

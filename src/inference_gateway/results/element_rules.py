@@ -70,7 +70,7 @@ def order_fault(index: int, part: Json, value: Any) -> Fault | None:
     return Fault(
         "element-size",
         f"element {index}",
-        f"an array of {shape_text(value.shape)} came for a binary_data_shape of {shape_text(axes_of(part) or ())}",
+        f"an array of {shape_text(value.shape)} came for a shape of {shape_text(axes_of(part) or ())}",
         "the array with its axes in the order (timepoints, depth, height, width): np.moveaxis turns them",
     )
 
@@ -116,8 +116,9 @@ def value_fault(index: int, part: Json, values: frozenset[int]) -> Fault | None:
     match part.get("binary_type"):
         case "numeric_label_mask":
             names = part.get("label_map")
-            named = isinstance(names, dict) and names and all(map(_is_number, names))
-            missing = len(values - {0, *map(int, names)}) if named else 0
+            missing = 0
+            if isinstance(names, dict) and names and all(map(_is_number, names)):
+                missing = len(values - {0, *map(int, names)})
             if missing:
                 return Fault(
                     "label-maps",
@@ -130,8 +131,8 @@ def value_fault(index: int, part: Json, values: frozenset[int]) -> Fault | None:
                 "values",
                 f"element {index}",
                 f"a boolean_mask of {len(values)} values came",
-                "0 and one other value, such as 255; a probability_mask for probabilities, a numeric_label_mask "
-                "for several regions",
+                "0 and one other value, such as 255; a probability_mask for probabilities, a "
+                "numeric_label_mask for several regions",
             )
         case "probability_mask" if values and max(values) == 1:
             return Fault(
@@ -168,7 +169,7 @@ def _distinct(block: bytes) -> set[int]:
 
 
 def stretches_of(element: Element, most: int) -> Iterator[bytes]:
-    """Yield at most about so many bytes of an element, spread over it; nothing of what is made as it is sent."""
+    """Yield at most so many bytes of an element, spread over it; nothing of what is made as it is sent."""
     match element:
         case BufferElement(view):
             for start, stop in _spread(len(view), most):

@@ -1,7 +1,7 @@
 """What is wrong with an answer: where, what came, what to write.
 
-Nothing of a patient is in it: paths have the contract's own names, a key of the model's is `*`, and what came is
-told by its type, size and shape.
+Nothing of a patient is in it: paths have the contract's own names, a key of the model's is `*`, and what came
+is told by its type, size and shape.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The JSON of an answer and of a request, field by field.
 
-The one home of the contract: the JSON Schema, the tables of docs/answers.md, what the gateway checks before it
-sends, and what `check` and `infer` look for come from here. A field's description says what to write there: it
-is the end of the sentence "write ...". Further keys are allowed everywhere, and pass unchanged.
+The one home of the contract: the JSON Schema, the tables of docs/answers.md, what the gateway checks before
+it sends, and what `check` and `infer` look for come from here. A field's description says what to write
+there: it is the end of the sentence "write ...". Further keys are allowed everywhere, and pass unchanged.
 """
 
 from __future__ import annotations
@@ -193,7 +193,8 @@ class AnchorPoints(_Fields):
 
     type: Literal["anchorpoints"] = Field(description='"anchorpoints" or "lut"')
     data: list[AnchorPoint] = Field(
-        description="two or more anchor points with thresholds that rise from 0.0 to 1.0, or 1024 numbers of a lut"
+        description="two or more anchor points with thresholds that rise from 0.0 to 1.0, or 1024 numbers "
+        "of a lut"
     )
 
     @field_validator("data")

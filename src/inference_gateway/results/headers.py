@@ -1,8 +1,8 @@
 """The few attributes of a DICOM header that an answer is held against, read without any library.
 
 A header is walked through from its first element to its last wanted one (PS3.5 §7): sequences on the way are
-stepped over. Costs some thirty microseconds; nothing is decoded, and no value is kept but these. What cannot be
-walked through (deflated, no DICOM, damaged) has no header here, and nothing is said of it.
+stepped over. Costs some thirty microseconds; nothing is decoded, and no value is kept but these. What cannot
+be walked through (deflated, no DICOM, damaged) has no header here, and nothing is said of it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from typing import NamedTuple
 Head = Callable[[int], bytes]
 """Gives the first bytes of a file, at most so many, wherever its cursor is."""
 
-_FIRST = 8 << 10  # bytes; most headers end before
-_MOST = 1 << 20  # a header that goes on beyond is given up
+_SIZES = (
+    8 << 10,
+    128 << 10,
+    1 << 20,
+)  # bytes that are read; most headers end in the first, none is looked for beyond
 _PREAMBLE, _MAGIC = 128, b"DICM"  # PS3.10 §7.1
 BEGINNING = _PREAMBLE + len(_MAGIC)
 _META_GROUP = 0x0002
@@ -55,8 +58,7 @@ def is_dicom(beginning: bytes) -> bool:
 
 def read_header(head: Head) -> Header | None:
     """Return what a DICOM file says of itself, None where it is none that can be walked through."""
-    size = _FIRST
-    while size <= _MOST:
+    for size in _SIZES:
         data = head(size)
         if not is_dicom(data):
             return None
@@ -65,7 +67,6 @@ def read_header(head: Head) -> Header | None:
         except _Short:
             if len(data) < size:
                 return None
-            size *= 16
         except (struct.error, ValueError, RecursionError):
             return None
     return None

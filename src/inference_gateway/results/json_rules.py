@@ -1,4 +1,4 @@
-"""The JSON of an answer held against its fields: what is wrong in it, whatever the study and the elements are."""
+"""The JSON of an answer held against its fields: what is wrong in it, whatever study and elements are."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ def from_probability(values: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     array = np.asarray(values)
     if array.dtype.kind != "f":
         raise TypeError(
-            f"from_probability takes floats from 0.0 to 1.0, and this is {array.dtype}: from_bool is for bool, "
-            "and uint8 needs neither"
+            f"from_probability takes floats from 0.0 to 1.0, and this is {array.dtype}: from_bool is for "
+            "bool, and uint8 needs neither"
         )
     flat = np.ascontiguousarray(array).reshape(-1)
     made = np.empty(flat.size, np.uint8)

@@ -1,5 +1,7 @@
-"""The tables of docs/answers.md, made of the fields. `python -m inference_gateway.results.reference docs` writes
-them, and the schema, anew."""
+"""The tables of docs/answers.md, made of the fields.
+
+`python -m inference_gateway.results.reference docs` writes them, and the schema, anew.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +13,19 @@ from typing import Any
 from pydantic import BaseModel
 
 from inference_gateway.results import fields
-from inference_gateway.results.schema import FILE, schema, schema_text
+from inference_gateway.results.schema import FILE, json_schema, schema_text
 
 _TABLE = re.compile(r"(<!-- fields: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def table_of(model: type[BaseModel]) -> str:
     """Return the fields of a model as a table of Markdown: key, type, whether it is needed, what it is."""
-    properties = schema()["$defs"][model.__name__]["properties"]
+    properties = json_schema()["$defs"][model.__name__]["properties"]
     rows = ["| key | type | needed | what |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
         needed = "yes" if field.is_required() else ""
-        rows.append(
-            f"| `{name}` | {_type(properties[name])} | {needed} | {_what(field.description, properties[name])} |"
-        )
+        told = properties[name]
+        rows.append(f"| `{name}` | {_type(told)} | {needed} | {_what(field.description, told)} |")
     return "\n".join(rows) + "\n"
 
 

@@ -14,7 +14,7 @@ FILE = "answers.schema.json"
 """Its file, in this package and in docs/."""
 
 
-def schema() -> dict[str, Any]:
+def json_schema() -> dict[str, Any]:
     """Return the schema: of an answer's JSON, and of a request's under `#/$defs/RequestJson`."""
     made = models_json_schema([(AnswerJson, "validation"), (RequestJson, "validation")])[1]
     return {
@@ -27,7 +27,7 @@ def schema() -> dict[str, Any]:
 
 def schema_text() -> str:
     """Return the schema as it is written into the files."""
-    return json.dumps(schema(), indent=2, sort_keys=True) + "\n"
+    return json.dumps(json_schema(), indent=2, sort_keys=True) + "\n"
 
 
 def published() -> bytes:

@@ -12,16 +12,24 @@ class SeriesLike(Protocol):
     """A series of images that make a volume, as `inference_gateway.study` reads it.
 
     `shape`: (depth, rows, columns) of one timepoint. `sop_instance_uids`: of each plane, all planes of the
-    first timepoint first; a multi-frame image repeats its own. It may also have `timepoints`, 1 without it, and
-    `frame_numbers` from 1, one for each plane, which are 1 without it.
+    first timepoint first; a multi-frame image repeats its own. It may also have `timepoints`, 1 without it,
+    and `frame_numbers` from 1, one for each plane, which are 1 without it.
     """
 
     @property
-    def shape(self) -> tuple[int, int, int]: ...
+    def shape(self) -> tuple[int, int, int]:
+        """Return (depth, rows, columns) of one timepoint."""
+        ...
+
     @property
-    def series_instance_uid(self) -> str: ...
+    def series_instance_uid(self) -> str:
+        """Return its SeriesInstanceUID."""
+        ...
+
     @property
-    def sop_instance_uids(self) -> Sequence[str]: ...
+    def sop_instance_uids(self) -> Sequence[str]:
+        """Return the SOPInstanceUID of each plane."""
+        ...
 
 
 class ImageLike(Protocol):
@@ -39,8 +47,8 @@ def is_series(source: Any) -> bool:
     if all(hasattr(source, name) for name in ("SOPInstanceUID", "Rows", "Columns")):
         return False
     raise TypeError(
-        f"a finding lies on a series or on an image (a pydicom Dataset with SOPInstanceUID, Rows and Columns), "
-        f"not on a {type(source).__name__}"
+        "a finding lies on a series or on an image (a pydicom Dataset with SOPInstanceUID, Rows and "
+        f"Columns), not on a {type(source).__name__}"
     )
 
 
@@ -88,9 +96,10 @@ def planes_of(source: Any) -> tuple[int, int]:
 def described(source: Any, shape: Sequence[int], plane: int | None = None) -> dict[str, Any]:
     """Return `binary_data_shape` and what names the images, for an entry of `parts`.
 
-    `shape`: of the array: (rows, columns) for one plane of a series or a frame of an image, counted by `plane`
-    from 0; (depth, rows, columns) or (timepoints, depth, rows, columns) for a series. Raises `ValueError`, which
-    says both shapes, where it does not fit, and `IndexError` where there is no such plane.
+    `shape`: of the array: (rows, columns) for one plane of a series or a frame of an image, counted by
+    `plane` from 0; (depth, rows, columns) or (timepoints, depth, rows, columns) for a series. Raises
+    `ValueError`, which says both shapes, where it does not fit, and `IndexError` where there is no such
+    plane.
     """
     size = size_of(source)
     timepoints, depth = planes_of(source)
@@ -113,7 +122,8 @@ def _unlike(source: Any, shape: Sequence[int], plane: int | None) -> str:
     timepoints, depth = planes_of(source)
     name = "series" if is_series(source) else "image"
     if plane is not None:
-        return f"the array is {shape_text(shape)}, and a plane of the {name} is {shape_text(size)} (rows, columns)"
+        whole = f"a plane of the {name} is {shape_text(size)} (rows, columns)"
+        return f"the array is {shape_text(shape)}, and {whole}"
     if len(shape) == 2 and tuple(shape) == size:
         return f"the array is one plane, and the {name} has {timepoints * depth}: say which by plane=, from 0"
     axes, true = "rows, columns", size

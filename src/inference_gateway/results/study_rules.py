@@ -1,8 +1,8 @@
 """An answer held against the study that it is about: UIDs, sizes of images, places.
 
-Only what is wrong for certain is a fault. Nothing is said where a part of the request is neither DICOM that can be
-read here nor a picture or a text: a model may find images in there. Headers are read one by one until all that
-an answer names is found, so that a right answer costs few of them.
+Only what is wrong for certain is a fault. Nothing is said where a part of the request is neither DICOM that
+can be read here nor a picture or a text: a model may find images in there. Headers are read one by one until
+all that an answer names is found, so that a right answer costs few of them.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ def _image_of(holder: Json, study: Study) -> Header | None:
 
 
 def axes_of(part: Json) -> tuple[int, ...] | None:
-    """Return the shape that a part tells: (timepoints, depth, height, width) as far as told, None for none."""
+    """Return the shape that a part tells, of (timepoints, depth, height, width) those told; None for none."""
     told = part.get("binary_data_shape")
     try:
         return Shape.model_validate(told).axes if isinstance(told, dict) else None

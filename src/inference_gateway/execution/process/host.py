@@ -124,7 +124,8 @@ class ModelProcess:
     def call(self, json_input: Any, inputs: list[Any], input_hash: str, spool: Any) -> InferenceResponse:
         """Call the model and return its checked result. Blocks; call it in the request's context.
 
-        Raises `InvalidModelOutput`, `Refused`, `ModelFailed` with a `RemoteError` as its cause, or `ModelCrashed`.
+        Raises `InvalidModelOutput`, `Refused`, `ModelFailed` with a `RemoteError` as its cause, or
+        `ModelCrashed`.
         """
         request = current_request()
         self.calls += 1
