@@ -11,7 +11,7 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 SECONDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format dist bench bench-quick fuzz soak clean
+.PHONY: help install demo test test-quick check format dist bench bench-quick fuzz soak clean
 
 help:  ## Explain the commands (this)
 	@echo "inference-gateway: put a medical-imaging model behind HTTP."
@@ -23,15 +23,15 @@ help:  ## Explain the commands (this)
 	@echo "  Each command first installs what it needs into $(VENV); nothing outside this folder is changed."
 	@echo "  New here?         make demo                         a sample study, from the client to the masks"
 	@echo "  Your own images:  make demo STUDY=path/to/folder    with DICOM files in it"
-	@echo "  Another Python:   make install PYTHON=python3.13    3.11 to 3.13 will do"
+	@echo "  Another Python:   make install PYTHON=python3.13    3.11 to 3.15 will do"
 	@echo "  One benchmark:    make bench BENCH='--only parts,one --servers ours,floor'"
 	@echo "  Your own model:   $(BIN)/inference-gateway serve my_model:model"
 
 # $(1) is the extra, $(2) an option of pip. Debian's python3 has no ensurepip without python3-venv: its own pip can
 # fill the environment as well.
 define install_extra
-@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
-  { echo "Python 3.11 to 3.13 is needed, and $(PYTHON) is not one: try make install PYTHON=python3.12" >&2; exit 1; }
+@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 16))' || \
+  { echo "Python 3.11 to 3.15 is needed, and $(PYTHON) is not one: try make install PYTHON=python3.12" >&2; exit 1; }
 @test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(VENV)
 @if $(BIN)/python -m pip --version >/dev/null 2>&1; \
   then pip="$(BIN)/python -m pip"; else pip="$(PYTHON) -m pip --python $(BIN)/python"; fi; \
@@ -55,9 +55,12 @@ demo: $(DEMO)  ## Send a sample study (or STUDY=folder) through a gateway; JSON,
 
 test: install  ## Run the tests: branch coverage at least 95 %, of the wire format 100 %
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n $(WORKERS) --cov --cov-report=
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --include='src/inference_gateway/multipart/*' --fail-under=100
+
+test-quick: install  ## Run the tests that are not marked as slow, without coverage: less than a minute
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not slow'
 
 check: install  ## Lint, format, types and the floors that imports may not climb
 	$(BIN)/ruff check .

@@ -1,7 +1,9 @@
 """Fixtures that the whole test tree shares."""
 
+import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +16,11 @@ from starlette.types import ASGIApp
 
 from tests.harness.log import LogCapture
 from tests.harness.server import RunningServer, serving
+
+# Where the environment forbids bytecode, as in many containers, each worker would compile all tests and each
+# server that a test starts the whole package.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,6 +39,11 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests begin first, or at the end one process would still be at them while the others rest."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_blocks_the_event_loop() -> Iterator[None]:
     """A blocking call by the package on any running event loop raises `BlockingError` there.
@@ -42,6 +54,12 @@ def _nothing_blocks_the_event_loop() -> Iterator[None]:
         # The coverage tracer takes a lock of its own, whoever is being traced.
         buster.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", "lock_data")
         yield
+
+
+@pytest.fixture(autouse=True)
+def _garbage_is_looked_for_in_this_test() -> None:
+    """A gateway that starts collects all garbage; what all tests have imported is several 100,000 objects."""
+    gc.freeze()
 
 
 @pytest.fixture

@@ -62,6 +62,12 @@ class Needs:
 
     def __call__(self, json_input, inputs, input_hash):
         return {}
+class Fails:
+    def __init__(self):
+        raise FileNotFoundError("no weights here")
+
+    def __call__(self, json_input, inputs, input_hash):
+        return {}
 number = 7
 """
 
@@ -92,7 +98,7 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     )
 
 
@@ -183,17 +189,20 @@ def reply(answer: Answer | None, value: object) -> None:
         ("my_model:Namespace.nested", "class"),
     ],
 )
+@pytest.mark.slow
 def test_a_callback_or_a_class(target: str, key: str, run: Run) -> None:
     process = run(target)
     reply(exchange(process.address, POST), {key: [1, 2]})
 
 
+@pytest.mark.slow
 def test_a_route_of_ones_own(run: Run) -> None:
     process = run("my_model:instance", "--route", "/infer")
     reply(exchange(process.address, POST.replace(b"POST / ", b"POST /infer ")), {"class": [1, 2]})
     check_problem(exchange(process.address, POST), 404)
 
 
+@pytest.mark.slow
 def test_a_gateway_with_its_own_routes(run: Run) -> None:
     process = run("my_model:app")
     reply(exchange(process.address, POST.replace(b"POST / ", b"POST /own ")), {"function": [1, 2]})
@@ -201,11 +210,13 @@ def test_a_gateway_with_its_own_routes(run: Run) -> None:
 
 
 @pytest.mark.parametrize("target", ["my_model:asgi", "my_model:asgi_instance"])
+@pytest.mark.slow
 def test_another_asgi_application(target: str, run: Run) -> None:
     process = run(target)
     assert check_ok(exchange(process.address, head((), method=b"GET"))).body == b"asgi"
 
 
+@pytest.mark.slow
 def test_settings_hold_for_what_is_served(run: Run) -> None:
     process = run("my_model:model", max_body_bytes="20B")
     check_problem(exchange(process.address, POST), 413)
@@ -226,6 +237,7 @@ def test_settings_hold_for_what_is_served(run: Run) -> None:
         ("demo:", "module:object"),
     ],
 )
+@pytest.mark.slow
 def test_a_wrong_target_gets_a_sentence(target: str, says: str, folder: Path) -> None:
     done = command(folder, "serve", target)
     assert done.returncode == 2
@@ -234,6 +246,7 @@ def test_a_wrong_target_gets_a_sentence(target: str, says: str, folder: Path) ->
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.slow
 def test_a_module_that_does_not_import_shows_where(workers: str, folder: Path) -> None:
     done = command(folder, "serve", "broken:model", "--workers", workers, "--port", "0")
     assert done.returncode == 2
@@ -241,8 +254,18 @@ def test_a_module_that_does_not_import_shows_where(workers: str, folder: Path) -
     assert "Error: broken cannot be imported (SyntaxError)" in done.stderr
 
 
+@pytest.mark.slow
+def test_a_class_whose_constructor_fails_shows_where(folder: Path) -> None:
+    done = command(folder, "serve", "my_model:Fails", "--port", "0")
+    assert done.returncode == 2
+    assert "no weights here" in done.stderr
+    assert "Error: my_model:Fails() failed (FileNotFoundError)" in done.stderr
+    assert "inference_gateway" not in done.stderr
+
+
 @pytest.mark.parametrize("swallow", ["pass", "raise ImportError('cannot load') from None"])
 @pytest.mark.parametrize("where", ["import", "constructor"])
+@pytest.mark.slow
 def test_ctrl_c_before_the_server_listens_ends_by_that_signal(
     where: str, swallow: str, run: Run, folder: Path
 ) -> None:
@@ -269,6 +292,7 @@ def test_ctrl_c_before_the_server_listens_ends_by_that_signal(
     assert process.lines == ["is importing"]
 
 
+@pytest.mark.slow
 def test_one_line_says_that_the_models_are_set_up(run: Run) -> None:
     process = run("my_model:model", "--route", "/infer")
     process.wait_line("the models are set up: POST to /infer$")
@@ -277,19 +301,21 @@ def test_one_line_says_that_the_models_are_set_up(run: Run) -> None:
     assert process.log.count("set up") == 1
 
 
+@pytest.mark.slow
 def test_python_runs_the_package(folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "inference_gateway", "serve", "no_such_module:model"],
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     )
     assert done.returncode == 2
     assert "Usage: python -m inference_gateway serve" in done.stderr
     assert "no module 'no_such_module'" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_demo_without_its_extra_says_what_to_install(folder: Path) -> None:
     missing = "raise ModuleNotFoundError(\"No module named 'pydicom'\", name='pydicom')\n"
     (folder / "pydicom.py").write_text(missing)
@@ -300,6 +326,7 @@ def test_a_demo_without_its_extra_says_what_to_install(folder: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_an_unknown_demo_lists_all_of_them(folder: Path) -> None:
     from inference_gateway.demo.models import MODELS
 
@@ -319,6 +346,7 @@ def test_wrong_arguments(arguments: tuple[str, ...]) -> None:
 # Models in processes of their own
 
 
+@pytest.mark.slow
 def test_only_the_models_process_imports_the_target(run: Run, folder: Path) -> None:
     (folder / "where.py").write_text(
         "import os\nprint(f'imported by {os.getpid()}', flush=True, file=__import__('sys').stderr)\n"
@@ -333,6 +361,7 @@ def test_only_the_models_process_imports_the_target(run: Run, folder: Path) -> N
     assert process.log.count("imported by") == 1
 
 
+@pytest.mark.slow
 def test_each_device_has_a_process(run: Run, folder: Path) -> None:
     (folder / "where.py").write_text(
         "import os, sys\nprint('sees', os.environ['CUDA_VISIBLE_DEVICES'], flush=True, file=sys.stderr)\n"
@@ -340,12 +369,13 @@ def test_each_device_has_a_process(run: Run, folder: Path) -> None:
     )
     process = run("where:model", "--isolation", "process", "--devices", "cuda:0, cuda:1")
     process.wait_line("the models are set up")
+    process.wait_log(lambda: sorted(re.findall(r"sees (\d)", process.log)) == ["0", "1"], "each device")
     process.popen.terminate()
     assert process.wait() == 0
-    assert sorted(re.findall(r"sees (\S+)", process.log)) == ["0", "1"]
 
 
 @pytest.mark.parametrize("options", [("--isolation", "process"), ()])
+@pytest.mark.slow
 def test_an_application_has_no_process_of_its_own(options: tuple[str, ...], folder: Path) -> None:
     """By the option and by the variable."""
     environment = {**os.environ, "GATEWAY_ISOLATION": "process", "GATEWAY_SPOOL_DIR": str(folder)}

@@ -47,6 +47,7 @@ def imported_without(tmp_path: Path, absent: str, module: str) -> str:
         ("inference_gateway.demo.models", "pydicom", "demo"),
     ],
 )
+@pytest.mark.slow
 def test_what_is_missing_and_what_brings_it(module: str, absent: str, brings: str, tmp_path: Path) -> None:
     said = imported_without(tmp_path, absent, module)
     assert f" needs {absent}: pip install 'dicom-inference-gateway[{brings}]'" in said

@@ -85,6 +85,15 @@ def test_each_test_module_has_its_module() -> None:
     assert mirrors() - {mirror(module) for module in modules()} == set(OWN)
 
 
+def test_no_test_module_imports_a_test_module() -> None:
+    """What several of them use stands in a plain module beside them."""
+    imports = re.compile(r"^\s*(?:from|import) (?:tests)?\.(?:\w*\.)*test_", re.MULTILINE)
+    assert imports.search("from tests.dicom.test_order import placed")
+    paths = TESTS.rglob("*.py")
+    importing = [str(path.relative_to(TESTS)) for path in paths if imports.search(path.read_text())]
+    assert importing == []
+
+
 # docs/architecture.md
 
 

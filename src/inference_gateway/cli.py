@@ -162,6 +162,7 @@ def serve(
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     from inference_gateway.app.gateway import Gateway
+    from inference_gateway.errors import SetupFailed
     from inference_gateway.serving.server import make_server
     from inference_gateway.serving.supervisor import supervise
     from inference_gateway.telemetry.logs import configure_logging
@@ -187,7 +188,10 @@ def serve(
         app = _in_processes(target, route, settings, places)
     else:
         app = _application(target, route, settings, places)
-    server = make_server(app, host=host, port=port, **options)
+    try:
+        server = make_server(app, host=host, port=port, **options)
+    except SetupFailed as error:
+        raise click.ClickException(str(error)) from None
     sockets = None
     if worker is not None:
         number, listener, pipe = worker
@@ -220,7 +224,7 @@ def _tls_options(tls: dict[str, str | None]) -> dict[str, Any]:
 
 
 def _worker_arguments(context: click.Context) -> list[str]:
-    """What this command was called with, for a worker of it."""
+    """Return what this command was called with, for a worker of it."""
     if context.params["ssl_keyfile_password"] is not None:
         os.environ[_PASSWORD_VARIABLE] = context.params["ssl_keyfile_password"]
     own = ("target", "worker", "workers", "ssl_keyfile_password")
@@ -265,7 +269,7 @@ def _settings() -> Settings:
 
 
 def _in_processes(target: str, route: str, settings: Settings, devices: list[str]) -> Any:
-    """The gateway of a model that this process does not import."""
+    """Return the gateway of a model that this process does not import."""
     from inference_gateway.app.gateway import Gateway
     from inference_gateway.execution.slots import Slots
     from inference_gateway.serving.target import named
@@ -284,7 +288,7 @@ def _application(target: str, route: str, settings: Settings, devices: list[str]
     from inference_gateway.app.gateway import Gateway
     from inference_gateway.errors import UnusableModel
     from inference_gateway.execution.slots import Slots
-    from inference_gateway.serving.target import resolve
+    from inference_gateway.serving.target import not_made, resolve
 
     module, _, name = target.partition(":")
     found = _demo_model(name) if module == "demo" and name else resolve(target)
@@ -299,6 +303,8 @@ def _application(target: str, route: str, settings: Settings, devices: list[str]
         gateway.add_inference_route(route, found, name=target, isolation="thread", slots=slots)
     except UnusableModel as error:
         raise click.UsageError(str(error)) from None
+    except Exception as error:
+        raise not_made(target, error) from None
     return gateway
 
 

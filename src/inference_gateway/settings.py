@@ -191,7 +191,7 @@ class Settings(BaseSettings):
     )
     metrics: bool = Field(default=True, description="serve Prometheus metrics on /metrics")
     log_format: Literal["text", "json"] = Field(
-        default="text", description="form of the log lines (serve only)"
+        default="text", description="form of the log lines, text or json (serve only)"
     )
 
     @cached_property

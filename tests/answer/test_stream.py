@@ -35,6 +35,7 @@ from tests.harness.results import (
 )
 from tests.harness.server import plain_server
 from tests.harness.serving import POST, TYPE, check_ok
+from tests.harness.waiting import until
 from tests.harness.wire import assert_same, message, part, reply_bytes
 
 
@@ -135,8 +136,8 @@ def test_a_server_that_takes_bytes_only_gets_bytes(spool_dir: Path) -> None:
         await app(scope, receive, pickled if scope["type"] == "http" else send)
 
     with app_thread(pickling) as running:
-        while (answer := running.post(TYPE, [message(part(b"1"))])).status == 503:
-            continue  # the model is being set up
+        until(lambda: running.post(TYPE, [message(part(b"1"))]).status != 503, "a model that is set up")
+        answer = running.post(TYPE, [message(part(b"1"))])
     assert len(check_ok(answer).body) > 9_000_000
 
 

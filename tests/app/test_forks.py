@@ -7,7 +7,6 @@ import signal
 import socket
 import ssl
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -19,9 +18,13 @@ import trustme
 from tests.harness.process import LIMIT, Process, serve_command
 from tests.harness.raw import Answer, Connection, exchange, head, request
 from tests.harness.serving import TYPE, check_ok
+from tests.harness.waiting import until
 from tests.harness.wire import decoded, message, part
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="a system that forks")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="a system that forks"),
+]
 
 MODEL = """
 import ctypes, os, signal, socket
@@ -139,9 +142,11 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
 
 def wait_ready(process: Process) -> None:
-    end = time.monotonic() + LIMIT
-    while (answer := exchange(process.address, READY)) is None or answer.status != 200:
-        assert time.monotonic() < end, process.log
+    def ready() -> bool:
+        answer = exchange(process.address, READY)
+        return answer is not None and answer.status == 200
+
+    until(ready, "readiness")
 
 
 def ask(process: Process, name: str, *headers: tuple[bytes, bytes], root: bytes = b"{}") -> Connection:
@@ -239,10 +244,12 @@ def test_under_tls(name: str, run: Run, tmp_path: Path) -> None:
     context = ssl.create_default_context()
     authority.configure_trust(context)
     sent = request((*TYPE, (b"Connection", b"close")), message(part(b"{}")), target=f"/{name}".encode())
-    end = time.monotonic() + LIMIT
-    while (came := over_tls(context, process, sent)).startswith(b"HTTP/1.1 503"):  # being set up
-        assert time.monotonic() < end
-    assert came.startswith(b"HTTP/1.1 200")
+
+    def answer() -> bytes:
+        came = over_tls(context, process, sent)
+        return b"" if came.startswith(b"HTTP/1.1 503") else came  # being set up
+
+    assert until(answer).startswith(b"HTTP/1.1 200")
 
 
 def over_tls(context: ssl.SSLContext, process: Process, sent: bytes) -> bytes:

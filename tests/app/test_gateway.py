@@ -5,7 +5,7 @@ import functools
 import json
 import re
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,32 +21,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from inference_gateway import Gateway, Settings, current_request
 from inference_gateway.errors import UnusableModel
 from tests.conftest import Serve
-from tests.harness.asking import call, check_plain, media_type
+from tests.harness.asking import PONG, POST, ROOT, call, check_plain, media_type, post
 from tests.harness.log import LogCapture
-from tests.harness.raw import Address, Answer, Connection, exchange, head, request
+from tests.harness.model import Staged, empty
+from tests.harness.raw import Address, Answer, Connection, exchange, head
 from tests.harness.server import serving
-from tests.harness.wire import check_problem, check_reply, digest, message, part
+from tests.harness.waiting import until
+from tests.harness.wire import check_problem, check_reply, digest
 
-TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
-ROOT = b'{"k": "SECRET"}'
-POST = request(TYPE, message(part(ROOT)))
-PONG = b"inference-service is up and accepting connections"
 LIMIT = 20.0
-
-
-def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
-    return {"parts": []}
-
-
-@pytest.fixture
-def app(spool_dir: Path) -> Gateway:
-    return Gateway(settings=Settings(spool_dir=spool_dir))
-
-
-def post(address: Address, path: bytes = b"/") -> Answer:
-    answer = exchange(address, POST.replace(b"POST / ", b"POST " + path + b" "))
-    assert answer is not None
-    return answer
 
 
 # Other methods and paths
@@ -65,7 +48,7 @@ def post(address: Address, path: bytes = b"/") -> Answer:
 def test_other_methods(
     path: bytes, methods: Sequence[bytes], allowed: set[str], app: Gateway, serve: Serve
 ) -> None:
-    app.add_inference_route("/", model)
+    app.add_inference_route("/", empty)
     running = serve(app)
     for method in methods:
         answer = call(running.address, path, method)
@@ -75,7 +58,7 @@ def test_other_methods(
 
 @pytest.mark.wire("routes: other methods 405 with Allow")
 def test_head_of_an_inference_route(app: Gateway, serve: Serve) -> None:
-    app.add_inference_route("/", model)
+    app.add_inference_route("/", empty)
     answer = call(serve(app).address, b"/", b"HEAD")
     assert (answer.status, answer.header("allow"), media_type(answer)) == (
         405,
@@ -86,7 +69,7 @@ def test_head_of_an_inference_route(app: Gateway, serve: Serve) -> None:
 
 @pytest.mark.wire("routes: other paths 404", "errors: nothing that came in is echoed")
 def test_other_paths(app: Gateway, serve: Serve) -> None:
-    app.add_inference_route("/infer", model)
+    app.add_inference_route("/infer", empty)
     running = serve(app)
     for path in (b"//", b"//ping", b"/ping/", b"/SECRET", b"/infer/", b"//infer", b"/*"):
         for method in (b"GET", b"POST"):
@@ -97,8 +80,8 @@ def test_other_paths(app: Gateway, serve: Serve) -> None:
 
 @pytest.mark.wire("routes: 404 names the routes")
 def test_other_paths_are_told_the_routes(app: Gateway, serve: Serve) -> None:
-    app.add_inference_route("/infer", model)
-    app.add_inference_route("/study/{kind}", model)
+    app.add_inference_route("/infer", empty)
+    app.add_inference_route("/study/{kind}", empty)
     running = serve(app)
     for method in (b"GET", b"POST"):
         problem = check_problem(call(running.address, b"/", method), 404)
@@ -108,7 +91,7 @@ def test_other_paths_are_told_the_routes(app: Gateway, serve: Serve) -> None:
 @pytest.mark.wire("routes: 404 names the routes")
 def test_who_has_no_key_is_told_no_routes(spool_dir: Path, serve: Serve) -> None:
     app = Gateway(settings=Settings(spool_dir=spool_dir, api_keys=SecretStr("KEY")))
-    app.add_inference_route("/infer", model)
+    app.add_inference_route("/infer", empty)
     running = serve(app)
     for value, told in ((b"KEY", True), (b"other", False), (b"", False)):
         answer = exchange(running.address, head(((b"X-API-Key", value),), method=b"GET", target=b"/no"))
@@ -153,7 +136,7 @@ def test_each_route_has_its_model(app: Gateway, serve: Serve) -> None:
 
 @pytest.mark.wire("routes: route registered twice")
 def test_a_path_is_never_taken_for_its_pattern(app: Gateway, serve: Serve) -> None:
-    app.add_inference_route("/{number:int}", model)
+    app.add_inference_route("/{number:int}", empty)
     running = serve(app)
     check_reply(post(running.address, b"/1"), {"parts": []}, [], digest(ROOT))
     check_problem(post(running.address, b"/{number:int}"), 404)
@@ -161,7 +144,7 @@ def test_a_path_is_never_taken_for_its_pattern(app: Gateway, serve: Serve) -> No
 
 
 def test_a_route_under_the_servers_own_path(app: Gateway, serve: Serve) -> None:
-    app.add_inference_route("/model", model)
+    app.add_inference_route("/model", empty)
 
     async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, "root_path": "/model"} if scope["type"] == "http" else scope, receive, send)
@@ -184,14 +167,14 @@ def test_middleware_of_the_application_sees_each_request(spool_dir: Path, serve:
             await self._app(scope, receive, send)
 
     app = Gateway(settings=Settings(spool_dir=spool_dir), middleware=[Middleware(Watching)])
-    app.add_inference_route("/model", model)
+    app.add_inference_route("/model", empty)
     running = serve(app)
     check_reply(post(running.address, b"/model"), {"parts": []}, [], digest(ROOT))
     assert seen[-1] == "/model"
 
 
 def test_a_route_is_registered_once(app: Gateway, serve: Serve) -> None:
-    app.add_inference_route("/", model, name="first model")
+    app.add_inference_route("/", empty, name="first model")
     with pytest.raises(ValueError, match=r"Route / .*first model"):
         app.add_inference_route("/", lambda *_: None, name="second")
     check_reply(post(serve(app).address), {"parts": []}, [], digest(ROOT))
@@ -199,9 +182,9 @@ def test_a_route_is_registered_once(app: Gateway, serve: Serve) -> None:
 
 @pytest.mark.wire("routes: route registered twice")
 def test_a_model_without_a_name_is_named_after_itself(app: Gateway) -> None:
-    app.add_inference_route("/", model)
-    with pytest.raises(ValueError, match=r"\bmodel\b.*\bmodel$"):
-        app.add_inference_route("/", model)
+    app.add_inference_route("/", empty)
+    with pytest.raises(ValueError, match=r"model empty$"):
+        app.add_inference_route("/", empty)
 
 
 class Doubler:
@@ -283,12 +266,22 @@ class Unfinished:
         return {}
 
 
+class SetUpWants:
+    """A model whose set-up asks for what nobody gives."""
+
+    def setup(self, device: str) -> None: ...
+
+    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
+        return {}
+
+
 @pytest.mark.wire("routes: model that cannot be called")
 @pytest.mark.parametrize(
     ("form", "says"),
     [
         (lambda json_input, inputs: {}, "(json_input, inputs) cannot be called as"),
         (Unfinished, "Unfinished(weights: str) -> None cannot be called as Unfinished()"),
+        (SetUpWants, "SetUpWants.setup(device: str) -> None cannot be called as SetUpWants.setup()"),
         (Method, "Method"),
         (Method(), "cannot be called"),
         (7, "int"),
@@ -297,7 +290,15 @@ class Unfinished:
 def test_what_cannot_be_called_is_refused_when_it_is_registered(form: Any, says: str, app: Gateway) -> None:
     with pytest.raises(UnusableModel, match=re.escape(says)):
         app.add_inference_route("/", form)
-    app.add_inference_route("/", model)
+    app.add_inference_route("/", empty)
+
+
+def test_a_health_handler_that_wants_arguments_is_refused(app: Gateway) -> None:
+    def handler(request: Any) -> str:
+        return "READY"
+
+    with pytest.raises(UnusableModel, match="cannot be called as handler\\(\\): missing"):
+        app.add_healthcheck_route(handler)  # type: ignore[arg-type]  # the mistake
 
 
 def test_a_class_is_made_an_instance_once(app: Gateway, serve: Serve) -> None:
@@ -347,48 +348,13 @@ def test_a_route_may_have_no_time_limit(spool_dir: Path, serve: Serve) -> None:
 # Setting up and ending
 
 
-class Staged:
-    """A model whose setup waits until it is let."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-        self.go = threading.Event()
-        self.fail = False
-        self.ended = threading.Event()
-
-    def setup(self) -> None:
-        self.steps.append("setup")
-        assert self.go.wait(LIMIT)
-        if self.fail:
-            raise ValueError("HIDDEN: no weights")
-
-    def warm_up(self) -> None:
-        self.steps.append("warm_up")
-
-    def teardown(self) -> None:
-        self.steps.append("teardown")
-
-    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
-        self.steps.append("call")
-        return {}
-
-
-@pytest.fixture
-def staged() -> Iterator[Staged]:
-    made = Staged()
-    yield made
-    made.go.set()
-
-
 def check_not_now(answer: Answer) -> None:
     assert answer.status == 503
     assert int(answer.header("retry-after") or "") >= 1
 
 
 def wait_ready(address: Address) -> None:
-    """Until readiness says so; each question is a round trip."""
-    while call(address, b"/healthcheck").body != b"READY":
-        pass
+    until(lambda: call(address, b"/healthcheck").body == b"READY", "readiness")
 
 
 @pytest.mark.wire(
@@ -398,7 +364,7 @@ def wait_ready(address: Address) -> None:
 )
 def test_the_port_is_open_while_a_model_is_set_up(app: Gateway, serve: Serve, staged: Staged) -> None:
     app.add_inference_route("/", staged)
-    app.add_inference_route("/other", model)
+    app.add_inference_route("/other", empty)
     running = serve(app)
     check_plain(call(running.address, b"/ping"), 200, PONG)
     refused = post(running.address)
@@ -433,8 +399,8 @@ def test_a_setup_that_fails(staged: Staged, app: Gateway, spool_dir: Path, log: 
     with serving(app) as running:
         check_plain(call(running.address, b"/ping"), 200, PONG)
         staged.go.set()
-        while (ping := call(running.address, b"/ping")).status == 200:
-            pass
+        until(lambda: call(running.address, b"/ping").status != 200, "a failed setup")
+        ping = call(running.address, b"/ping")
         assert ping.status == 503
         assert ping.body != PONG
         assert call(running.address, b"/healthcheck").status == 503
@@ -450,7 +416,7 @@ def test_a_setup_that_fails(staged: Staged, app: Gateway, spool_dir: Path, log: 
 
 @pytest.mark.wire("routes: /healthcheck 503 while setting up, draining or raising", "refused: draining")
 def test_draining(app: Gateway, serve: Serve) -> None:
-    app.add_inference_route("/", model)
+    app.add_inference_route("/", empty)
     running = serve(app)
     wait_ready(running.address)
     app.drain()
@@ -470,8 +436,12 @@ def test_setup_that_ends_while_draining_does_not_open_the_gateway(
     running = serve(app)
     app.drain()
     staged.go.set()
-    while "warm_up" not in staged.steps:
+
+    def warmed_up() -> bool:
         assert call(running.address, b"/healthcheck").status == 503
+        return "warm_up" in staged.steps
+
+    until(warmed_up, "the warm-up")
     for _ in range(20):  # the event loop learns of the end of the setup meanwhile
         check_problem(post(running.address), 503)
 

@@ -1,7 +1,6 @@
 """The gateway's life: with a server's lifespan, with an application's around it, and with none."""
 
-import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,44 +14,15 @@ from starlette.types import ASGIApp
 from inference_gateway import Gateway, Settings
 from tests.conftest import Serve
 from tests.harness.log import LogCapture
+from tests.harness.model import Staged
 from tests.harness.raw import Address, Answer, exchange, head, request
 from tests.harness.server import RunningServer
+from tests.harness.waiting import until
 from tests.harness.wire import check_problem, message, part
 
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
 LIMIT = 20.0
 MISSING = "was not started before its first message"
-
-
-class Staged:
-    """A model whose setup waits until it is let."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-        self.go = threading.Event()
-
-    def setup(self) -> None:
-        self.steps.append("setup")
-        assert self.go.wait(LIMIT)
-
-    def warm_up(self) -> None:
-        self.steps.append("warm_up")
-
-    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
-        self.steps.append("call")
-        return {}
-
-
-@pytest.fixture
-def staged() -> Iterator[Staged]:
-    made = Staged()
-    yield made
-    made.go.set()
-
-
-@pytest.fixture
-def app(spool_dir: Path) -> Gateway:
-    return Gateway(settings=Settings(spool_dir=spool_dir))
 
 
 def mounted(app: Gateway) -> tuple[ASGIApp, str, None]:
@@ -96,9 +66,7 @@ def post(address: Address, prefix: bytes) -> Answer:
 
 
 def wait_ready(address: Address, prefix: bytes) -> None:
-    """Until readiness says so; each question is a round trip."""
-    while get(address, prefix + b"/healthcheck").body != b"READY":
-        pass
+    until(lambda: get(address, prefix + b"/healthcheck").body == b"READY", "readiness")
 
 
 @pytest.mark.wire("refused: not started yet")
@@ -158,8 +126,7 @@ def test_without_a_lifespan_a_spool_folder_that_cannot_be_used_is_told(
     app = Gateway(settings=Settings(spool_dir=tmp_path / "nowhere"))
     app.add_inference_route("/", lambda *_: {})
     running, prefix = start(app, lifespan_off, serve)
-    while get(running.address, prefix + b"/ping").status == 200:
-        pass
+    until(lambda: get(running.address, prefix + b"/ping").status != 200, "the failed start")
     check_problem(post(running.address, prefix), 503)
     assert get(running.address, prefix + b"/healthcheck").status == 503
     assert any("nowhere" in line and "GATEWAY_SPOOL_DIR" in line for line in log.lines)

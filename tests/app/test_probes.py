@@ -3,7 +3,6 @@
 import functools
 import json
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,32 +12,15 @@ from starlette.responses import JSONResponse, PlainTextResponse
 
 from inference_gateway import Gateway, Settings
 from tests.conftest import Serve
-from tests.harness.asking import call, check_plain, media_type
+from tests.harness.asking import PONG, POST, ROOT, call, check_plain, media_type, post
 from tests.harness.log import LogCapture
-from tests.harness.raw import Address, Answer, Connection, exchange, head, request
+from tests.harness.model import empty
+from tests.harness.raw import Address, Answer, Connection, head
+from tests.harness.waiting import until
 from tests.harness.wire import check_problem, message, part
 
-TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
-ROOT = b'{"k": "SECRET"}'
-POST = request(TYPE, message(part(ROOT)))
-PONG = b"inference-service is up and accepting connections"
 PROBES = (b"GET", b"HEAD", b"POST")
 LIMIT = 20.0
-
-
-def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
-    return {"parts": []}
-
-
-@pytest.fixture
-def app(spool_dir: Path) -> Gateway:
-    return Gateway(settings=Settings(spool_dir=spool_dir))
-
-
-def post(address: Address, path: bytes = b"/") -> Answer:
-    answer = exchange(address, POST.replace(b"POST / ", b"POST " + path + b" "))
-    assert answer is not None
-    return answer
 
 
 @pytest.mark.wire("routes: /ping")
@@ -153,7 +135,7 @@ def test_a_slow_healthcheck_holds_nobody_up(app: Gateway, serve: Serve) -> None:
         assert go.wait(LIMIT)
         return "READY"
 
-    app.add_inference_route("/", model)
+    app.add_inference_route("/", empty)
     app.add_healthcheck_route(slow)
     running = serve(app)
     try:
@@ -228,17 +210,17 @@ def hung() -> Iterator[Hung]:
 
 def wait_served(address: Address, path: bytes = b"/") -> None:
     """Until a request is answered well: limits this short pass by themselves on a busy machine."""
-    end = time.monotonic() + LIMIT
-    while (answer := post(address, path)).status != 200:
-        assert time.monotonic() < end, f"{answer.status} {answer.body!r}"
+    until(lambda: post(address, path).status == 200, "a good answer")
 
 
 def wait_status(address: Address, path: bytes, status: int) -> Answer:
-    """Until it answers so; each look is a round trip."""
-    end = time.monotonic() + LIMIT
-    while (answer := call(address, path)).status != status:
-        assert time.monotonic() < end, f"{answer.status} {answer.body!r}"
-    return answer
+    def look() -> Answer | None:
+        answer = call(address, path)
+        return answer if answer.status == status else None
+
+    found = until(look, f"status {status}")
+    assert found is not None
+    return found
 
 
 @pytest.mark.setting("ORPHANED_UNREADY_AFTER")
@@ -251,7 +233,7 @@ def test_a_model_that_does_not_come_back_is_told_by_readiness(
     )
     app = Gateway(settings=settings)
     app.add_inference_route("/", hung)
-    app.add_inference_route("/other", model)
+    app.add_inference_route("/other", empty)
     address = serve(app).address
     assert call(address, b"/healthcheck").status == 200
     check_problem(post(address), 504)
@@ -288,7 +270,7 @@ def test_a_model_that_does_not_come_back_is_told_by_liveness_where_asked_for(
 
 @pytest.mark.wire("routes: /metrics")
 def test_metrics(app: Gateway, serve: Serve) -> None:
-    app.add_inference_route("/", model)
+    app.add_inference_route("/", empty)
     app.add_inference_route("/failing", lambda *_: 1 / 0)
     running = serve(app)
     for path in (b"/", b"/", b"/failing"):

@@ -8,6 +8,8 @@ import pytest
 
 from inference_gateway.app.process import share_the_lock
 
+pytestmark = pytest.mark.slow
+
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mallopt is glibc's")
 
 RESIDENT = """

@@ -2,15 +2,14 @@
 
 import socket
 import ssl
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trustme
 
 from inference_gateway.caller.tls import handshake_trouble, speaks_tls, tls_context
+from tests.harness.listening import listening
 
 LIMIT = 30.0
 
@@ -18,31 +17,6 @@ LIMIT = 30.0
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
     return trustme.CA()
-
-
-@contextmanager
-def listening(serve: Callable[[socket.socket], object]) -> Iterator[int]:
-    """Let `serve` have each connection, one after the other; its port."""
-
-    def run() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            connection.settimeout(LIMIT)
-            with connection, suppress(OSError):
-                serve(connection)
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            with suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            thread.join(LIMIT)
 
 
 def plain(answer: bytes) -> Callable[[socket.socket], object]:
@@ -92,7 +66,7 @@ def trusting(authority: trustme.CA, path: Path) -> ssl.SSLContext:
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n"])
 def test_a_server_that_speaks_no_tls(answer: bytes, authority: trustme.CA, tmp_path: Path) -> None:
-    with listening(plain(answer)) as port:
+    with listening(plain(answer)) as (_, port):
         told = handshake_trouble(failure(port, trusting(authority, tmp_path)))
         assert not speaks_tls("127.0.0.1", port)
     assert told is not None
@@ -101,7 +75,7 @@ def test_a_server_that_speaks_no_tls(answer: bytes, authority: trustme.CA, tmp_p
 
 
 def test_a_server_that_hangs_up(authority: trustme.CA, tmp_path: Path) -> None:
-    with listening(plain(b"")) as port:
+    with listening(plain(b"")) as (_, port):
         told = handshake_trouble(failure(port, trusting(authority, tmp_path)))
         assert not speaks_tls("127.0.0.1", port)
     assert told is not None
@@ -109,7 +83,7 @@ def test_a_server_that_hangs_up(authority: trustme.CA, tmp_path: Path) -> None:
 
 
 def test_a_certificate_that_is_not_trusted(server_context: ssl.SSLContext) -> None:
-    with listening(secured(server_context)) as port:
+    with listening(secured(server_context)) as (_, port):
         told = handshake_trouble(failure(port, tls_context()))
         assert speaks_tls("127.0.0.1", port)
     assert told is not None
@@ -120,7 +94,7 @@ def test_a_server_that_wants_a_certificate(
     authority: trustme.CA, server_context: ssl.SSLContext, tmp_path: Path
 ) -> None:
     server_context.verify_mode = ssl.CERT_REQUIRED
-    with listening(secured(server_context)) as port:
+    with listening(secured(server_context)) as (_, port):
         told = handshake_trouble(failure(port, trusting(authority, tmp_path)))
         assert told is not None
         assert "certificate of the client" in told
@@ -146,7 +120,7 @@ def test_certificates_of_the_environment(
 ) -> None:
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    with listening(secured(server_context)) as port:
+    with listening(secured(server_context)) as (_, port):
         assert handshake_trouble(failure(port, tls_context())) is None
 
 

@@ -146,7 +146,7 @@ def test_an_answer_that_never_ends(first: bytes, again: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve)
         thread.start()
-        target = Target(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=0.5)
+        target = Target(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=2)
         try:
             if b"404" in first:
                 assert not target.send("GET", "/").whole

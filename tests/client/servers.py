@@ -3,7 +3,6 @@
 import asyncio
 import json
 import socket
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -15,6 +14,7 @@ from inference_gateway.client import (
     Input,
     RetryPolicy,
 )
+from tests.harness.listening import listening
 from tests.harness.raw import RECEIVE_SIZE, Address
 from tests.harness.wire import digest, reply_bytes
 
@@ -87,35 +87,6 @@ def refusing() -> Iterator[socket.socket]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound
-
-
-@contextmanager
-def listening(
-    serve: Callable[[socket.socket], object], bound: socket.socket | None = None
-) -> Iterator[Address]:
-    """Lets `serve` have each connection, one after the other; then it closes."""
-
-    def run() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            connection.settimeout(LIMIT)
-            with connection, suppress(OSError):
-                serve(connection)
-
-    if bound is not None:
-        bound.listen()
-    with bound or socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield listener.getsockname()
-        finally:
-            with suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            thread.join(LIMIT)
 
 
 def read_head(connection: socket.socket) -> tuple[bytes, bytes]:

@@ -10,6 +10,8 @@ import pytest
 from inference_gateway.demo import gateway_process
 from inference_gateway.demo.gateway_process import DemoError, free_port, running_gateway, serve_command
 
+pytestmark = pytest.mark.slow
+
 # A stand-in for the gateway: it answers every GET with its first argument, on the port that is its second.
 STAND_IN = """
 import http.server, signal, sys

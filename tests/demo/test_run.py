@@ -18,6 +18,8 @@ from inference_gateway.dicom.series import read_study
 from inference_gateway.infer import run as infer_run
 from tests.demo.study import PHANTOM
 
+pytestmark = pytest.mark.slow
+
 
 def demo(*arguments: object) -> Result:
     return CliRunner().invoke(__main__.main, [str(one) for one in arguments])

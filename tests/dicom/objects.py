@@ -71,3 +71,13 @@ def as_file(dataset: Dataset) -> io.BytesIO:
     dataset.save_as(file, enforce_file_format=True)
     file.seek(0)
     return file
+
+
+def packed_bits(frames: NDArray[Any], **attributes: Any) -> Dataset:
+    """An image of one bit a pixel whose frames follow each other without a gap (PS3.5 8.1.1)."""
+    dataset = image(frames.astype(np.uint8), NumberOfFrames=len(frames), Modality="OT", **attributes)
+    dataset.BitsAllocated = dataset.BitsStored = 1
+    dataset.HighBit = 0
+    packed = np.packbits(frames.ravel(), bitorder="little").tobytes()
+    dataset.PixelData = packed + bytes(len(packed) % 2)
+    return dataset

@@ -1,7 +1,6 @@
 """Every syntax that hospitals send is decoded to the values that were encoded; what cannot be says why."""
 
 import io
-import json
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ from inference_gateway.dicom.pixels import PixelDataError, attempt_frames, displ
 from inference_gateway.dicom.series import read_study
 from tests.dicom.encoded import LOSSLESS, LOSSY, Array, encoded, smooth
 from tests.dicom.objects import as_file
+from tests.dicom.without_codecs import undecodable_without_codecs
 
 
 def decoded(dataset: Dataset) -> Array:
@@ -162,6 +162,7 @@ print(*attempt_frames(stack.frames))
 """
 
 
+@pytest.mark.slow
 def test_what_pillow_cannot_read_of_a_syntax_says_what_to_install(tmp_path: Path) -> None:
     path = tmp_path / "image"
     frames = smooth("u2", 12)
@@ -172,22 +173,7 @@ def test_what_pillow_cannot_read_of_a_syntax_says_what_to_install(tmp_path: Path
     assert ran.stdout.strip() == f"no decoder for {name}: pip install 'dicom-inference-gateway[codecs]'"
 
 
-WITHOUT = """
-import json, sys
-sys.modules["imagecodecs"] = None
-from pydicom.uid import AllTransferSyntaxes
-from inference_gateway.dicom.codecs import undecodable
-print(json.dumps({str(one): undecodable(one) for one in AllTransferSyntaxes}))
-"""
-
-
-def undecodable_without_codecs() -> dict[str, str]:
-    """Why each syntax cannot be decoded in a process that has only the extra `dicom`."""
-    ran = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, check=True, text=True)
-    found: dict[str, str] = json.loads(ran.stdout)
-    return found
-
-
+@pytest.mark.slow
 def test_without_the_extra_the_sentence_names_the_syntax_and_what_to_install() -> None:
     sentences = undecodable_without_codecs()
     missing = {syntax for syntax, sentence in sentences.items() if "pip install" in sentence}

@@ -16,7 +16,7 @@ from inference_gateway.dicom.pixels import PixelDataError, Pixels, attempt_frame
 from inference_gateway.dicom.series import read_study
 from tests.dicom.encoded import LOSSLESS, LOSSY, encoded, smooth
 from tests.dicom.objects import as_file, color_image, image, plane
-from tests.dicom.test_codecs import undecodable_without_codecs
+from tests.dicom.without_codecs import undecodable_without_codecs
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "dicom.md"
 

@@ -23,7 +23,7 @@ from inference_gateway.infer.results import write_results
 from tests.dicom.foreign import PACKAGES, dcmtk, files_of, has_dcmtk, unpacked
 
 # What a damaged file makes pydicom say is not ours to prevent.
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 NO_COLOR_OF_32 = "dcmtk reads no colour of 32 bits"
 

@@ -18,9 +18,8 @@ from inference_gateway.dicom.pixels import (
 )
 from inference_gateway.dicom.series import frames_of, read_study
 from tests.dicom.decoding import array, pixels, pixels_of
-from tests.dicom.objects import as_file, image, plane
-from tests.dicom.test_stored import packed_bits
-from tests.dicom.test_windows import linear, sigmoid
+from tests.dicom.formulas import linear, sigmoid
+from tests.dicom.objects import as_file, image, packed_bits, plane
 
 
 def test_signed_values_are_rescaled() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -23,7 +22,7 @@ from inference_gateway.dicom.pixels import (
 from inference_gateway.dicom.series import frames_of, read_study
 from inference_gateway.dicom.sources import read_dataset
 from tests.dicom.decoding import array, pixels, pixels_of, real
-from tests.dicom.objects import as_file, image, plane
+from tests.dicom.objects import as_file, image, packed_bits, plane
 
 
 def test_a_compressed_image_gives_the_values_of_the_native_one() -> None:
@@ -83,16 +82,6 @@ def test_pixels_of_a_slice_are_those_of_its_file() -> None:
     study = read_study([as_file(plane(z)) for z in (3, 1, 2)])
     (stack,) = study.series[0].stacks
     assert [modality_values(one)[0, 0] for one in read_frames(stack.frames)] == [1, 2, 3]
-
-
-def packed_bits(frames: NDArray[Any], **attributes: Any) -> Dataset:
-    """An image of one bit a pixel whose frames follow each other without a gap (PS3.5 8.1.1)."""
-    dataset = image(frames.astype(np.uint8), NumberOfFrames=len(frames), Modality="OT", **attributes)
-    dataset.BitsAllocated = dataset.BitsStored = 1
-    dataset.HighBit = 0
-    packed = np.packbits(frames.ravel(), bitorder="little").tobytes()
-    dataset.PixelData = packed + bytes(len(packed) % 2)
-    return dataset
 
 
 def test_frames_of_one_bit_that_do_not_end_on_a_byte_are_read() -> None:

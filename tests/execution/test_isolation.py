@@ -2,9 +2,7 @@
 
 import json
 import os
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,6 +14,7 @@ from tests.execution import callbacks
 from tests.harness.log import LogCapture
 from tests.harness.raw import Address, Answer, Connection, exchange, head, request
 from tests.harness.server import left_in, serving
+from tests.harness.waiting import until
 from tests.harness.wire import check_problem, check_reply, decoded, digest, message, part
 
 Isolation = Literal["thread", "process"]
@@ -52,14 +51,6 @@ def root(asked: Any, *inputs: bytes) -> bytes:
     return message(
         part(json.dumps(asked).encode()), *(part(each, b"Content-Type: application/dicom") for each in inputs)
     )
-
-
-def until(condition: Callable[[], Any]) -> None:
-    """Wait for what another thread or process does, and nobody tells."""
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        threading.Event().wait(0.01)
 
 
 def is_ready(address: Address) -> bool:
@@ -114,6 +105,7 @@ def test_the_current_request(place: Place, log: LogCapture) -> None:
     assert 0 < found["remaining"] <= LIMIT
 
 
+@pytest.mark.slow
 def test_a_model_without_a_time_limit(place: Place, tmp_path: Path) -> None:
     app = Gateway(settings=Settings(spool_dir=tmp_path, isolation=place.isolation))
     app.add_inference_route("/", callbacks.Asked, timeout=0)
@@ -239,6 +231,7 @@ def test_an_async_callback(place: Place) -> None:
 
 
 @pytest.mark.parametrize("isolation", ["thread", "process"])
+@pytest.mark.slow
 def test_a_models_life(
     isolation: Isolation, spool_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

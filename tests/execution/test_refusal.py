@@ -11,11 +11,12 @@ from inference_gateway import Gateway, Refused, Settings
 from inference_gateway.client import InferenceClient
 from inference_gateway.errors import ModelFailed, ProblemAnswer, RequestError
 from inference_gateway.execution.call import guarded
-from tests.execution.test_isolation import is_ready, until
+from tests.execution.test_isolation import is_ready
 from tests.harness.asking import call
 from tests.harness.log import LogCapture
 from tests.harness.raw import Answer, exchange, request
 from tests.harness.server import serving
+from tests.harness.waiting import until
 from tests.harness.wire import check_problem, message, part
 from tests.results import callbacks
 

@@ -2,7 +2,7 @@
 
 import functools
 import operator
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -23,6 +23,19 @@ def keyword_only(json_input: Any, *, inputs: Any, input_hash: Any) -> None: ...
 def one_keyword_more(a: Any, b: Any, c: Any, *, d: Any) -> None: ...
 async def asynchronous(json_input: Any, inputs: Any, input_hash: Any) -> None: ...
 async def asynchronous_of_two(json_input: Any, inputs: Any) -> None: ...
+
+
+def generator(json_input: Any, inputs: Any, input_hash: Any) -> Iterator[None]:
+    yield
+
+
+async def asynchronous_generator(json_input: Any, inputs: Any, input_hash: Any) -> AsyncIterator[None]:
+    yield
+
+
+class Generates:
+    def __call__(self, json_input: Any, inputs: Any, input_hash: Any) -> Iterator[None]:
+        yield
 
 
 class Model:
@@ -101,6 +114,12 @@ def test_what_can_be_called(model: Callable[..., Any]) -> None:
         (Forgotten(), "mine(inputs: Any, input_hash: Any)"),
         (TwoStatic(), "mine(json_input: Any, inputs: Any)"),
         (functools.partial(three, 1), "too many"),
+        (functools.partial(three, nothing=1), "'nothing'"),  # type: ignore[call-arg]  # the mistake
+        (functools.partial(three, inputs=1), "multiple values for argument 'inputs'"),
+        (generator, "mine is a generator function"),
+        (asynchronous_generator, "mine is a generator function"),
+        (Generates(), "mine is a generator function"),
+        (functools.partial(generator), "mine is a generator function"),
         (functools.partial(Static(), 1), "too many"),
         (functools.wraps(three)(two), "too many"),
         (lambda: None, "mine() cannot be called"),

@@ -8,13 +8,13 @@ the fault was the process's end, the same is asked of the folder, the log, and t
 import json
 import os
 import re
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from tests.harness.process import GAUGES, Process
 from tests.harness.raw import Answer, Connection, exchange, head, request
+from tests.harness.waiting import until
 from tests.harness.wire import message, part
 
 MIB = 1 << 20
@@ -83,10 +83,11 @@ class Faulty:
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
         """Until it is so; each look asks the server or the kernel."""
-        end = time.monotonic() + LIMIT
-        while not condition():
-            assert time.monotonic() < end, f"{what}: {self.process.gauges}, {self.process.descriptors}"
-            exchange(self.address, probe())
+        try:
+            until(condition, what, LIMIT)
+        except AssertionError as error:
+            error.add_note(f"{self.process.gauges}, {self.process.descriptors}")
+            raise
 
     def wait_gauge(self, name: str, value: float) -> None:
         assert name in GAUGES

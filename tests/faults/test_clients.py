@@ -13,6 +13,8 @@ from tests.faults.rest import HEADERS, LIMIT, MIB, PONG, check_sizes, post, prob
 from tests.harness.raw import Connection, exchange, head
 from tests.harness.wire import check_problem
 
+pytestmark = pytest.mark.slow
+
 PROBING = ("env", "FAULTS_PROBE_SECONDS=1")
 """With a SEND_TIMEOUT that is no longer: the kernel waits for the longer of the two."""
 IDLE = 500

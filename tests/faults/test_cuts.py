@@ -16,6 +16,8 @@ from tests.faults.rest import LIMIT, check_sizes, post, whole
 from tests.harness.raw import Address, Connection
 from tests.harness.wire import check_problem
 
+pytestmark = pytest.mark.slow
+
 SMALL = 20
 
 

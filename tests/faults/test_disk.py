@@ -20,6 +20,8 @@ from tests.faults.rest import HEADERS, LIMIT, MIB, PONG, check_sizes, post, prob
 from tests.harness.raw import Answer, Connection, exchange, head
 from tests.harness.wire import check_problem
 
+pytestmark = pytest.mark.slow
+
 needs_prlimit = pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit (util-linux)")
 
 

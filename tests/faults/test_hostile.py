@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, multiple, rule
@@ -20,6 +21,8 @@ from tests.harness.log import LogCapture
 from tests.harness.raw import Connection, exchange, request
 from tests.harness.server import left_in, serving
 from tests.harness.wire import check_problem
+
+pytestmark = pytest.mark.slow
 
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
 GOOD = {size: post(size, chunk=chunk) for size, chunk in ((10, 0), (2000, 30), (90_000, 0), (1_200_000, 0))}

@@ -13,6 +13,8 @@ from tests.harness.process import Process, serve_command
 from tests.harness.raw import Answer, exchange, request
 from tests.harness.wire import check_problem, message, part
 
+pytestmark = pytest.mark.slow
+
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
 HERE = Path(__file__).parent
 Start = Callable[..., Process]

@@ -22,6 +22,8 @@ from tests.harness.raw import Address, Connection, exchange, head, request
 from tests.harness.server import RunningServer, left_in
 from tests.harness.wire import check_problem, message, part
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).parents[1]
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
 Start = Callable[..., RunningServer]

@@ -9,6 +9,8 @@ from tests.faults.rest import HEADERS, LIMIT, MIB, check_sizes, post, probe, stu
 from tests.harness.raw import Connection, exchange, head
 from tests.harness.wire import check_problem
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.wire("refused: draining")
 @pytest.mark.parametrize("stage", ["header", "upload", "queue", "model", "answer"])

@@ -4,6 +4,7 @@ import random
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from inference_gateway.payload.spool_budget import SpoolBudget
 TEMP = Path(tempfile.gettempdir())
 RELATED = "multipart/related; boundary=bnd"
 ROOT = b'{"k": 1}'
+_settings = cache(Settings)  # looking through the environment costs more than a small body
 in_both = pytest.mark.parametrize("in_file", [False, True], ids=["memory", "file"])
 
 
@@ -26,7 +28,7 @@ def assembler(
     content_type: str = RELATED, *, in_file: bool = False, budget: SpoolBudget | None = None, **options: Any
 ) -> RequestAssembler:
     spool = Spool(TEMP, 0 if in_file else 64 << 20, budget)
-    return RequestAssembler(RequestType.parse([content_type]), spool, Settings(**options))
+    return RequestAssembler(RequestType.parse([content_type]), spool, _settings(**options))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A model that keeps what it was called with and sends the inputs back."""
+"""Models that tell what became of them: of their calls, of their life."""
 
 import threading
 from collections.abc import Sequence
@@ -19,8 +19,11 @@ class Call:
     input_hash: str
 
 
+LIMIT = 20.0  # seconds
+
+
 class RecordingModel:
-    """Called as any model is; `take` hands out the calls since the last `take`."""
+    """Called as any model is, it sends the inputs back; `take` hands out the calls since the last `take`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -43,3 +46,33 @@ class RecordingModel:
 def reply_json(elements: int) -> dict[str, Any]:
     """What the model answers to a call with so many inputs."""
     return {"protocol_version": "1.0", "parts": [{"binary_type": "heatmap"} for _ in range(elements)]}
+
+
+def empty(json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
+    return {"parts": []}
+
+
+class Staged:
+    """A model whose setup waits until it is let."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.go = threading.Event()
+        self.fail = False
+        self.ended = threading.Event()
+
+    def setup(self) -> None:
+        self.steps.append("setup")
+        assert self.go.wait(LIMIT)
+        if self.fail:
+            raise ValueError("HIDDEN: no weights")
+
+    def warm_up(self) -> None:
+        self.steps.append("warm_up")
+
+    def teardown(self) -> None:
+        self.steps.append("teardown")
+
+    def __call__(self, json_input: Any, inputs: Sequence[Any], input_hash: str) -> dict[str, Any]:
+        self.steps.append("call")
+        return {}

@@ -1,10 +1,11 @@
 """Requests to a hardened server."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from tests.harness.process import Process
 from tests.harness.raw import Answer, head, request
+from tests.harness.server import RunningServer
 from tests.harness.wire import message, part
 
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
@@ -25,3 +26,7 @@ def check_ok(answer: Answer | None) -> Answer:
 
 class Run(Protocol):
     def __call__(self, target: str, *options: str, **settings: object) -> Process: ...
+
+
+class Start(Protocol):
+    def __call__(self, model: Callable[..., Any] = ..., **settings: Any) -> RunningServer: ...

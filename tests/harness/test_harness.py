@@ -32,7 +32,7 @@ def peer(sends: bytes) -> Iterator[Address]:
         thread = threading.Thread(target=serve, args=(listener,))
         thread.start()
         yield listener.getsockname()
-        thread.join(10)
+        thread.join(30)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def peer(sends: bytes) -> Iterator[Address]:
     ],
 )
 def test_client_says_whether_an_answer_is_whole(sends: bytes, body: bytes, whole: bool) -> None:
-    with peer(sends) as address, Connection(address, limit=5) as connection:
+    with peer(sends) as address, Connection(address, limit=30) as connection:
         answer = connection.read_answer()
     assert answer is not None
     assert (answer.body, answer.whole) == (body, whole)
@@ -68,12 +68,12 @@ def test_client_says_whether_an_answer_is_whole(sends: bytes, body: bytes, whole
     ],
 )
 def test_client_takes_no_malformed_answer(sends: bytes) -> None:
-    with peer(sends) as address, Connection(address, limit=5) as connection, pytest.raises(AssertionError):
+    with peer(sends) as address, Connection(address, limit=30) as connection, pytest.raises(AssertionError):
         connection.read_answer()
 
 
 def test_client_says_that_there_was_no_answer() -> None:
-    with peer(b"") as address, Connection(address, limit=5) as connection:
+    with peer(b"") as address, Connection(address, limit=30) as connection:
         assert connection.read_answer() is None
 
 

@@ -12,7 +12,7 @@ from inference_gateway.dicom.limits import LimitError
 from inference_gateway.infer.bare import is_bare, with_preamble
 from inference_gateway.infer.gather import gather
 from tests.dicom.objects import as_file, plane
-from tests.infer.test_gather import counts
+from tests.infer.files import counts
 
 
 def bare(*, implicit: bool, number: int = 1) -> bytes:

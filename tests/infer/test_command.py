@@ -5,13 +5,11 @@ import json
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ from tests.conftest import Serve
 from tests.dicom.objects import as_file, plane
 from tests.harness.model import RecordingModel
 from tests.harness.server import RunningServer
+from tests.infer.lying import lying
 
 
 def command(*arguments: object) -> Result:
@@ -157,7 +156,7 @@ def test_a_person_is_told_what_came(study: Path, tmp_path: Path, serve: Serve) -
     out = tmp_path / "out"
     result = command(study, "-o", out, "-p", running.address[1], "-l")
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[0] == "1 label of the study, 2 pictures"
+    assert result.stdout.splitlines()[0] == "1 label of the study, 2 pictures of 2 planes"
     assert f"Look at it: {out / 'report.html'}" in result.stdout
     for word in ("2 images in 1 series", "upload", "model", "download", "write"):
         assert word in result.stderr
@@ -292,33 +291,13 @@ def test_a_model_that_fails(study: Path, tmp_path: Path, serve: Serve) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@contextmanager
-def lying(answer: bytes) -> Iterator[int]:
-    """A server that reads a request and says always the same; its port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve_one() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            data = b""
-            while not data.rstrip().endswith(b"--"):
-                data += connection.recv(1 << 16)
-            connection.sendall(answer)
-
-    thread = threading.Thread(target=serve_one, daemon=True)
-    thread.start()
-    with listener:
-        yield listener.getsockname()[1]
-    with suppress(RuntimeError):
-        thread.join(20)
-
-
 @pytest.mark.parametrize(
     ("head", "code", "says"),
     [
         (b"200 OK\r\nContent-Type: text/plain", 6, "nothing was written"),
         (b"200 OK\r\nContent-Type: multipart/related; boundary=x", 6, "nothing was written"),
-        (b"302 Found", 4, "refused"),
+        (b"302 Found", 6, "no gateway answers so, 302"),
+        (b"204 No Content", 6, "Is the URL its route?"),
         (b"500 No", 5, "failed"),
         (b"503 Later\r\nRetry-After: 1", 4, "refused"),
         (b"507 Full", 4, "refused"),
@@ -374,6 +353,7 @@ def test_a_file_that_cannot_be_read_or_written(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_an_interrupt_leaves_nothing_behind(
     number: signal.Signals, study: Path, tmp_path: Path, serve: Serve
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from inference_gateway.dicom.limits import Limits
 from inference_gateway.infer.dicomdir import HEAD, NoDirectory, is_directory, listed
 from inference_gateway.infer.gather import gather
-from tests.infer.test_gather import counts, dicomdir, put
+from tests.infer.files import counts, dicomdir, put
 
 LISTED = (("IMAGES", "A", "IM1"), ("IMAGES", "A", "IM2"), ("IMAGES", "B", "IM1"))
 RENAMED: dict[str, Callable[[str], str]] = {

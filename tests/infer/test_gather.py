@@ -11,29 +11,16 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from inference_gateway.dicom.limits import Limits
 from inference_gateway.dicom.series import read_study
-from inference_gateway.infer.gather import Found, GatherError, gather
-from tests.dicom.objects import as_file, plane
-from tests.infer.test_pictures import BROKEN_EXIF
+from inference_gateway.infer.gather import GatherError, gather
+from tests.infer.files import BROKEN_EXIF, counts, dicomdir, put
 
 
 @pytest.fixture
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("workspace")
-
-
-def put(path: Path, z: float = 0) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(as_file(plane(z)).getvalue())
-    return path
-
-
-def counts(found: Found) -> dict[str, int]:
-    return {key: value for key, value in vars(found).items() if key != "paths" and value}
 
 
 def test_dicom_is_known_by_its_content_and_not_by_its_name(tmp_path: Path, workspace: Path) -> None:
@@ -259,20 +246,6 @@ def test_without_room_nothing_is_unpacked(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(GatherError, match="set TMPDIR to another"):
         gather([archive], workspace)
-
-
-def dicomdir(folder: Path, *references: Any) -> Path:
-    """A DICOMDIR with one record for each reference, and one without."""
-    directory = Dataset()
-    directory.DirectoryRecordSequence = [Dataset(), *(Dataset() for _ in references)]
-    for record, reference in zip(directory.DirectoryRecordSequence[1:], references, strict=True):
-        record.ReferencedFileID = reference
-    directory.file_meta = FileMetaDataset()
-    directory.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
-    directory.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3")
-    directory.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    directory.save_as(folder / "DICOMDIR", enforce_file_format=True)
-    return folder / "DICOMDIR"
 
 
 @pytest.mark.filterwarnings("ignore:.*Invalid value for VR CS", "ignore:.*maximum length")

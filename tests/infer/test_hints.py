@@ -15,7 +15,7 @@ from inference_gateway.infer.command import infer
 from inference_gateway.serving.server import make_server
 from tests.conftest import Serve
 from tests.dicom.objects import as_file, plane
-from tests.infer.test_command import lying
+from tests.infer.lying import lying
 
 Command = Callable[..., Result]
 

@@ -12,11 +12,7 @@ from PIL import Image
 
 from inference_gateway.dicom.limits import LimitError, Limits
 from inference_gateway.infer.pictures import PictureError, read_picture
-
-# To be turned, and with a width that is text (TIFF 6.0, section 2).
-BROKEN_EXIF = (
-    b"Exif\0\0MM\0*\0\0\0\x08\0\x02\x01\x00\0\x02\0\0\0\x02x\0\0\0\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
-)
+from tests.infer.files import BROKEN_EXIF
 
 
 @pytest.mark.parametrize(

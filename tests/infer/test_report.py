@@ -191,6 +191,7 @@ def segmented(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, NDArray[n
 class TestInBrowser:
     pytestmark = in_browser
 
+    @pytest.mark.slow
     async def test_the_page_shows_image_and_mask(
         self, segmented: tuple[Path, NDArray[np.bool_]], tmp_path: Path
     ) -> None:
@@ -215,6 +216,7 @@ class TestInBrowser:
         assert mask[at].sum() > 50
         assert np.abs(seen - expected).max() <= 3
 
+    @pytest.mark.slow
     async def test_planes_window_and_opacity_can_be_set(
         self, segmented: tuple[Path, NDArray[np.bool_]], tmp_path: Path
     ) -> None:
@@ -240,6 +242,7 @@ class TestInBrowser:
             assert await text_of(page, "legend") == "lesion"
             assert page.errors == []
 
+    @pytest.mark.slow
     async def test_scrolling_fast_ends_on_the_last_plane(
         self, segmented: tuple[Path, NDArray[np.bool_]], tmp_path: Path
     ) -> None:
@@ -252,20 +255,22 @@ class TestInBrowser:
             assert np.array_equal(await canvas(page), grey(last))
             assert page.errors == []
 
+    @pytest.mark.slow
+    @pytest.mark.timeout(400)
     async def test_planes_of_a_study_of_500_images_change_at_once(self, tmp_path: Path) -> None:
         """Measured in the page, one after the other and at random."""
         rng = np.random.default_rng(5)
-        noise = rng.integers(0, 1500, (256, 256)).astype(np.int16)
+        noise = rng.integers(0, 1500, (128, 128)).astype(np.int16)
         sources = [
             as_file(image(np.roll(noise, at, 0), InstanceNumber=at, Modality="MR")) for at in range(500)
         ]
         part = {
             "binary_type": "boolean_mask",
             "SeriesInstanceUID": "1.2.3.4",
-            "binary_data_shape": told_shape((500, 256, 256)),
+            "binary_data_shape": told_shape((500, 128, 128)),
         }
-        mask = np.zeros((500, 256, 256), np.uint8)
-        mask[:, 60:200, 80:190] = 1
+        mask = np.zeros((500, 128, 128), np.uint8)
+        mask[:, 30:100, 40:95] = 1
         report = await asyncio.to_thread(write, sources, tmp_path, {"parts": [part]}, mask)
         async with shown(report, tmp_path) as page:
             change = """(async (order) => {
@@ -289,6 +294,7 @@ class TestInBrowser:
         assert at_random < 50 * PATIENCE
 
     @pytest.mark.parametrize(("width", "height"), [(360, 740), (1920, 1080)])
+    @pytest.mark.slow
     async def test_the_page_fits_a_phone_and_a_wide_screen(
         self, segmented: tuple[Path, NDArray[np.bool_]], tmp_path: Path, width: int, height: int
     ) -> None:
@@ -311,6 +317,7 @@ class TestInBrowser:
             assert beside == (width > 860)
             assert page.errors == []
 
+    @pytest.mark.slow
     async def test_dark_and_light_are_as_the_reader_has_them(
         self, segmented: tuple[Path, NDArray[np.bool_]], tmp_path: Path
     ) -> None:
@@ -325,6 +332,7 @@ class TestInBrowser:
                 assert (text > back) == dark
                 assert abs(text - back) > 450
 
+    @pytest.mark.slow
     async def test_all_can_be_done_by_keyboard(
         self, segmented: tuple[Path, NDArray[np.bool_]], tmp_path: Path
     ) -> None:
@@ -365,6 +373,7 @@ class TestInBrowser:
             assert await page.evaluate("getComputedStyle(at('layer')).opacity") == "0"
             assert page.errors == []
 
+    @pytest.mark.slow
     async def test_what_an_answer_says_is_text_and_nothing_else(self, tmp_path: Path) -> None:
         reference = {"SOPInstanceUID": UID, "label": HOSTILE}
         answer = {
@@ -394,6 +403,7 @@ class TestInBrowser:
             assert await page.evaluate(counts) == [5, 0, 1]
             assert page.errors == []
 
+    @pytest.mark.slow
     async def test_no_script_but_the_report_s_own_runs(
         self, segmented: tuple[Path, NDArray[np.bool_]], tmp_path: Path
     ) -> None:
@@ -404,6 +414,7 @@ class TestInBrowser:
             await page.screenshot()
             assert "Content Security Policy" in " ".join(page.errors)
 
+    @pytest.mark.slow
     async def test_every_kind_of_image_is_shown_as_in_the_pictures(self, tmp_path: Path) -> None:
         ramp = np.arange(60, dtype=np.int16).reshape(6, 10) * 50 - 1000
         colors = np.arange(180, dtype=np.uint8).reshape(6, 10, 3)

@@ -89,7 +89,7 @@ def test_a_result_takes_the_place_of_the_one_before(study: Path, tmp_path: Path,
     assert outcome.written.pictures == ["series-1-plane-002.png"]
     assert list(outcome.seconds) == ["find", "read", "upload", "model", "download", "write"]
     said = str(outcome).splitlines()
-    assert said[0] == "1 bounding box, 1 picture"
+    assert said[0] == "1 bounding box, 1 picture of 3 planes"
     assert said[-1] == f"Look at it: {output / 'report.html'}"
 
 

@@ -3,8 +3,7 @@
 import asyncio
 import hmac
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from inference_gateway.serving.server import make_server
 from tests.conftest import Serve
 from tests.harness.log import LogCapture
 from tests.harness.raw import Address, Answer, Connection, exchange, head, request
+from tests.harness.waiting import until
 from tests.harness.wire import check_problem, message, part
 
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
@@ -117,12 +117,6 @@ def test_they_are_off_by_default(spool_dir: Path, serve: Serve) -> None:
     assert get(address, b"/metrics").status == 200
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end
-
-
 @pytest.mark.setting("API_KEYS_FILE")
 def test_a_file_and_its_changes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, spool_dir: Path, serve: Serve, log: LogCapture
@@ -139,15 +133,15 @@ def test_a_file_and_its_changes(
     assert not let_in(b"#")
     (tmp_path / "new").write_text("SECRET-3\n")
     (tmp_path / "new").rename(file)  # as Kubernetes changes a secret: another file of the same name
-    wait_for(lambda: let_in(b"SECRET-3"))
+    until(lambda: let_in(b"SECRET-3"))
     assert [let_in(b"SECRET-%d" % number) for number in range(4)] == [True, False, False, True]
     for change in (file.unlink, file.touch, lambda: file.write_text("two SECRET words")):
         log.forget()
         change()
-        wait_for(lambda: "stay as they were" in log.text)
+        until(lambda: "stay as they were" in log.text)
         assert let_in(b"SECRET-3")
     file.write_text("SECRET-1")
-    wait_for(lambda: let_in(b"SECRET-1"))
+    until(lambda: let_in(b"SECRET-1"))
     assert not let_in(b"SECRET-3")
     assert "SECRET" not in log.text
 

@@ -8,10 +8,12 @@ import resource
 import select
 import socket
 import threading
+import tracemalloc
 import weakref
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -216,8 +218,8 @@ class Taking(Workers):
         super().__init__()
         self.taken: list[int] = []
 
-    def take(self, most: int) -> bytearray:
-        window = super().take(most)
+    def take(self, size: int) -> bytearray:
+        window = super().take(size)
         self.taken.append(len(window))
         return window
 
@@ -235,7 +237,7 @@ MEMORY = 8 << 20
         (INLINE + 5, [BLOCK] * (INLINE // BLOCK) + [5]),
         (MEMORY, [BLOCK] * (MEMORY // BLOCK)),
         (MEMORY + 7, [WINDOW, WINDOW, 7]),
-        (MEMORY + (3 << 20) + 7, [WINDOW, WINDOW, 2 << 20, 1 << 20, 7]),
+        (MEMORY + (3 << 20) + 7, [WINDOW, WINDOW, WINDOW]),
     ],
 )
 async def test_windows_fit_what_was_declared(size: int, windows: list[int], spool_dir: Path) -> None:
@@ -274,6 +276,65 @@ async def test_windows_grow_where_nothing_was_declared(
     assert upload.spool.in_memory
     upload.spool.release()
     workers.executor.shutdown()
+
+
+SECTION = random.Random(1).randbytes(BLOCK)
+
+
+async def peak_of(uploads: Iterable[tuple[int, bool]], spool_dir: Path, workers: Workers) -> int:
+    """Most bytes that Python had at once for these uploads: of so many sections each, declared or not."""
+    begin, end = message(part(ROOT), part(b"")).split(b"--bnd--")[0], b"--bnd--\r\n"
+
+    async def one(sections: int, is_declared: bool) -> None:
+        size = len(begin) - 2 + sections * len(SECTION) + 2 + len(end)
+        upload = Upload(spool_dir, workers, size if is_declared else 0, spool_memory_bytes=MEMORY)
+        if is_declared:
+            await asyncio.to_thread(upload.spool.reserve, size)
+        await upload.run(chain([begin[:-2]], repeat(SECTION, sections), [b"\r\n" + end]))
+        await asyncio.to_thread(upload.spool.release)
+
+    tracemalloc.start()
+    try:
+        await asyncio.gather(*(one(*upload) for upload in uploads))
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("uploads", "most"),
+    [
+        ([(32, True)], 8),  # all of it in memory
+        ([(33, True)], 8),
+        ([(40, True)], 8),
+        ([(111, True)], 8),
+        ([(255, True)], 8),
+        ([(255, False)], 12),  # the spool's memory, until it is known that it will not do
+        ([(111, True)] * 8, 64),
+    ],
+)
+async def test_memory_does_not_grow_with_the_body(
+    uploads: list[tuple[int, bool]], most: int, spool_dir: Path
+) -> None:
+    """`most` in MiB: two windows for each upload that is declared, one after the other or at once."""
+    workers = Workers()
+    room = (most << 20) + (1 << 20)  # and a little for everything else
+    assert await peak_of(uploads, spool_dir, workers) < room
+    assert await peak_of(uploads, spool_dir, workers) < room
+    workers.executor.shutdown()
+
+
+async def test_memory_of_one_size_makes_room_for_the_other(spool_dir: Path, workers: Workers) -> None:
+    """Blocks that are still spare when a body for a file comes, and windows when one for memory comes."""
+    tracemalloc.start()
+    try:
+        for size, count in ((BLOCK, 32), (WINDOW, 2), (BLOCK, 32), (WINDOW, 2)):
+            taken = [workers.take(size) for _ in range(count)]
+            while taken:
+                workers.give_back(taken.pop())
+        assert tracemalloc.get_traced_memory()[1] < 9 << 20
+    finally:
+        tracemalloc.stop()
 
 
 async def test_a_body_is_copied_nowhere_on_its_way_into_memory(spool_dir: Path, workers: Workers) -> None:
@@ -331,7 +392,7 @@ async def test_two_windows_are_in_flight_when_the_worker_is_behind(
     with held_up(workers):
         running = asyncio.create_task(upload.run(pieces_of(body)))
         await turns()
-        assert WINDOW < upload.given <= 2 * WINDOW + MESSAGE
+        assert (WINDOW if is_declared else MESSAGE) < upload.given <= 2 * WINDOW + MESSAGE
         assert not running.done()
     got = await asyncio.wait_for(running, LIMIT)
     assert got.inputs[0].size == 10 * WINDOW

@@ -3,6 +3,8 @@
 import asyncio
 import weakref
 
+import pytest
+
 from inference_gateway.intake.workers import _KEEP, BLOCK, WINDOW, Workers
 
 
@@ -12,18 +14,40 @@ class Gone(bytearray):
 
 async def test_what_is_taken_is_as_large_as_it_may_be_and_used_again() -> None:
     workers = Workers()
-    sizes = {most: len(workers.take(most)) for most in (1, BLOCK - 1, BLOCK, WINDOW - 1, WINDOW, 9 * WINDOW)}
+    sizes = {most: len(workers.take(most)) for most in (1, BLOCK - 1, BLOCK, BLOCK + 1, WINDOW)}
     assert sizes == {
         1: 1,
         BLOCK - 1: BLOCK - 1,
         BLOCK: BLOCK,
-        WINDOW - 1: WINDOW // 2,
+        BLOCK + 1: WINDOW,
         WINDOW: WINDOW,
-        9 * WINDOW: WINDOW,
     }
     window = workers.take(WINDOW)
     workers.give_back(window)
     assert workers.take(WINDOW) is window
+    assert workers.take(WINDOW) is not window
+
+
+@pytest.mark.parametrize("size", [BLOCK + 1, WINDOW // 2 - 1, WINDOW // 2, WINDOW - 1])
+async def test_a_window_that_was_cut_is_whole_again(size: int) -> None:
+    workers = Workers()
+    window = workers.take(WINDOW)
+    window[:size] = bytes(range(1, 256)) * (size // 255) + bytes(size % 255)
+    kept = bytes(window[:size])
+    del window[size:]
+    workers.give_back(window)
+    assert workers.take(WINDOW) is window
+    assert len(window) == WINDOW
+    assert window[:size] == kept
+    window[-1] = 1
+
+
+async def test_a_window_that_something_refers_to_is_let_go() -> None:
+    workers = Workers()
+    window = workers.take(WINDOW)
+    del window[BLOCK + 1 :]
+    with memoryview(window):
+        workers.give_back(window)
     assert workers.take(WINDOW) is not window
 
 

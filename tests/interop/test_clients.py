@@ -36,6 +36,8 @@ from tests.harness.raw import Address
 from tests.harness.server import serving
 from tests.harness.wire import digest, message, part
 
+pytestmark = pytest.mark.slow
+
 IMAGES = ("CT_small.dcm", "MR_small.dcm", "examples_overlay.dcm", "rtplan.dcm", "examples_rgb_color.dcm")
 ASKED = {"inference_command": "segment", "note": "größer"}
 LIMIT = 60

@@ -24,6 +24,8 @@ from tests.harness.raw import Address, Connection, chunked, exchange, head, requ
 from tests.harness.server import RunningServer
 from tests.harness.wire import check_problem, check_reply, digest, message, part
 
+pytestmark = pytest.mark.slow
+
 FRONTS = Path(__file__).parents[2] / "deploy" / "fronts"
 TYPE = (b"Content-Type", b"multipart/related; boundary=bnd")
 BINARY = "application/binary"

@@ -25,6 +25,8 @@ from tests.harness.process import Process, serve_command
 from tests.harness.raw import Answer
 from tests.harness.wire import decoded
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 LIMIT = 60.0
 

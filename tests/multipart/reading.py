@@ -115,10 +115,12 @@ boundaries = st.one_of(
 ).map(str.encode)
 """Any boundary: RFC 2046's set, up to 200 characters."""
 
-_values = st.text(st.characters(exclude_categories=("Cc", "Cs")) | st.just("\t"), max_size=20).map(
+_values = st.text(st.characters(exclude_categories=("Cc", "Cs")) | st.just("\t"), max_size=8).map(
     lambda text: text.strip(" \t")
 )
-_fields = st.lists(st.tuples(st.text(TOKEN_CHARACTERS, min_size=1, max_size=12).map("X".__add__), _values))
+_names = st.text(TOKEN_CHARACTERS, min_size=1, max_size=6).map("X".__add__)
+_fields = st.lists(st.tuples(_names, _values), max_size=6).map(tuple)
+_blanks = st.sampled_from([b"", b" ", b"\t", b" \t", b"\t  "])
 
 
 def _bodies(boundary: bytes) -> st.SearchStrategy[bytes]:
@@ -143,15 +145,14 @@ class Message:
 def messages(draw: st.DrawFn) -> Message:
     """A valid message in any form that is tolerated, built without the encoder."""
     boundary = draw(boundaries)
-    one = st.tuples(_fields.map(lambda fields: tuple(fields[:6])), _bodies(boundary))
+    one = st.tuples(_fields, _bodies(boundary))
     parts = draw(st.lists(one, min_size=1, max_size=4))
-    blanks = st.text(" \t", max_size=3).map(str.encode)
     dash_boundary = b"--" + boundary
     wire = CRLF * draw(st.integers(0, 2))
     for fields, body in parts:
-        wire += dash_boundary + draw(blanks) + CRLF
+        wire += dash_boundary + draw(_blanks) + CRLF
         for name, value in fields:
-            wire += name.encode() + b":" + draw(blanks) + value.encode() + draw(blanks) + CRLF
+            wire += name.encode() + b":" + draw(_blanks) + value.encode() + draw(_blanks) + CRLF
         # Where a part has no body, the empty line may be the one that begins the delimiter.
         wire += CRLF if not body and draw(st.booleans()) else CRLF + body + CRLF
     wire += dash_boundary + b"--" + draw(st.sampled_from([b"", CRLF, b" \t", b" \r\n\t\r\n", CRLF * 3]))

@@ -283,7 +283,7 @@ class TestEnd:
         def read(number: int) -> bool:
             choose = random.Random(number)
             buffer = bytearray(50_000)
-            together.wait(10)
+            together.wait(60)
             for _ in range(200):
                 start = choose.randrange(len(DATA) - len(buffer))
                 spool.readinto(start, memoryview(buffer))
@@ -301,7 +301,7 @@ class TestEnd:
 
         def read() -> str:
             block = spool.read(0, 1000)
-            first_read.wait(10)
+            first_read.wait(60)
             try:
                 while block == DATA[:1000]:
                     block = spool.read(0, 1000)
@@ -311,7 +311,7 @@ class TestEnd:
 
         with ThreadPoolExecutor(1) as threads:
             reader = threads.submit(read)
-            first_read.wait(10)
+            first_read.wait(60)
             spool.release()
             others = [os.open("/dev/zero", os.O_RDONLY) for _ in range(20)]
             try:
@@ -328,7 +328,7 @@ class TestEnd:
 
         def slow_pread(fd: int, size: int, offset: int) -> bytes:
             reading.set()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
             return pread(fd, size, offset)
 
         spool = Spool(spool_dir, 0)
@@ -336,7 +336,7 @@ class TestEnd:
         with ThreadPoolExecutor(1) as threads:
             monkeypatch.setattr(os, "pread", slow_pread)
             reader = threads.submit(spool.read, 0, 1000)
-            assert reading.wait(10)
+            assert reading.wait(60)
             monkeypatch.setattr(os, "pread", pread)
             spool.release()
             try:

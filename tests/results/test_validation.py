@@ -17,10 +17,11 @@ from inference_gateway.execution.check import Contract, InferenceResponse, prepa
 from inference_gateway.payload.contract import BINARY_TYPES
 from inference_gateway.payload.part import Part
 from inference_gateway.payload.spool import Spool
-from tests.execution.test_isolation import is_ready, until
+from tests.execution.test_isolation import is_ready
 from tests.harness.log import LogCapture
 from tests.harness.raw import Answer, exchange, request
 from tests.harness.server import serving
+from tests.harness.waiting import until
 from tests.harness.wire import message, part
 from tests.moving.application import NEW_LINES, load, pydicom_3
 from tests.results.wrong import WRONG, model_of

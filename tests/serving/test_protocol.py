@@ -5,40 +5,23 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
-from inference_gateway import Gateway, Settings, current_request
+from inference_gateway import current_request
 from inference_gateway.serving import protocol
-from inference_gateway.serving.server import make_server
-from tests.conftest import Serve
 from tests.harness.log import LogCapture
 from tests.harness.process import LIMIT
 from tests.harness.raw import Answer, Connection, chunked, exchange, head, request
-from tests.harness.server import RunningServer, left_in
-from tests.harness.serving import MESSAGE, PING, POST, TYPE, check_ok, nothing
+from tests.harness.server import left_in
+from tests.harness.serving import MESSAGE, PING, POST, TYPE, Start, check_ok
+from tests.harness.waiting import until
 from tests.harness.wire import check_problem, message, part
 
 PONG = b"inference-service is up and accepting connections"
-
-
-class Start(Protocol):
-    def __call__(self, model: Callable[..., Any] = ..., **settings: Any) -> RunningServer: ...
-
-
-@pytest.fixture
-def start(serve: Serve, spool_dir: Path) -> Start:
-    """Runs a gateway in the hardened server."""
-
-    def run(model: Callable[..., Any] = nothing, **settings: Any) -> RunningServer:
-        app = Gateway(settings=Settings(spool_dir=spool_dir, **settings))
-        app.add_inference_route("/", model)
-        return serve(app, make_server(app, port=0))
-
-    return run
 
 
 def check_pong(answer: Answer | None) -> None:
@@ -60,16 +43,14 @@ def test_a_header_that_comes_byte_by_byte(start: Start) -> None:
     """The deadline is for the whole of it, however busy the client is."""
     running = start(header_timeout=0.3)
     line = b"GET /ping HTTP/1.1\r\n" + b"X-A: b\r\n" * 1000
-    begun = time.monotonic()
-    with Connection(running.address, limit=10) as connection:
-        for at in range(len(line)):
+    with Connection(running.address, limit=LIMIT) as connection:
+        for at in range(1000):  # ten seconds at the least
             if connection.send_until_closed([line[at : at + 1]]) == 0:
                 break
             if connection.ends_within(0.01):
                 break
         else:
             pytest.fail("the header was taken for ever")
-    assert time.monotonic() - begun < 5
 
 
 def test_a_header_deadline_for_each_request_of_a_connection(start: Start) -> None:
@@ -229,10 +210,7 @@ def test_a_client_that_asks_and_takes_no_answer(start: Start) -> None:
             (accepted,) = connections
             if accepted.transport.get_write_buffer_size():
                 break
-        end = time.monotonic() + LIMIT
-        while accepted in connections:
-            assert time.monotonic() < end, "the connection is kept"
-            assert exchange(running.address) is None  # half a second
+        until(lambda: accepted not in connections, "the end of the connection")
 
 
 OFFERS = {
@@ -285,9 +263,8 @@ def test_an_offer_hides_no_second_request(offer: str, start: Start) -> None:
         assert connection.rest() == b""
     with Connection(running.address) as connection:
         connection.send(request((*TYPE, *OFFERS[offer]), message(part(b"1"))) + b"GARBAGE\r\n\r\n")
-        answer = connection.read_answer()
-        assert answer is not None
-        assert answer.status in (200, 400)
+        check_ok(connection.read_answer())  # what follows is none of it
+        assert connection.rest() == b""
 
 
 @pytest.mark.parametrize("offer", [(), *OFFERS.values()], ids=["plain", *OFFERS])
@@ -353,7 +330,7 @@ def test_a_keep_alive_limit_that_is_switched_off(start: Start) -> None:
 def test_an_idle_connection_is_closed_whatever_came_before(sent: bytes, then: bytes, start: Start) -> None:
     """Bytes that begin no request do not keep a connection open."""
     running = start(keep_alive_timeout=0.2, header_timeout=0.2, idle_timeout=0.2)
-    with Connection(running.address, limit=5) as connection:
+    with Connection(running.address, limit=10) as connection:
         connection.send(sent)
         check_pong(connection.read_answer())
         connection.send(then)
@@ -398,11 +375,13 @@ def test_nothing_keeps_a_connection_that_is_over(sent: bytes, status: int, start
         kept = weakref.ref(accepted)
         del accepted
         connection.send_until_closed([b"x"])
-    end = time.monotonic() + 5
-    while kept() is not None:
-        assert time.monotonic() < end
+
+    def forgotten() -> bool:
         check_pong(exchange(running.address, PING))
         gc.collect()
+        return kept() is None
+
+    until(forgotten, "that the connection is forgotten")
 
 
 @pytest.mark.wire("aftermath: draining is bounded")

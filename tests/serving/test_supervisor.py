@@ -8,8 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -18,7 +17,10 @@ import pytest
 from tests.harness.process import Process, serve_command
 from tests.harness.raw import Address, Answer, Connection, exchange, head, request
 from tests.harness.serving import Run, check_ok
+from tests.harness.waiting import until
 from tests.harness.wire import check_problem, message, part
+
+pytestmark = pytest.mark.slow
 
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
 POST = request(TYPE, message(part(b"1")))
@@ -106,13 +108,6 @@ def end(process: Process) -> None:
     process.close()
 
 
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    """For conditions that are a round trip each."""
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, what
-
-
 def wait_ended(pids: Iterable[int]) -> None:
     """Until none of these processes is there any more."""
     for pid in pids:
@@ -167,7 +162,7 @@ def wait_all_answer(process: Process, pids: set[int]) -> None:
         seen.update(int(pid) for body in bodies(process.address, POST) for pid in PID.findall(body))
         return seen >= pids
 
-    wait_for(all_seen, "not all of them answer")
+    until(all_seen, "not all of them answer")
 
 
 def wait_workers(process: Process, count: int) -> dict[int, int]:
@@ -374,7 +369,7 @@ def test_metrics_say_of_which_worker_they_are(run: Run) -> None:
                 return True
         return False
 
-    wait_for(told, "the worker that has answered is never asked for its metrics")
+    until(told, "the worker that has answered is never asked for its metrics")
 
 
 def in_a_container(command: list[str]) -> list[str]:
@@ -427,7 +422,7 @@ def test_as_process_1_of_a_container(run: Run, tmp_path: Path) -> None:
             check_ok(exchange(process.address, PING))
             return len(children_of(parent)) == 1
 
-        wait_for(only_the_worker, "somebody's process is not reaped")
+        until(only_the_worker, "somebody's process is not reaped")
         body = check_ok(exchange(process.address, PING.replace(b"/ping", b"/metrics"))).body
         assert b"worker=" not in body
         os.kill(parent, signal.SIGTERM)

@@ -237,6 +237,7 @@ def model(json_input, inputs, input_hash):
 
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.slow
 def test_nothing_is_lost_when_the_server_is_told_to_end(sig: signal.Signals, tmp_path: Path) -> None:
     """At once after the last answer."""
     (tmp_path / "lines_model.py").write_text(MODEL)

@@ -76,6 +76,14 @@ class TestLogging:
         assert first == first | {"study": 7, "odd": "{1}", "level": "WARNING", "message": "50% of it"}
         assert second == second | {"a": 1, "seconds": 0.5, "message": "done"}
 
+    def test_what_a_library_gives_besides_is_kept(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.configure("json")
+        own = logging.getLogger("inference_gateway.test")
+        own.info("done", extra={"organ": "liver", "level": "not this"}, stack_info=True)
+        line = json.loads(written(capsys).err)
+        assert line == line | {"message": "done", "organ": "liver", "level": "INFO"}
+        assert "in test_what_a_library_gives_besides_is_kept" in line["stack"]
+
     @pytest.mark.parametrize("log_format", ["text", "json"])
     def test_a_line_of_a_model_names_its_request(
         self, capsys: pytest.CaptureFixture[str], log_format: Literal["text", "json"]

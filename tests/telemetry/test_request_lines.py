@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -47,6 +48,28 @@ def test_the_fields(record: Record, log: LogCapture) -> None:
         "queue_seconds": 0.5,
         "model_seconds": 7.5,
     }
+
+
+def test_the_log_record_is_as_the_library_makes_it(log: LogCapture) -> None:
+    """The first and the second: each has a time of its own, and all else."""
+    lines = RequestLines()
+    begin = time.time()
+    for _ in range(2):
+        Record("id-1", "/a", [lines]).end()
+    by_library = logging.LogRecord("inference_gateway", logging.INFO, __file__, 0, "", (), None)
+    first, second = log.records
+    assert second.msg is not first.msg
+    assert begin <= first.created <= second.created <= by_library.created
+    varying = {"msg", "created", "msecs", "relativeCreated", "pathname", "filename", "module"}
+    for made in log.records:
+        assert type(made) is logging.LogRecord
+        assert vars(made).keys() >= vars(by_library).keys()
+        assert {name: vars(made)[name] for name in vars(by_library).keys() - varying} == {
+            name: value for name, value in vars(by_library).items() if name not in varying
+        }
+        assert made.msecs == int((made.created - int(made.created)) * 1000)
+        passed = by_library.relativeCreated - made.relativeCreated
+        assert passed == pytest.approx((by_library.created - made.created) * 1000, abs=1)
 
 
 def test_no_line_where_nobody_asked_for_it(record: Record, log: LogCapture) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from inference_gateway.telemetry.stacks import stack_of_coroutine, stack_of_thread
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 20.0
 
 

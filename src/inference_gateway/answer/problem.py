@@ -64,7 +64,7 @@ class Problem:
     def document(
         status: int, detail: str, request_id: str, type: str = "about:blank", title: str | None = None
     ) -> dict[str, str | int]:
-        """The problem document (RFC 9457 §3.1)."""
+        """Return the problem document (RFC 9457 §3.1)."""
         return {
             "type": type,
             "title": title or HTTPStatus(status).phrase,
@@ -75,7 +75,7 @@ class Problem:
 
     @classmethod
     def of(cls, error: RequestError, request_id: str, *, after_body: bool = False) -> Problem:
-        """The answer to an error of the tree."""
+        """Return the answer to an error of the tree."""
         retry_after = error.retry_after if isinstance(error, Unavailable) else None
         return cls(
             error.status,
@@ -88,11 +88,11 @@ class Problem:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends the answer to a request whose body has not been touched."""
+        """Send the answer to a request whose body has not been touched."""
         await self.send(send, AsgiBody(receive) if _has_body(scope) else None, scope)
 
     async def send(self, send: Send, body: Body | None, scope: Scope) -> None:
-        """Sends the answer. `body`: the request's, which the client may still be sending."""
+        """Send the answer. `body`: the request's, which the client may still be sending."""
         if self._after_body and body is not None and (body.begun or not _waits_for_100(scope)):
             await _drain(body)
         drain = body is not None and not body.complete

@@ -26,7 +26,7 @@ from inference_gateway.execution.check import Contract, prepare
 from inference_gateway.execution.process.host import Recipe
 from inference_gateway.execution.process.runner import Ends, ProcessRunner
 from inference_gateway.execution.runner import Runner
-from inference_gateway.execution.signature import check_signature
+from inference_gateway.execution.signature import check_model, check_signature
 from inference_gateway.execution.slots import Slots
 from inference_gateway.execution.target import target_of
 from inference_gateway.execution.thread_runner import ThreadRunner
@@ -43,8 +43,6 @@ from inference_gateway.telemetry.record import new_request_id
 from inference_gateway.telemetry.request_lines import RequestLines
 
 Lifespan = Callable[["Gateway"], AbstractAsyncContextManager[Any]]
-
-_ARGUMENTS = ("json_input", "inputs", "input_hash")  # of a model
 
 
 class Gateway(Starlette):
@@ -157,7 +155,7 @@ class Gateway(Starlette):
         if inspect.isclass(model):
             check_signature(model, name)
             instance = model()
-        check_signature(instance, name, *_ARGUMENTS)
+        check_model(instance, name)
         return ThreadRunner(
             route,
             instance,
@@ -178,8 +176,10 @@ class Gateway(Starlette):
         max_calls: int,
         contract: Contract,
     ) -> ProcessRunner:
-        if callable(model):
-            check_signature(model, name, *(() if inspect.isclass(model) else _ARGUMENTS))
+        if inspect.isclass(model):
+            check_signature(model, name)
+        elif callable(model):
+            check_model(model, name)
         recipe = Recipe(
             target_of(model),
             route,
@@ -208,8 +208,9 @@ class Gateway(Starlette):
         """Lets `handler()` answer `/healthcheck`: a `str`, `(str, status)` or a Starlette `Response`.
 
         By contract the text `READY` means ready. It may be `async`; a blocking one runs on a thread. After
-        ten seconds the answer is 503.
+        ten seconds the answer is 503. Raises `UnusableModel` where it cannot be called without arguments.
         """
+        check_signature(handler, getattr(handler, "__name__", "handler"))
         self._probes.health = handler
 
     @property

@@ -16,7 +16,9 @@ from typing import Protocol
 class Descriptor(Protocol):
     """A socket, or what stands for one."""
 
-    def fileno(self) -> int: ...
+    def fileno(self) -> int:
+        """Return the descriptor's number."""
+        ...
 
 
 class Cutoff:
@@ -38,7 +40,7 @@ class Cutoff:
             self._timer.start()
 
     def stop(self) -> None:
-        """What was waited for has come."""
+        """Count no longer: what was waited for has come."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -91,6 +91,16 @@ def handshake_trouble(error: BaseException) -> str | None:
     return found.value if found else None
 
 
+def remedy(error: BaseException) -> str:
+    """Return what to do about a failed handshake, in terms of the commands' options; empty where unknown."""
+    match handshake(error):
+        case Handshake.UNTRUSTED:
+            return "--ca-certs or SSL_CERT_FILE name the certificates of its CA."
+        case Handshake.WANTS_CERTIFICATE | Handshake.ENDED:
+            return "--cert and --key name a certificate of yours."
+    return ""
+
+
 def _ssl_error(error: BaseException | None) -> ssl.SSLError | None:
     while error is not None and not isinstance(error, ssl.SSLError):
         error = error.__cause__ or error.__context__

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from inference_gateway.caller.key import environment_key, key_header
-from inference_gateway.caller.tls import tls_context
+from inference_gateway.caller.tls import remedy, tls_context
 from inference_gateway.check.exchange import NoAnswer, Target
 from inference_gateway.check.run import CHECKS, run_checks
 from inference_gateway.check.study import NoStudy, make_study, read_study
@@ -166,7 +166,7 @@ def check(
     except ValueError:
         raise click.UsageError("a --header has characters that no header can have") from None
     except NoAnswer as error:
-        hint = "Is the gateway running there?"
+        hint = remedy(error) or "Is the gateway running there?"
         if target.speaks_tls():
             hint = "The server speaks TLS at this port, not plain HTTP: its URL begins with https://"
         click.echo(f"Error: nothing answers at {url}: {error}. {hint}", err=True)

@@ -68,7 +68,7 @@ class Answer:
         self._at_hashes = False
 
     def feed(self, chunk: bytes) -> None:
-        """The next bytes. Raises `BrokenAnswer`, or `OSError` where they cannot be kept."""
+        """Read the next bytes. Raises `BrokenAnswer`, or `OSError` where they cannot be kept."""
         try:
             for event in self._decoder.receive(chunk):
                 match event:
@@ -89,7 +89,7 @@ class Answer:
         self._at_hashes = '; name="hashes"' in event.headers.get("content-disposition", "")
 
     def finish(self, input_hash: str, timings: Mapping[str, float]) -> InferenceResult:
-        """The end has come: the result. Raises `BrokenAnswer`, `CutAnswer` or `HashMismatch`.
+        """Return the result, once the end has come. Raises `BrokenAnswer`, `CutAnswer` or `HashMismatch`.
 
         `input_hash`: of what was sent.
         """
@@ -138,13 +138,13 @@ class Refusal:
         self._body = bytearray()
 
     def feed(self, chunk: bytes) -> None:
-        """The next bytes. Raises what `problem` gives where they are too many for a problem document."""
+        """Keep the next bytes. Raises what `problem` gives where they are too many for such a document."""
         self._body += chunk
         if len(self._body) > _PROBLEM_BYTES:
             raise self.problem()
 
     def problem(self, instead: str = "the answer is not a problem document") -> ProblemAnswer:
-        """What it says, as far as it has come; `instead`: where it says nothing."""
+        """Return what it says, as far as it has come; `instead`: where it says nothing."""
         try:
             document = json.loads(self._body)
         except (ValueError, RecursionError):
@@ -182,7 +182,7 @@ def plain(text: str) -> str:
 
 
 def _text(value: Any) -> str | None:
-    """A text that may be shown: it may come from anybody, and end up in a terminal."""
+    """Return a text that may be shown: it may come from anybody, and end up in a terminal."""
     return plain(value) or None if isinstance(value, str) else None
 
 

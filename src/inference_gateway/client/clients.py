@@ -20,8 +20,6 @@ from inference_gateway.client.result import InferenceResult
 from inference_gateway.client.retry import RetryPolicy
 from inference_gateway.client.upload import OnProgress, Upload
 
-_CHUNK = 256 << 10  # bytes of an answer that are taken at once
-
 _DEFAULTS: dict[str, Any] = {
     # A model may take the gateway's ten minutes, after one in the queue.
     "timeout": httpx.Timeout(30, read=690),
@@ -54,7 +52,7 @@ class InferenceClient:
         on_progress: OnProgress | None = None,
         **httpx_options: Any,
     ) -> InferenceResult:
-        """Sends one request and gives its whole answer.
+        """Send one request and return its whole answer.
 
         `json_input`: what `json.dumps` takes. `inputs`, each sent as one part: a path; a folder, with each
         file below it in order of the paths; an open binary file (whole, from its start); bytes or an array; a
@@ -81,13 +79,14 @@ class InferenceClient:
         request = self._http.stream("POST", route, content=_Body(exchange), **options)
         with exchange.errors(), request as response:
             exchange.begin(response.status_code, response.headers)
-            for chunk in response.iter_raw(_CHUNK):
-                exchange.receive(chunk)
+            for chunk in response.iter_raw():
+                if block := exchange.collect(chunk):
+                    exchange.receive(block)
                 exchange.report()
             return exchange.finish()
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._http.close()
 
     def __enter__(self) -> InferenceClient:
@@ -117,7 +116,7 @@ class AsyncInferenceClient:
         on_progress: OnProgress | None = None,
         **httpx_options: Any,
     ) -> InferenceResult:
-        """What `InferenceClient.infer` does."""
+        """Do what `InferenceClient.infer` does."""
         upload = await run_sync(Upload, json_input, inputs)
         try:
             retrying = tenacity.AsyncRetrying(**self._retry.options())
@@ -139,14 +138,15 @@ class AsyncInferenceClient:
             with exchange.errors():
                 async with request as response:
                     exchange.begin(response.status_code, response.headers)
-                    async for chunk in response.aiter_raw(_CHUNK):
-                        await run_sync(exchange.receive, chunk)
+                    async for chunk in response.aiter_raw():
+                        if block := exchange.collect(chunk):
+                            await run_sync(exchange.receive, block)
                         exchange.report()
                     return await run_sync(exchange.finish)
         raise exchange.too_late()
 
     async def aclose(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         await self._http.aclose()
 
     async def __aenter__(self) -> AsyncInferenceClient:
@@ -163,14 +163,14 @@ def _checked(base_url: str) -> str:
 
 
 def _options(given: Mapping[str, Any], guard: Callable[..., object]) -> dict[str, Any]:
-    """What httpx's client is made with; `guard` sees each response before all others."""
+    """Return what httpx's client is made with; `guard` sees each response before all others."""
     hooks = dict(given.get("event_hooks") or {})
     hooks["response"] = [guard, *hooks.get("response", [])]
     return {**_DEFAULTS, **given, "event_hooks": hooks}
 
 
 def _guard(response: httpx.Response) -> None:
-    """Keeps httpx from reading what has no bound: it reads answers itself, to redirect or for Digest."""
+    """Keep httpx from reading what has no bound: it reads answers itself, to redirect or for Digest."""
     check_encoding(response.status_code, response.headers)
     if response.status_code != httpx.codes.OK:
         assert isinstance(response.stream, httpx.SyncByteStream)

@@ -1,8 +1,8 @@
 """One request and its answer, whoever drives them: the part of a call that the two clients share.
 
 The driver sends what `Upload.blocks` gives and calls `check_unanswered` before each block; then it calls
-`begin`, `receive` for each chunk, and `finish`. `errors` goes around all of it and makes the client's own
-errors of httpx's.
+`begin`, `collect` for each chunk, `receive` for each block that this gives, and `finish`. `errors` goes
+around all of it and makes the client's own errors of httpx's.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ _INTERIM = re.compile(rb"HTTP/1\.. 1")  # 100 Continue and the like: the answer 
 
 _LENGTH = re.compile(r"[0-9]{1,20}")
 
+_BLOCK = 256 << 10  # bytes of an answer that are read at once
+_LEAST = 1024  # bytes of an answer in each of the client's time limits: a byte now and then is none
+
 # Nothing of the request has gone out.
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
@@ -40,9 +43,13 @@ class TimeLimit(Protocol):
 
     passed: bool
 
-    def start(self, seconds: float, connection: Descriptor | None) -> None: ...
+    def start(self, seconds: float, connection: Descriptor | None) -> None:
+        """Begin to count, anew where it did."""
+        ...
 
-    def stop(self) -> None: ...
+    def stop(self) -> None:
+        """Count no longer."""
+        ...
 
 
 class Exchange:
@@ -64,6 +71,8 @@ class Exchange:
         self._seconds: float | None = None
         self._incoming: Answer | Refusal | None = None
         self._answered = 0.0
+        self._block = bytearray()
+        self._counted, self._counted_since = 0, 0.0
 
     def options(
         self,
@@ -110,7 +119,7 @@ class Exchange:
             self._limit.start(self._seconds, self._socket)
 
     def check_unanswered(self) -> None:
-        """Ends the sending where the gateway has answered already: it refuses, and will not read the rest.
+        """End the sending where the gateway has answered already: it refuses, and will not read the rest.
 
         Raises `httpcore.WriteError`: after it httpcore reads the answer, as when the gateway has closed.
         """
@@ -118,7 +127,7 @@ class Exchange:
             raise httpcore.WriteError("there is an answer already")
 
     def restart(self) -> None:
-        """The body is to be sent from its start: for the first time, or again for authentication."""
+        """Count from nothing: the body is sent from its start, perhaps again, for authentication."""
         self._sent = 0
 
     def sent(self, size: int) -> None:
@@ -129,8 +138,8 @@ class Exchange:
     # Receiving
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
-        """The head of the answer. Raises `BrokenAnswer`."""
-        self._answered = time.perf_counter()
+        """Take the head of the answer. Raises `BrokenAnswer`."""
+        self._answered = self._counted_since = time.perf_counter()
         length = headers.get("content-length", "")
         self._answer_total = int(length) if _LENGTH.fullmatch(length) else None
         if status == httpx.codes.OK:
@@ -138,14 +147,36 @@ class Exchange:
         else:
             self._incoming = Refusal(status, headers)
 
-    def receive(self, chunk: bytes) -> None:
-        """The next bytes of the answer. Blocks. Raises `ClientError`, or `OSError` of the disk."""
-        assert self._incoming is not None
+    def collect(self, chunk: bytes) -> bytes | None:
+        """Take the next bytes of the answer; return a block of them for `receive`, or None.
+
+        Raises `CutAnswer` where they come too slowly.
+        """
         self._received += len(chunk)
-        self._incoming.feed(chunk)
+        if isinstance(self._incoming, Answer):
+            self._check_pace()
+        self._block += chunk
+        if len(self._block) < _BLOCK:
+            return None
+        block, self._block = bytes(self._block), bytearray()
+        return block
+
+    def receive(self, block: bytes) -> None:
+        """Read a block. Blocks. Raises `ClientError`, or `OSError` of the disk."""
+        assert self._incoming is not None
+        self._incoming.feed(block)
+
+    def _check_pace(self) -> None:
+        """Raise `CutAnswer` for an answer byte by byte: the time limit of a socket begins anew with each."""
+        now = time.perf_counter()
+        if self._received - self._counted >= _LEAST:
+            self._counted, self._counted_since = self._received, now
+        elif self._seconds is not None and now - self._counted_since > self._seconds:
+            raise CutAnswer("the answer came byte by byte, slower than the time limit allows")
 
     def finish(self) -> InferenceResult:
-        """The end of the answer: the result. Blocks. Raises `ClientError`."""
+        """Return the result, at the end of the answer. Blocks. Raises `ClientError`."""
+        self.receive(bytes(self._block))
         if isinstance(self._incoming, Refusal):
             raise self._incoming.problem()
         assert self._incoming is not None
@@ -157,13 +188,13 @@ class Exchange:
         return self._incoming.finish(self.upload.input_hash, timings)
 
     def report(self) -> None:
-        """Calls `on_progress`."""
+        """Call `on_progress`."""
         if self._on_progress is not None:
             self._on_progress(self.upload.progress(self._sent, self._received, self._answer_total))
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Makes `ClientError` of httpx's errors, and frees what has come where the block fails."""
+        """Make `ClientError` of httpx's errors, and free what has come where the block fails."""
         try:
             yield
         except BaseException as error:
@@ -176,7 +207,7 @@ class Exchange:
             self._limit.stop()
 
     def too_late(self) -> ClientError:
-        """What to raise where the time limit has passed."""
+        """Return what to raise where the time limit has passed."""
         if isinstance(self._incoming, Refusal):  # its status says enough
             return self._incoming.problem()
         return _silent("its answer did not begin in time")

@@ -43,7 +43,7 @@ class InputPart:
 
 
 def input_parts(inputs: Iterable[Input], spool: Spool) -> list[InputPart]:
-    """The parts of a request, in order; a folder gives one for each file in it. Blocks.
+    """Return the parts of a request, in order; a folder gives one for each file in it. Blocks.
 
     `spool`: takes what cannot be read again. Raises `TypeError` for what is no input, `ValueError` for a
     folder without files and for what cannot be encoded, and `OSError`.
@@ -72,7 +72,7 @@ def _parts_of(index: int, given: Any, spool: Spool) -> Iterator[InputPart]:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The files below a folder, at any depth, in order of their paths, without hidden ones.
+    """Return the files below a folder, at any depth, in order of their paths, without hidden ones.
 
     Raises `ValueError` where there is none, or where a link leads out of the folder; `OSError` where a folder
     cannot be read.

@@ -76,14 +76,14 @@ class ResultElement:
         return np.frombuffer(self._body.getbuffer(), dtype).reshape(shape)
 
     def dataset(self) -> FileDataset:
-        """The DICOM object that it is (needs the extra `dicom`). Raises pydicom's `InvalidDicomError`."""
+        """Return the DICOM object that it is (extra `dicom`). Raises pydicom's `InvalidDicomError`."""
         with extra("dicom", needs="reading a DICOM object"):
             from pydicom import dcmread
         self._body.seek(0)
         return dcmread(self._body)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes its bytes to `path`."""
+        """Write its bytes to `path`."""
         with Path(path).open("wb") as file:
             self._body.seek(0)
             while block := self._body.read(BLOCK):

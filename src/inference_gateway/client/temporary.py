@@ -21,7 +21,7 @@ class TemporarySpool(Spool):
         super().__init__(Path(tempfile.gettempdir()), _MEMORY)
 
     def append(self, data: bytes | bytearray) -> None:
-        """Adds bytes at the end. Raises `OSError` where the folder is full or cannot be used."""
+        """Add bytes at the end. Raises `OSError` where the folder is full or cannot be used."""
         try:
             super().append(data)
         except InsufficientStorage as error:

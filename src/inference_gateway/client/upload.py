@@ -84,7 +84,7 @@ class Upload:
         return self._digest.hexdigest()
 
     def blocks(self) -> Iterator[bytes]:
-        """The body, from its start. Raises `OSError`, or `ValueError` where an input changes its size."""
+        """Return the body, from its start. Raises `OSError`; `ValueError` where an input changes its size."""
         self._start()
         self._reading = self._read()
         return self._reading
@@ -121,7 +121,7 @@ class Upload:
         return Progress(sent, self.total, self._files_done, len(self._parts) - 1, received, answer_total)
 
     def close(self) -> None:
-        """Closes the file that is being read, and frees what was copied."""
+        """Close the file that is being read, and free what was copied."""
         if self._reading is not None:
             # A thread may still be at a block, after a call was cancelled: then it drops the file itself.
             with suppress(ValueError):

@@ -43,6 +43,7 @@ class Finding:
 
     @property
     def found(self) -> bool:
+        """Whether there is a voxel in it."""
         return self.runs.voxels > 0
 
     def mask(self) -> NDArray[np.uint8]:

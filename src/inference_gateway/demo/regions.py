@@ -34,10 +34,12 @@ class Runs:
 
     @property
     def row_step(self) -> int:
+        """Return by how much an offset grows with each row: no two rows touch."""
         return self.columns + 1
 
     @property
     def plane_step(self) -> int:
+        """Return by how much an offset grows with each plane: no two planes touch."""
         return (self.rows + 1) * self.row_step
 
     def areas(self) -> dict[int, int]:

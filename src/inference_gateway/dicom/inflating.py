@@ -25,9 +25,17 @@ _LONG = (b"OB", b"UN", b"UT", b"UR", b"UC")
 class Readable(Protocol):
     """What is asked of a file."""
 
-    def read(self, size: int = -1, /) -> bytes: ...
-    def seek(self, offset: int, whence: int = 0, /) -> int: ...
-    def tell(self) -> int: ...
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes, all that are left for -1."""
+        ...
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to an offset; return it from the start."""
+        ...
+
+    def tell(self) -> int:
+        """Return the offset from the start."""
+        ...
 
 
 def inflated(file: Readable, most: int) -> Readable:

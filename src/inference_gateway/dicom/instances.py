@@ -52,6 +52,7 @@ class Instance:
 
     @property
     def number_of_frames(self) -> int:
+        """Return how many frames the object has: one, or those of a multi-frame image."""
         return len(self.places)
 
     def read(self) -> Dataset:
@@ -93,18 +94,22 @@ class Frame:
 
     @property
     def place(self) -> Place:
+        """Return where it lies, with all that its object says of that."""
         return self.instance.places[self.number - 1]
 
     @property
     def position(self) -> Vector | None:
+        """Return the centre of its first pixel, mm in patient coordinates (PS3.3 C.7.6.2.1.1)."""
         return self.place.position
 
     @property
     def orientation(self) -> tuple[float, ...] | None:
+        """Return the directions of its rows and columns, six cosines (PS3.3 C.7.6.2.1.1)."""
         return self.place.orientation
 
     @property
     def pixel_spacing(self) -> tuple[float, ...] | None:
+        """Return the distance of its rows and of its columns, mm (PS3.3 10.7.1.3)."""
         return self.place.pixel_spacing
 
     @property

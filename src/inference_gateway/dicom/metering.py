@@ -38,6 +38,7 @@ class Metered:
         self._frames_next = False
 
     def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes, and count what reading them costs."""
         block = self._read(size)
         if self._frames_next:
             digits = block[:_MOST_DIGITS].strip(b" \0")

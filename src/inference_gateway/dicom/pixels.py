@@ -65,6 +65,7 @@ class Pixels:
 
     @property
     def is_color(self) -> bool:
+        """Whether a pixel has more than one sample."""
         return self.stored.ndim == 3
 
 

@@ -148,8 +148,10 @@ def _of_dose(header: Dataset, first: Place, frames: int) -> tuple[Place, ...]:
 
 
 def _of_nuclear_medicine(header: Dataset, first: Place, frames: int, shared: Shared) -> tuple[Place, ...]:
-    """Return the slices of a reconstruction: from the first one on, before or behind it by the sign of their
-    spacing (PS3.3 C.8.4.15). The frames of other images are no slices, and have no position.
+    """Return the slices of a reconstruction, from the first one on.
+
+    The sign of their spacing says on which side of it (PS3.3 C.8.4.15). The frames of other images are no
+    slices, and have no position.
     """
     detector = attributes.items(header, "DetectorInformationSequence")[0]
     found = attributes.numbers(detector, "ImagePositionPatient", 3)

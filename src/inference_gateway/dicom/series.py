@@ -71,6 +71,7 @@ class Series:
 
     @property
     def modality(self) -> str:
+        """Return the modality of its first object, such as CT; empty where it has none."""
         return self.instances[0].modality
 
 

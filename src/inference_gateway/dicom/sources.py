@@ -24,9 +24,17 @@ from inference_gateway.dicom.metering import Metered
 class BinaryFile(Protocol):
     """What is asked of a source that is not a path: an input of a request and `io.BytesIO` have it."""
 
-    def read(self, size: int = -1, /) -> bytes: ...
-    def seek(self, offset: int, whence: int = 0, /) -> int: ...
-    def tell(self) -> int: ...
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes, all that are left for -1."""
+        ...
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to an offset; return it from the start."""
+        ...
+
+    def tell(self) -> int:
+        """Return the offset from the start."""
+        ...
 
 
 Source = str | PathLike[str] | BinaryFile

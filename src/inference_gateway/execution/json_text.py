@@ -91,8 +91,7 @@ class _Walk:
             return value
         try:
             if isinstance(value, int):
-                int.__repr__(value)  # it may have more digits than Python writes
-                return value
+                return _written(value, path)
             value_in_json = _plain(value)
         except (TypeError, ValueError) as error:
             raise InvalidModelOutput(
@@ -111,6 +110,17 @@ class _Walk:
         if len(plain) < len(value):
             raise InvalidModelOutput(f"the JSON cannot be written: {_place(path)} has the same key twice")
         return plain
+
+
+def _written(value: int, path: str) -> int:
+    """Return an integer that Python writes. Raises `InvalidModelOutput` for one of too many digits."""
+    try:
+        int.__repr__(value)
+    except ValueError:
+        raise InvalidModelOutput(
+            f"the JSON cannot be written: {path}: an integer of over {sys.get_int_max_str_digits()} digits"
+        ) from None
+    return value
 
 
 def _plain_key(key: Any, path: str) -> Any:

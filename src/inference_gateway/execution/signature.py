@@ -9,6 +9,17 @@ from typing import Any
 
 from inference_gateway.errors import UnusableModel
 
+_ARGUMENTS = ("json_input", "inputs", "input_hash")
+_STEPS = ("setup", "warm_up", "teardown")
+
+
+def check_model(model: Any, name: str) -> None:
+    """Raise `UnusableModel` where `model` cannot be called as one, or `setup` and the like with nothing."""
+    check_signature(model, name, *_ARGUMENTS)
+    for step in _STEPS:
+        if hasattr(model, step):
+            check_signature(getattr(model, step), f"{name}.{step}")
+
 
 def check_signature(model: Callable[..., Any], name: str, *arguments: str) -> None:
     """Raise `UnusableModel` where `model` cannot be called with positional arguments of these names.
@@ -18,12 +29,22 @@ def check_signature(model: Callable[..., Any], name: str, *arguments: str) -> No
     """
     if not callable(model):
         raise UnusableModel(f"{name} is a {type(model).__name__}, which cannot be called")
+    first: tuple[Any, ...] = ()
+    keywords: dict[str, Any] = {}
+    while isinstance(model, functools.partial):
+        first, keywords, model = (*model.args, *first), {**model.keywords, **keywords}, model.func
+    called = _called(model)
+    if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
+        raise UnusableModel(
+            f"{name} is a generator function: calling it gives no result. Return what a model returns; an "
+            "element of it may be a generator"
+        )
     try:
-        signature = inspect.signature(_called(model), follow_wrapped=False)
+        signature = inspect.signature(called, follow_wrapped=False)
     except (TypeError, ValueError):
         return
     try:
-        signature.bind(*arguments)
+        signature.bind(*first, *arguments, **keywords)
     except TypeError as error:
         raise UnusableModel(
             f"{name}{signature} cannot be called as {name}({', '.join(arguments)}): {error}"
@@ -35,8 +56,6 @@ def _called(model: Callable[..., Any]) -> Callable[..., Any]:
 
     `inspect` by itself takes the first argument away from a static `__call__`, too.
     """
-    if isinstance(model, functools.partial):
-        return functools.partial(_called(model.func), *model.args, **model.keywords)
     if inspect.isroutine(model) or inspect.isclass(model):
         return model
     call: Any = inspect.getattr_static(type(model), "__call__")

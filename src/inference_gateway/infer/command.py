@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -272,6 +273,8 @@ def _told(say: _Voice, order: Order, *, with_certificate: bool) -> Iterator[None
             error, order.url, with_key=has_key(order.headers) or environment_key() is not None
         ):
             detail += f". {hint}"
+        if error.status < HTTPStatus.BAD_REQUEST:  # such as a redirect of something in between
+            say.failure("broken", BROKEN, f"no gateway answers so, {detail}. Is the URL its route?", **known)
         if error.status < 500 or error.status in _NOT_NOW:
             who = "model" if error.type == REFUSED_TYPE else "gateway"
             say.failure("refused", REFUSED, f"the {who} refused it, {detail}", **known)

@@ -23,6 +23,7 @@ class Overlay:
 
     @property
     def empty(self) -> bool:
+        """Whether there is nothing to be seen of it."""
         drawn = self.boxes or self.lines or self.labels or any(mask.regions.numbers for mask in self.masks)
         return not drawn and all(heatmap.empty for heatmap in self.heatmaps)
 

@@ -7,7 +7,7 @@ import errno
 import httpx
 
 from inference_gateway.caller.key import HEADER, VARIABLE
-from inference_gateway.caller.tls import Handshake, handshake, speaks_tls
+from inference_gateway.caller.tls import Handshake, handshake, remedy, speaks_tls
 from inference_gateway.errors import GatewayUnreachable, ProblemAnswer
 
 _START = "`inference-gateway serve my_model:model` starts one; --host, --port and --url say where it is."
@@ -26,14 +26,9 @@ def hint_on_refusal(error: ProblemAnswer, url: str, *, with_key: bool) -> str:
 
 def hint_on_no_answer(error: GatewayUnreachable, url: str, *, with_certificate: bool) -> str:
     """Return a sentence on a gateway that was not reached. May connect."""
-    match handshake(error):
-        case Handshake.PLAIN:
-            return f"Try --url {_with_scheme(url, 'http')}"
-        case Handshake.UNTRUSTED:
-            return "--ca-certs or SSL_CERT_FILE name the certificates of its CA."
-        case Handshake.WANTS_CERTIFICATE | Handshake.ENDED:
-            return "--cert and --key name a certificate of yours."
-    if hint := _hint_on_tls(url):
+    if handshake(error) is Handshake.PLAIN:
+        return f"Try --url {_with_scheme(url, 'http')}"
+    if hint := remedy(error) or _hint_on_tls(url):
         return hint
     if error.sent and httpx.URL(url).scheme == "https" and not with_certificate:
         return "It may want a certificate of yours (mutual TLS): --cert and --key name one."

@@ -26,12 +26,23 @@ class Element(Protocol):
     """What is asked of an element of an answer; the client's elements have it."""
 
     @property
-    def part(self) -> Any: ...
+    def part(self) -> Any:
+        """Return its entry in `parts` of the answer's JSON."""
+        ...
+
     @property
-    def content_type(self) -> str: ...
+    def content_type(self) -> str:
+        """Return its media type."""
+        ...
+
     @property
-    def size(self) -> int: ...
-    def save(self, path: Path, /) -> object: ...
+    def size(self) -> int:
+        """Return its size in bytes."""
+        ...
+
+    def save(self, path: Path, /) -> object:
+        """Write its bytes to `path`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ class ManyValues(click.Command):
     }
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse them as click does, with one option for each value."""
         return super().parse_args(ctx, list(self._one_each(args)))
 
     def _one_each(self, args: Sequence[str]) -> Iterator[str]:

@@ -58,8 +58,9 @@ T = TypeVar("T")
 class Written:
     """Names of what was written: overlays and pictures of DICOM objects, masks, DICOM objects.
 
-    `notes`: what is not drawn, and why. `warnings`: the answer's own, of `dicomConformance`. `undecoded`:
-    images of the study that cannot be decoded here, by the reason and what helps.
+    `planes`: how many were looked at for `pictures`. `notes`: what is not drawn, and why. `warnings`: the
+    answer's own, of `dicomConformance`. `undecoded`: images of the study that cannot be decoded here, by the
+    reason and what helps.
     """
 
     pictures: list[str]
@@ -68,6 +69,7 @@ class Written:
     notes: list[str]
     warnings: list[str] = field(default_factory=list)
     undecoded: Counter[str] = field(default_factory=Counter)
+    planes: int = 0
 
     @property
     def alarms(self) -> list[str]:
@@ -123,7 +125,7 @@ def write_results(
                         pictures.append(f"{drawing.name}.png")
                     report.add(drawing, pixels, overlay)
             progress(done, total)
-        written = Written(pictures, masks, returned.names, drawings.notes, warnings, undecoded)
+        written = Written(pictures, masks, returned.names, drawings.notes, warnings, undecoded, total)
         described = [_described(element) for element in elements]
         texts = Texts(described, drawings.notes, warnings, returned.texts, written.alarms)
         report.finish(answer, texts, facts)

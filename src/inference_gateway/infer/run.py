@@ -143,6 +143,8 @@ class Outcome:
                 (len(self.written.pictures), "picture", None),
             ]
         )
+        if self.written.pictures:  # the others have nothing to be seen
+            found[-1] += f" of {counted(self.written.planes, 'plane')}"
         spent = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in self.seconds.items())
         return "\n".join(
             [

@@ -137,17 +137,20 @@ class Ingest:
                     raise LimitExceeded(f"the body is larger than the limit of {limit} bytes")
 
     async def _next_window(self, pace: Pace) -> None:
-        """Gives the window away, and takes one for what comes next, when the threads let it."""
+        """Give the window away, and take one for what comes next, when the threads let it."""
         self._take()
         most = BLOCK if self._in_memory else WINDOW
         # What is still to come; as much again as has come, where that is not known.
         to_come = self._declared - self.received if self._declared else self.received
         size = min(most, to_come if to_come > 0 else _FIRST)
-        if self._in_flight > _IN_FLIGHT[most] - size:
+        behind = _IN_FLIGHT[most] - size
+        if most == WINDOW and not self._declared and self._assembler.spool.in_memory:
+            behind = 0  # the spool has no file yet, and holds what it will write to it
+        if self._in_flight > behind:
             pace.pause()
-            await self._until_in_flight(_IN_FLIGHT[most] - size)
+            await self._until_in_flight(behind)
             pace.resume()
-        self._window = self._workers.take(size)
+        self._window = self._workers.take(size)  # may be larger, at the end of a body that goes to a file
 
     @property
     def _in_memory(self) -> bool:
@@ -155,7 +158,7 @@ class Ingest:
         return max(self._declared, self.received) <= self._settings.spool_memory_bytes
 
     def _take(self) -> None:
-        """Decodes, keeps and hashes what has come: here, or on the threads."""
+        """Decode, keep and hash what has come: here, or on the threads."""
         if not self._filled:
             return
         window = _cut(self._window, self._filled)
@@ -174,7 +177,7 @@ class Ingest:
             decoding.put(partial(self._decode, window, hashing))
 
     async def _until_in_flight(self, most: int) -> None:
-        """Waits until the threads have no more than `most` bytes. Raises what they met."""
+        """Wait until the threads have no more than `most` bytes. Raises what they met."""
         while self._in_flight > most:
             self._waiter = self._loop.create_future()
             await self._waiter
@@ -217,7 +220,7 @@ class Ingest:
         self._tell(window, kept)
 
     def _tell(self, window: bytearray, kept: bool) -> None:
-        """The threads are done with a window: it may be used again, unless the spool keeps it."""
+        """Take a window back from the threads: it may be used again, unless the spool keeps it."""
         size = len(window)
         if not kept:
             self._workers.give_back(window)
@@ -231,7 +234,7 @@ class Ingest:
 
 
 def _cut(memory: bytearray, size: int) -> bytearray:
-    """The first `size` bytes: without a copy, unless an error's traceback still refers to the rest."""
+    """Return the first `size` bytes: without a copy, unless an error's traceback still refers to the rest."""
     try:
         del memory[size:]
     except BufferError:

@@ -28,7 +28,7 @@ _DIRECT_FROM = 64 << 10  # bytes; a shorter body comes through the parser, unles
 
 
 def body_of(receive: Receive, length: int) -> Body:
-    """The body that `receive` gives, by the fastest way. `length`: as declared, in bytes, or 0."""
+    """Return the body that `receive` gives, by the fastest way. `length`: as declared, in bytes, or 0."""
     cycle = cycle_of(receive)
     if cycle is None:
         return AsgiBody(receive)
@@ -120,7 +120,7 @@ class DirectBody(asyncio.BufferedProtocol):
             self._waiter.set_result(nbytes)
 
     def _give_back(self) -> None:
-        """The rest of the body has not gone through the parser: the next request gets a new one."""
+        """End the request: its body has not gone through the parser, so the next one gets a new one."""
         http = self._http
         self._switched = False
         http.parser = fresh_parser(http)
@@ -129,7 +129,7 @@ class DirectBody(asyncio.BufferedProtocol):
         http.flow.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone."""
+        """Note that the client is gone."""
         self._http.connection_lost(exc)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(ClientDisconnected("the client left during the upload"))

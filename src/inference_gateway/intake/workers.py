@@ -14,7 +14,7 @@ from typing import Any
 
 WINDOW = 4 << 20  # bytes at once of a body that goes to a file
 BLOCK = 256 << 10  # bytes at once of a body that stays in memory; docs/decisions/0004 has what others cost
-_KEEP = {WINDOW: 2, 2 << 20: 0, 1 << 20: 0, 512 << 10: 0, BLOCK: 4}  # how many where nobody uploads: 9 MiB
+_KEEP = {WINDOW: 2, BLOCK: 4}  # how many where nobody uploads: 9 MiB
 _TRIM_FROM = 8 << 20  # bytes freed, after which the C library is told
 _UNUSED_SECONDS = 0.2  # what nobody needed for so long is freed
 
@@ -26,26 +26,43 @@ class Workers:
         threads = max(2, min(8, os.cpu_count() or 1))  # more of them wake each other and share the caches
         self.executor = ThreadPoolExecutor(threads, thread_name_prefix="spool")
         self._pools = {size: _Pool(size, keep, self._trim) for size, keep in _KEEP.items()}
+        self._room = 0  # bytes that one size has left to the other
 
     async def run(self, function: Any, *args: Any) -> Any:
-        """Runs a blocking function on one of the threads."""
+        """Run a blocking function on one of the threads."""
         return await asyncio.get_running_loop().run_in_executor(self.executor, function, *args)
 
-    def take(self, most: int) -> bytearray:
-        """`most` bytes, or less where that is memory that is used again; with whatever was in it before.
+    def take(self, size: int) -> bytearray:
+        """Return memory for `size` bytes, with whatever was in it before: a window, a block, or less.
 
-        On the event loop.
+        Of more than a block a window is made, which may be cut. On the event loop.
         """
-        for size, pool in self._pools.items():  # the largest first
-            if size <= most:
-                return pool.take()
-        return bytearray(most)
+        if size < BLOCK:
+            return bytearray(size)
+        size = WINDOW if size > BLOCK else BLOCK
+        memory = self._pools[size].take()
+        if memory is None:
+            self._make_room(size)
+            memory = bytearray(size)
+        return memory
 
     def give_back(self, memory: bytearray) -> None:
-        """Nobody uses these bytes any more. From any thread."""
+        """Take back what nobody uses any more. From any thread."""
+        if BLOCK < len(memory) < WINDOW:
+            try:
+                _resize(memory, WINDOW)  # it was cut at the body's end
+            except BufferError:  # the traceback of an error refers to it
+                return
         pool = self._pools.get(len(memory))
         if pool is not None:
             pool.give_back(memory)
+
+    def _make_room(self, size: int) -> None:
+        """Free what is spare of the other size, so that new memory comes in its place and not beside it."""
+        for pool in self._pools.values():
+            while self._room < size and pool.drop():
+                self._room += pool.size
+        self._room = max(0, self._room - size)
 
     def _trim(self) -> None:
         """Has the C library give freed memory back to the system: on a thread, since it takes its time."""
@@ -57,6 +74,11 @@ class Workers:
 # glibc keeps what was freed below something that is in use. Other C libraries have no such function.
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
 
+# Makes a `bytearray` longer, and neither clears nor copies anything for it.
+_resize = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_ssize_t)(
+    ("PyByteArray_Resize", ctypes.pythonapi)
+)
+
 
 class _Pool:
     """Memory that is used again: the kernel clears each new page, which costs more than to receive it.
@@ -67,7 +89,7 @@ class _Pool:
 
     def __init__(self, size: int, keep: int, trim: Callable[[], None]) -> None:
         self._trim = trim
-        self._size = size
+        self.size = size
         self._keep = keep
         self._spare: list[bytearray] = []
         self._loop: asyncio.AbstractEventLoop | None = None  # that has the timer
@@ -76,16 +98,23 @@ class _Pool:
         self._freed = 0  # since the last trim
         self._lock = Lock()
 
-    def take(self) -> bytearray:
+    def take(self) -> bytearray | None:
         with self._lock:
             if self._loop is not (loop := asyncio.get_running_loop()):
                 self._set_timer(loop)
             self._taken = True
-            if self._spare:
-                memory = self._spare.pop()
-                self._unused = min(self._unused, len(self._spare))
-                return memory
-        return bytearray(self._size)
+            memory = self._spare.pop() if self._spare else None
+            self._unused = min(self._unused, len(self._spare))
+            return memory
+
+    def drop(self) -> bool:
+        """Free a spare piece; return whether there was one."""
+        with self._lock:
+            if not self._spare:
+                return False
+            self._spare.pop()
+            self._unused = min(self._unused, len(self._spare))
+            return True
 
     def give_back(self, memory: bytearray) -> None:
         with self._lock:
@@ -93,7 +122,7 @@ class _Pool:
                 self._spare.append(memory)
                 return
             self._freed += 1
-            if self._freed * self._size < _TRIM_FROM:
+            if self._freed * self.size < _TRIM_FROM:
                 return
             self._freed = 0
         self._trim()

@@ -20,14 +20,14 @@ from typing import Any
 from starlette.responses import PlainTextResponse, Response
 
 from inference_gateway.app import gateway
-from inference_gateway.execution.signature import check_signature
+from inference_gateway.execution.signature import check_model
 from inference_gateway.telemetry.logs import configure_logging, logger
 
 ErrorHandler = Callable[[Exception], object]
 
 
 def make_response(text: str, status: int = 200) -> Response:
-    """An answer of a health check's handler, as `flask.make_response` made it."""
+    """Return an answer of a health check's handler, as `flask.make_response` made it."""
     return PlainTextResponse(text, status)
 
 
@@ -46,7 +46,7 @@ class Gateway(gateway.Gateway):
                 pydicom.read_file = pydicom.dcmread  # type: ignore[attr-defined]  # so it was called before 3.0
 
     def register_error_handler(self, kind: type[Exception], handler: ErrorHandler) -> None:
-        """Calls `handler(error)` when a model raises a `kind`; the last one registered goes first.
+        """Call `handler(error)` when a model raises a `kind`; the last one registered goes first.
 
         What it returns is not sent: the answer is a problem document, and the traceback is in the log. Raises
         `TypeError` for a status, which Flask takes too.
@@ -60,7 +60,7 @@ class Gateway(gateway.Gateway):
     def add_inference_route(self, route: str, model: Callable[..., Any] | str, **options: Any) -> None:
         """As `inference_gateway.Gateway`; error handlers are for functions and methods, not `async` ones."""
         if inspect.isroutine(model) and not inspect.iscoroutinefunction(model):
-            check_signature(model, model.__qualname__, "json_input", "inputs", "input_hash")
+            check_model(model, model.__qualname__)
             model = self._handling_errors(model)
         super().add_inference_route(route, model, **options)
 
@@ -85,7 +85,7 @@ class Gateway(gateway.Gateway):
                 return
 
     def run(self, host: str = "127.0.0.1", port: int = 5000, **flask_options: Any) -> None:
-        """Serves as `inference-gateway serve` does, until SIGTERM or Ctrl-C.
+        """Serve as `inference-gateway serve` does, until SIGTERM or Ctrl-C.
 
         `flask_options`, such as `debug` and `use_reloader`, have no meaning here and are ignored.
         """

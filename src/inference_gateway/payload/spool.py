@@ -109,7 +109,7 @@ class Spool:
         return self._fd is None
 
     def hold(self) -> None:
-        """Keeps the spool open until `release`. Raises `ValueError` where it is closed."""
+        """Keep the spool open until `release`. Raises `ValueError` where it is closed."""
         with self._lock:
             self._check_open()
             self._holders += 1
@@ -121,7 +121,7 @@ class Spool:
             self._free_if_unused()
 
     def __enter__(self) -> Spool:
-        """Holds the spool for the time of a `with` block."""
+        """Hold the spool for the time of a `with` block."""
         self.hold()
         _here.spools.append(self)
         return self
@@ -164,7 +164,7 @@ class Spool:
             self._taken = self._written = 0
 
     def reserve(self, size: int) -> None:
-        """Takes the room for a body of `size` bytes, before the first of them has come.
+        """Take the room for a body of `size` bytes, before the first of them has come.
 
         Raises `InsufficientStorage` where the quota or the disk cannot hold it beside what is reserved for
         others. A body that stays in memory needs none.
@@ -181,7 +181,7 @@ class Spool:
             self._taken = size
 
     def append(self, data: bytes | bytearray) -> None:
-        """Adds bytes at the end. A thread that does so holds the spool: it must not be freed meanwhile.
+        """Add bytes at the end. A thread that does so holds the spool: it must not be freed meanwhile.
 
         Raises `InsufficientStorage` where the quota or the disk is spent, or the folder cannot be used.
         """
@@ -204,9 +204,9 @@ class Spool:
         return True
 
     def _fits(self, data: bytes | bytearray) -> bool:
-        """Whether it can stay in memory."""
+        """Whether it can stay in memory; nothing does of a body that will not fit, as is known of some."""
         self._check_open()
-        return self._fd is None and self.size + len(data) <= self._memory_bytes
+        return self._fd is None and max(self.size + len(data), self._taken) <= self._memory_bytes
 
     def _append_to_file(self, data: bytes | bytearray) -> None:
         size = self.size + len(data)
@@ -218,7 +218,7 @@ class Spool:
         self.size = size
 
     def _open_file(self) -> int:
-        """Moves what is in memory to a file."""
+        """Move what is in memory to a file."""
         self._fd = fd = _unlinked_file(self._directory)
         _files.add(self)
         for start, block in zip(self._starts, self._blocks, strict=True):
@@ -238,7 +238,7 @@ class Spool:
         self._budget.wrote(len(data))
 
     def read(self, start: int, stop: int) -> bytes:
-        """The bytes from offset `start` up to `stop`. Raises `ValueError` where the spool is closed."""
+        """Return the bytes from offset `start` up to `stop`. Raises `ValueError` where it is closed."""
         if self._fd is None:
             with self._lock:
                 self._check_open()
@@ -254,7 +254,7 @@ class Spool:
             return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
     def _runs(self, start: int, stop: int) -> Iterator[memoryview]:
-        """The blocks' bytes from offset `start` up to `stop`."""
+        """Return the blocks' bytes from offset `start` up to `stop`."""
         at = bisect_right(self._starts, start) - 1
         while start < stop:
             begin = self._starts[at]
@@ -264,7 +264,7 @@ class Spool:
             at += 1
 
     def readinto(self, start: int, buffer: memoryview) -> None:
-        """Fills `buffer` (of bytes) from offset `start` on. Raises `ValueError` where the spool is closed."""
+        """Fill `buffer` (of bytes) from offset `start` on. Raises `ValueError` where the spool is closed."""
         with self._reading():
             if self._fd is None:
                 for run in self._runs(start, start + len(buffer)):
@@ -279,7 +279,7 @@ class Spool:
                 start += count
 
     def view(self, start: int, stop: int) -> memoryview:
-        """A writable view of the bytes from `start` up to `stop`: they are copied, or mapped privately.
+        """Return a writable view of the bytes from `start` up to `stop`: copied, or mapped privately.
 
         What is written to it does not change what `read` gives. It stays good after the spool is closed.
         All views share one mapping of the file: it costs one descriptor.
@@ -302,7 +302,7 @@ def files_of_others() -> list[int]:
 
 
 def check_directory(directory: Path) -> None:
-    """Raises `SetupFailed` where no spool file can be made in `directory`."""
+    """Raise `SetupFailed` where no spool file can be made in `directory`."""
     try:
         fd = _unlinked_file(directory)
         try:
@@ -317,7 +317,7 @@ def check_directory(directory: Path) -> None:
 
 
 def _unlinked_file(directory: Path) -> int:
-    """A file of mode 0600 that no folder lists."""
+    """Return a file of mode 0600 that no folder lists."""
     if hasattr(os, "O_TMPFILE"):
         try:
             return os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -330,7 +330,7 @@ def _unlinked_file(directory: Path) -> int:
 
 
 def _write(fd: int, data: bytes | bytearray, start: int) -> None:
-    """Writes all of `data` at offset `start`."""
+    """Write all of `data` at offset `start`."""
     if len(data) >= _ALLOCATE_FROM:
         try:
             os.posix_fallocate(fd, start, len(data))

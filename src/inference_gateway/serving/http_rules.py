@@ -19,7 +19,7 @@ _HOST = re.compile(
 
 
 def broken_rule(version: str, headers: Sequence[tuple[bytes, bytes]]) -> str | None:
-    """What is wrong with a request, as a sentence; None where nothing is.
+    """Return what is wrong with a request, as a sentence; None where nothing is.
 
     `version`: as the parser has it, such as "1.1". `headers`: names in lower case, and values.
     """

@@ -62,7 +62,7 @@ class HardenedProtocol(HttpToolsProtocol):
         self._extensions = {ABORT: {"abort": self._abort}, UNSENT: {"unsent": self._unsent}}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Sets the header's deadline, so that a connection that sends nothing is closed."""
+        """Set the header's deadline, so that a connection that sends nothing is closed."""
         super().connection_made(transport)
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
@@ -89,7 +89,7 @@ class HardenedProtocol(HttpToolsProtocol):
     # What comes
 
     def data_received(self, data: bytes) -> None:
-        """Feeds the parser, as long as there is something to expect."""
+        """Feed the parser, as long as there is something to expect."""
         if self._state >= _SECOND:
             self._throw_away(len(data))
             return
@@ -106,14 +106,14 @@ class HardenedProtocol(HttpToolsProtocol):
             self._go_on()
 
     def _go_on(self) -> None:
-        """A piece has ended within a header or a body."""
+        """Begin what follows a piece that has ended within a header or a body."""
         if self._state is _HEADER and self._deadline is None:
             self._set_deadline(self._settings.header_timeout)
         if self._state < _SECOND and self._bare_bytes > self._max_header_bytes:
             self._refuse(431, "the request's header is larger than the limit")
 
     def _decline(self, rest: bytes) -> None:
-        """Reads a header again without its offer of another protocol (RFC 9110 §7.8), and what follows it.
+        """Read a header again without its offer of another protocol (RFC 9110 §7.8), and what follows it.
 
         Java's HTTP client makes such an offer. The parser takes no body behind one.
         """
@@ -123,7 +123,7 @@ class HardenedProtocol(HttpToolsProtocol):
         self.data_received(b"%s %s HTTP/%s\r\n" % line + b"".join(fields) + b"\r\n" + rest)
 
     def _throw_away(self, size: int) -> None:
-        """What comes after the last answer, or after an answer in the middle of a body: so much and so long.
+        """Drop what comes after the last answer, or after one in the middle of a body: so much and so long.
 
         Behind a second request there is no hurry: the connection is closed after the answer to the first.
         """
@@ -132,7 +132,7 @@ class HardenedProtocol(HttpToolsProtocol):
             self._cut()
 
     def _throw_body_away(self, size: int) -> None:
-        """The request has been answered. The limit for an idle connection begins anew."""
+        """Go on after an answer. The limit for an idle connection begins anew."""
         if self._deadline is None:
             self._thrown_away = 0
             self._set_deadline(DRAIN_SECONDS)
@@ -146,7 +146,7 @@ class HardenedProtocol(HttpToolsProtocol):
     # What the parser finds. Called for each request: `super()` takes several times what a plain call does.
 
     def on_message_begin(self) -> None:
-        """A request's first byte: another one's answer must be complete by now."""
+        """Begin with a request's first byte: another one's answer must be complete by now."""
         if self.cycle is not None and not self.cycle.response_complete:
             self._state = NEXT[self._state][Event.EARLY_REQUEST]
             self._thrown_away = 0
@@ -162,7 +162,7 @@ class HardenedProtocol(HttpToolsProtocol):
         self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]  # ours are not in ASGI's list
 
     def on_headers_complete(self) -> None:
-        """The header is in: starts the application, unless something is wrong with it."""
+        """Start the application, now that the header is in, unless something is wrong with it."""
         if self._deadline is not None:
             self._clear_deadline()
         if self._bare_bytes > self._max_header_bytes:  # or it came with what follows it
@@ -191,7 +191,7 @@ class HardenedProtocol(HttpToolsProtocol):
             HttpToolsProtocol.on_body(self, body)
 
     def on_message_complete(self) -> None:
-        """The request's end, or that of a header with an offer, whose body is still to come."""
+        """Take the request's end, or that of a header with an offer, whose body is still to come."""
         if self._state is _OFFER:
             return
         self._state = NEXT[self._state][_REQUEST_END]
@@ -206,7 +206,7 @@ class HardenedProtocol(HttpToolsProtocol):
         raise _NothingMoreIsRead
 
     def _refuse(self, status: int, detail: str) -> None:
-        """The connection's last answer, where the application has none to give; then it is closed."""
+        """Give the connection's last answer, where the application has none, and close it."""
         self._state = NEXT[self._state][Event.REFUSAL]
         self._clear_deadline()
         self._unset_keepalive_if_required()
@@ -236,13 +236,13 @@ class HardenedProtocol(HttpToolsProtocol):
             self._cut()
 
     def _cut(self) -> None:
-        """Ends the connection now, for the client too."""
+        """End the connection now, for the client too."""
         if not self.transport.is_closing():
             self._shut_down()
         self.transport.abort()
 
     def _shut_down(self) -> None:
-        """Ends the connection for the client. Closing does not, while a child of a model has a copy of it."""
+        """End the connection for the client. Closing does not, while a child of a model has a copy of it."""
         sock = self.transport.get_extra_info("socket")
         if sock is not None:
             with suppress(OSError), socket.fromfd(sock.fileno(), sock.family, sock.type) as copy:

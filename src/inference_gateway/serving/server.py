@@ -46,7 +46,7 @@ class Server(uvicorn.Server):
         return 0 if self.started and not self._setup_failed else EXIT_SETUP_FAILED
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Opens the port; from then on a failed set-up of a model ends the server."""
+        """Open the port; from then on a failed set-up of a model ends the server."""
         keep_from_children()
         with self._tls_handshakes_limited():
             await super().startup(sockets)
@@ -79,7 +79,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     def supervise(self, pipe: int) -> None:
-        """Makes it a worker, which gives a sign of life through `pipe` every second.
+        """Make it a worker, which gives a sign of life through `pipe` every second.
 
         `pipe`: a descriptor that does not block. Where nobody reads it any more, the server drains and ends.
         """
@@ -106,7 +106,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """The first signal drains, the second ends: within a second, whatever hangs.
+        """Drain at the first signal, end at the second: within a second, whatever hangs.
 
         A supervised server may hear the same signal from several sides, so that the second says nothing.
         """
@@ -135,7 +135,7 @@ class Server(uvicorn.Server):
                     signal.signal(sig, handler)
 
     def exit(self) -> NoReturn:
-        """Ends the process after `run`: soon, even if a thread hangs that the interpreter would wait for.
+        """End the process after `run`: soon, even if a thread hangs that the interpreter would wait for.
 
         Signals are ignored: Python's handlers are gone before the process is, and its exit code is known.
         """
@@ -152,7 +152,7 @@ def _end_within(seconds: float, exit_code: int) -> None:
 
 
 def make_server(app: Any, *, host: str = "127.0.0.1", port: int = 8000, **uvicorn_options: Any) -> Server:
-    """A server for `app`, a `Gateway` or another ASGI application.
+    """Return a server for `app`, a `Gateway` or another ASGI application.
 
     `port` 0 takes a free one. `uvicorn_options`: more of `uvicorn.Config`'s, such as `ssl_certfile`. Raises
     `SetupFailed` where this version of uvicorn lacks what the hardening needs.

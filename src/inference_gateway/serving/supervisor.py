@@ -40,7 +40,7 @@ class _Worker:
     ready: bool = False  # it has said so
 
     def listen(self) -> bool:
-        """Takes what has come through the pipe; whether it was anything."""
+        """Take what has come through the pipe; return whether it was anything."""
         try:
             beats = os.read(self.pipe, 1 << 16)
         except BlockingIOError:
@@ -82,7 +82,7 @@ class Supervisor:
         self._kill_at: float | None = None
 
     def run(self) -> int:
-        """Returns the exit code: 0 after a signal, else that of a worker that could not start."""
+        """Return the exit code: 0 after a signal, else that of a worker that could not start."""
         with self._woken_by_signals() as wake:
             while True:
                 if self._signals:  # first: what they have ended since is no failure
@@ -99,7 +99,7 @@ class Supervisor:
 
     @contextmanager
     def _woken_by_signals(self) -> Iterator[int]:
-        """A descriptor that is readable when a signal has come."""
+        """Return a descriptor that is readable when a signal has come."""
         wake, end = os.pipe()
         for each in (wake, end):
             os.set_blocking(each, False)
@@ -123,7 +123,7 @@ class Supervisor:
         self._signals += 1
 
     def _start_missing(self) -> None:
-        """The first worker alone, so that what is wrong with all of them is said once; then the others."""
+        """Start the first worker alone, so that what is wrong with all is said once; then the others."""
         wanted = self._count if self._started else 1
         while len(self._workers) < wanted and time.monotonic() >= self._start_at:
             taken = {worker.number for worker in self._workers.values()}
@@ -147,7 +147,7 @@ class Supervisor:
         logger.info("worker %d: process %d", number, process.pid)
 
     def _listen(self, wake: int) -> None:
-        """Waits for a signal or a worker's sign of life, a second at most."""
+        """Wait for a signal or a worker's sign of life, a second at most."""
         pipes = [worker.pipe for worker in self._workers.values() if worker.open]
         select.select([wake, *pipes], [], [], _TICK)
         while _read(wake):
@@ -156,7 +156,7 @@ class Supervisor:
             self._started |= worker.listen()
 
     def _reap(self) -> None:
-        """Takes notice of every process that has ended; as process 1, of other people's too."""
+        """Take notice of every process that has ended; as process 1, of other people's too."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -232,7 +232,7 @@ def supervise(
     drain_timeout: float | None,
     worker_timeout: float | None,
 ) -> int:
-    """Opens the port and runs the workers: `inference-gateway serve` with `arguments`.
+    """Open the port and run the workers: `inference-gateway serve` with `arguments`.
 
     Returns the exit code.
     """

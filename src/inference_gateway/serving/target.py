@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+_NOT_THE_AUTHORS = (str(Path(__file__).parents[1]), importlib.__file__, "<frozen importlib._bootstrap")
+
 
 def named(target: str) -> tuple[str, str]:
     """Return module and object of `module:object`. Raises `click.UsageError` for what has not this form."""
@@ -80,28 +82,29 @@ def _check_origin(module: ModuleType, name: str, folder: Path) -> None:
 
 def _not_imported(name: str, error: BaseException, folder: Path) -> click.ClickException:
     """Print the traceback, and return what to say after it."""
-    traceback.print_exception(error.with_traceback(_after_import(error.__traceback__)))
+    _print_traceback(error)
     hint = "".join(
         f"; {file.name} here hides Python's own module {file.stem}: rename it"
         for file in sorted(folder.glob("*.py"))
         if file.stem in sys.stdlib_module_names
         and getattr(sys.modules.get(file.stem), "__file__", None) == str(file)
     )
-    return _NotImported(f"{name} cannot be imported ({type(error).__name__}){hint}")
+    return _Unusable(f"{name} cannot be imported ({type(error).__name__}){hint}")
 
 
-class _NotImported(click.ClickException):
+def not_made(target: str, error: Exception) -> click.ClickException:
+    """Print the traceback of a class that could not be made an instance, and return what to say after it."""
+    _print_traceback(error)
+    return _Unusable(f"{target}() failed ({type(error).__name__})")
+
+
+class _Unusable(click.ClickException):
     exit_code = 2
 
 
-def _after_import(frames: TracebackType | None) -> TracebackType | None:
-    """Return the traceback from where the imported module's own begins."""
-    machinery = (
-        __file__,
-        importlib.__file__,
-        "<frozen importlib._bootstrap>",
-        "<frozen importlib._bootstrap_external>",
-    )
-    while frames is not None and frames.tb_frame.f_code.co_filename in machinery:
+def _print_traceback(error: BaseException) -> None:
+    """Print it from where the author's own code begins."""
+    frames: TracebackType | None = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_NOT_THE_AUTHORS):
         frames = frames.tb_next
-    return frames
+    traceback.print_exception(error.with_traceback(frames))

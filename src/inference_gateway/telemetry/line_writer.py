@@ -16,7 +16,7 @@ from typing import TextIO
 
 from inference_gateway.telemetry.tagged_logger import TaggedMessage
 
-_GATHER_SECONDS = 0.02  # in which more lines may come: a thread that wakes for each costs more than the line
+_GATHER_SECONDS = 0.05  # in which more lines may come: a thread that wakes for each costs more than the line
 _MOST = 10_000  # lines in the queue: who logs more waits until they are written
 
 
@@ -38,7 +38,7 @@ class LineWriter(logging.Handler):
         self._thread: threading.Thread | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Puts the record, or its text, into the queue."""
+        """Put the record, or its text, into the queue."""
         try:
             self._queue.append(record if _is_settled(record) else self.format(record))
         except Exception:
@@ -52,16 +52,20 @@ class LineWriter(logging.Handler):
             self._waiting.set()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
-        """Puts a line in the place of one that cannot be made: `logging` would print its arguments."""
+        """Put a line in the place of one that cannot be made: `logging` would print its arguments."""
         file, line = record.pathname, record.lineno
         sentence = f"a line could not be written: the arguments of the log call at {file}:{line} do not fit"
         told = logging.LogRecord(record.name, logging.ERROR, file, line, sentence, (), None)
         self._queue.append(self.format(told))
 
     def flush(self) -> None:
-        """Writes what is in the queue now, on the caller's thread."""
+        """Write what is in the queue now, on the caller's thread."""
+        self._write()
+
+    def _write(self) -> bool:
+        """As `flush`; returns whether there was anything."""
         with self._writing:
-            lines = []
+            lines: list[str] = []
             for _ in range(len(self._queue)):
                 line = self._queue.popleft()
                 if not isinstance(line, str):
@@ -74,23 +78,28 @@ class LineWriter(logging.Handler):
             if lines:
                 self._stream.write("".join(lines))
                 self._stream.flush()
+            return bool(lines)
 
     def close(self) -> None:
-        """Writes what is in the queue, and ends the thread."""
+        """Write what is in the queue, and end the thread."""
         self._ended.set()
         self._waiting.set()
         self.flush()
         super().close()
 
     def _write_on(self) -> None:
+        """Wakes by the clock while lines come, so that no request pays for waking it."""
         while not self._ended.is_set():
             self._waiting.wait()
             self._ended.wait(_GATHER_SECONDS)
-            self._waiting.clear()
             try:
-                self.flush()
+                if self._write():
+                    continue
             except (OSError, ValueError):  # nobody reads it any more, or it is closed
                 continue
+            self._waiting.clear()
+            if self._queue:  # one has come in between
+                self._waiting.set()
 
 
 def _is_settled(record: logging.LogRecord) -> bool:

@@ -27,7 +27,7 @@ def _says_nothing_of_a_patient(record: logging.LogRecord) -> bool:
 
 
 def _name_the_request(record: logging.LogRecord) -> bool:
-    """Notes which request the model works for whose line this is, if any.
+    """Note which request the model works for whose line this is, if any.
 
     To be asked where the line is logged: another thread does not know.
     """
@@ -37,8 +37,15 @@ def _name_the_request(record: logging.LogRecord) -> bool:
     return True
 
 
+# What each record has; all else was given as `extra`.
+_OF_A_RECORD = {
+    *logging.makeLogRecord({}).__dict__,
+    *("message", "asctime", "taskName", "request", "of_request"),
+}
+
+
 class _JsonFormatter(logging.Formatter):
-    """One JSON object a line; a message's tags and fields are fields of the object."""
+    """One JSON object a line; a message's tags and fields, and what `extra` has, are fields of the object."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -60,13 +67,16 @@ class _JsonFormatter(logging.Formatter):
             line["message"] = record.getMessage()
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            line["stack"] = record.stack_info
+        more.update((name, value) for name, value in record.__dict__.items() if name not in _OF_A_RECORD)
         for name, value in more.items():
             line.setdefault(name, value)  # a tag that is called "message" does not replace it
         return json.dumps(line, default=str)
 
 
 def configure_logging(log_format: Literal["text", "json"] = "text", level: str = "INFO") -> None:
-    """Sets up the process's logging for `inference-gateway serve`: lines on standard error, by a thread.
+    """Set up the process's logging for `inference-gateway serve`: lines on standard error, by a thread.
 
     Where the process crashes, Python's stack is written there too. pydicom's own lines and warnings quote
     values of data sets: its lines are dropped, and no Python warning is shown unless `-W` or PYTHONWARNINGS

@@ -45,7 +45,7 @@ class Metrics:
         self._gauges.append((name, route, value))
 
     def add_route(self, route: str) -> None:
-        """Counts the requests of `route`, from 0 on."""
+        """Count the requests of `route`, from 0 on."""
         self._routes[route] = _RouteCounts()
 
     def restarts(self, route: str, counts: Callable[[], Mapping[str, int]]) -> None:
@@ -53,18 +53,18 @@ class Metrics:
         self._restarts[route] = counts
 
     def phase_ended(self, record: Record, phase: str, begun: float, ended: float, /) -> None:
-        """Counts the seconds of a phase."""
+        """Count the seconds of a phase."""
         self._routes[record.route].phases[phase].observe(ended - begun)
 
     def request_ended(self, record: Record, /) -> None:
-        """Counts a request and what has come of its body."""
+        """Count a request and what has come of its body."""
         route = self._routes[record.route]
         route.requests[record.status] += 1
         route.received += record.received
         route.refused += record.refused_by_model
 
     def text(self) -> bytes:
-        """The exposition format, as Prometheus scrapes it."""
+        """Return the exposition format, as Prometheus scrapes it."""
         return generate_latest(self)
 
     def collect(self) -> Iterator[Metric]:

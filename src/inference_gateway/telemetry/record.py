@@ -12,8 +12,9 @@ from inference_gateway.telemetry.tagged_logger import TaggedLogger
 
 
 def new_request_id() -> str:
-    """A fresh random id, 32 hexadecimal digits: the answer, the log and `current_request()` know a request
-    by it.
+    """Return a fresh random id, 32 hexadecimal digits.
+
+    The answer, the log and `current_request()` know a request by it.
     """
     if not _ids:  # a hundred at a time: asking the kernel costs more than the rest of a small request's log
         digits = os.urandom(16 * 128).hex()
@@ -29,11 +30,11 @@ class Observer(Protocol):
     """What hears of each request's phases: metrics, log lines. Called on the loop: must not block."""
 
     def phase_ended(self, record: Record, phase: str, begun: float, ended: float, /) -> None:
-        """A phase is over. Times are of `time.monotonic()`."""
+        """Hear that a phase is over. Times are of `time.monotonic()`."""
         ...
 
     def request_ended(self, record: Record, /) -> None:
-        """The request is over, however it went: `record` is complete."""
+        """Hear that the request is over, however it went: `record` is complete."""
         ...
 
 
@@ -74,7 +75,7 @@ class Record:
             observer.phase_ended(self, name, begun, end)
 
     def end(self) -> None:
-        """The request has ended."""
+        """Note that the request has ended, and tell the observers."""
         self.seconds = time.monotonic() - self._begun
         for observer in self._observers:
             observer.request_ended(self)

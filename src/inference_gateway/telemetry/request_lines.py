@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from inference_gateway.telemetry.logs import logger
@@ -13,15 +14,30 @@ from inference_gateway.telemetry.tagged_logger import TaggedMessage
 class RequestLines:
     """An observer of records that writes one line for each request."""
 
+    def __init__(self) -> None:
+        self._first: logging.LogRecord | None = None
+
     def phase_ended(self, record: Record, phase: str, begun: float, ended: float, /) -> None:
-        """The line comes at the end."""
+        """Wait: the line comes at the end."""
 
     def request_ended(self, record: Record, /) -> None:
-        """Logs the line; in JSON each number of it is a field of its own."""
+        """Log the line; in JSON each number of it is a field of its own."""
         if logger.isEnabledFor(logging.INFO):  # without looking for the caller, as `logger.info` does
-            logger.handle(
-                logging.LogRecord(logger.name, logging.INFO, __file__, 0, RequestMessage(record), (), None)
-            )
+            logger.handle(self._log_record(RequestMessage(record)))
+
+    def _log_record(self, message: RequestMessage) -> logging.LogRecord:
+        """As `LogRecord` makes one; process, thread and file are looked up for the first line only."""
+        first = self._first
+        if first is None:
+            self._first = first = logging.LogRecord(logger.name, logging.INFO, __file__, 0, "", (), None)
+        now = time.time()
+        made = object.__new__(logging.LogRecord)
+        made.__dict__.update(first.__dict__)
+        made.msg = message
+        made.created = now
+        made.msecs = now % 1 * 1000 // 1
+        made.relativeCreated = first.relativeCreated + (now - first.created) * 1000
+        return made
 
 
 class RequestMessage(TaggedMessage):

@@ -26,13 +26,13 @@ def report_crashes() -> None:
 
 
 def stack_of_thread(identity: int) -> str:
-    """The stack of a running thread, innermost frame first; empty where there is no such thread."""
+    """Return the stack of a running thread, innermost frame first; empty where there is no such thread."""
     frame = sys._current_frames().get(identity)  # noqa: SLF001 - documented, in spite of its name
     return _told(_frames(frame))
 
 
 def stack_of_coroutine(coroutine: Any) -> str:
-    """The stack of a suspended coroutine and of what it awaits, innermost frame first."""
+    """Return the stack of a suspended coroutine and of what it awaits, innermost frame first."""
     places = []
     while (frame := getattr(coroutine, "cr_frame", None)) is not None:
         places.append((frame.f_code, frame.f_lineno))

@@ -57,17 +57,17 @@ class TaggedLogger(logging.LoggerAdapter[logging.Logger]):
         super().__init__(logger, {})
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """Logs `msg % args` under the tags; a percent sign in a tag is no conversion."""
+        """Log `msg % args` under the tags; a percent sign in a tag is no conversion."""
         if self.isEnabledFor(level):
             message = TaggedMessage(dict(self.tags), msg, has_args=bool(args))
             self.logger.log(level, message, *args, **kwargs)
 
     def add_tags(self, tags: Mapping[str, Any]) -> None:
-        """Adds tags, or replaces those of the same name. Values: what JSON can hold, else their `str`."""
+        """Add tags, or replace those of the same name. Values: what JSON can hold, else their `str`."""
         self.tags.update(tags)
 
     def tag(self, tags: Mapping[str, Any]) -> TaggedLogger:
-        """A new logger with this one's tags and these."""
+        """Return a new logger with this one's tags and these."""
         child = TaggedLogger(self)
         child.add_tags(tags)
         return child

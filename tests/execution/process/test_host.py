@@ -5,8 +5,7 @@ import json
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,16 +22,11 @@ from inference_gateway.payload.spool import Spool
 from inference_gateway.telemetry.context import working_for
 from tests.execution.process.conftest import Start
 from tests.harness.log import LogCapture
+from tests.harness.waiting import until
+
+pytestmark = pytest.mark.slow
 
 LIMIT = 60.0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what another process does, and nobody tells."""
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        threading.Event().wait(0.01)
 
 
 @contextmanager

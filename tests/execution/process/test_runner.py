@@ -17,7 +17,10 @@ from inference_gateway import Gateway, Settings, Slots
 from tests.conftest import Serve
 from tests.harness.log import LogCapture
 from tests.harness.raw import Address, Answer, Connection, exchange, head, request
+from tests.harness.waiting import until
 from tests.harness.wire import check_problem, check_reply, decoded, digest, message, part
+
+pytestmark = pytest.mark.slow
 
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
 LIMIT = 60.0
@@ -40,20 +43,21 @@ def result(answer: Answer) -> Any:
 
 
 def ready(address: Address) -> None:
-    """Wait until the models are set up: each look is a round trip."""
+    """Wait until the models are set up."""
     wait_for(address, b"/healthcheck", 200)
 
 
 def wait_for(address: Address, path: bytes, status: int) -> Answer:
-    end = time.monotonic() + LIMIT
-    while True:
+    def look() -> Answer | None:
         with Connection(address) as connection:
             connection.send(head((), method=b"GET", target=path))
             answer = connection.read_answer()
         assert answer is not None
-        if answer.status == status:
-            return answer
-        assert time.monotonic() < end, answer.body
+        return answer if answer.status == status else None
+
+    found = until(look, f"status {status}")
+    assert found is not None
+    return found
 
 
 @pytest.fixture
@@ -127,9 +131,7 @@ def test_an_abandoned_call_is_ended_where_asked_for(app: Gateway, serve: Serve) 
     first = result(post(running.address, {}))["pid"]
     with Connection(running.address) as connection:
         connection.send(request(TYPE, message(part(b'{"where": "call"}'))))
-        end = time.monotonic() + LIMIT
-        while not metric(running.address, 'gateway_slots_taken{route="/"}'):
-            assert time.monotonic() < end
+        until(lambda: metric(running.address, 'gateway_slots_taken{route="/"}'), "a taken slot")
     assert result(post(running.address, {}))["pid"] != first
     assert restarts(running.address) == {"abandoned": 1}
 
@@ -206,9 +208,7 @@ def test_a_client_that_leaves_costs_no_set_up(app: Gateway, serve: Serve, tmp_pa
     mark = tmp_path / "begun"
     with Connection(running.address) as connection:
         connection.send(request(TYPE, message(part(json.dumps({"mark": str(mark)}).encode()))))
-        end = time.monotonic() + LIMIT
-        while not mark.exists():
-            assert time.monotonic() < end
+        until(mark.exists, "the call")
     assert result(post(running.address, {}))["pid"] == pid
 
 
@@ -291,9 +291,7 @@ def test_what_another_process_cannot_import_is_refused(app: Gateway) -> None:
 @pytest.fixture(autouse=True)
 def _nothing_is_left() -> Iterator[None]:
     yield
-    end = time.monotonic() + LIMIT
-    while children():
-        assert time.monotonic() < end, children()
+    until(lambda: not children(), "the end of the wardens")
 
 
 def children() -> list[str]:

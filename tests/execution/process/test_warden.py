@@ -3,9 +3,7 @@
 import json
 import os
 import signal
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,19 +12,14 @@ import pytest
 
 from tests.harness.process import Process, serve_command
 from tests.harness.raw import Connection, exchange, head, request
+from tests.harness.waiting import until
 from tests.harness.wire import decoded, message, part
+
+pytestmark = pytest.mark.slow
 
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
 LIMIT = 60.0
 MODELS = Path(__file__).parents[3]
-
-
-def until(condition: Callable[[], Any]) -> None:
-    """Wait for what other processes do, and nobody tells."""
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        threading.Event().wait(0.02)
 
 
 def alive(pid: int) -> bool:

@@ -30,7 +30,7 @@ from inference_gateway.execution.current_request import CurrentRequest
 from inference_gateway.execution.process.arena import Arena
 from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send
 from inference_gateway.execution.process.messages import Packed, open_study
-from inference_gateway.execution.signature import check_signature
+from inference_gateway.execution.signature import check_model
 from inference_gateway.execution.target import load
 from inference_gateway.payload.spool import Spool
 from inference_gateway.telemetry.context import working_for
@@ -105,7 +105,7 @@ class _Child:
     def _set_up(self) -> None:
         sys.path[:0] = [entry for entry in self._setup["path"] if entry not in sys.path]
         self._model = load(self._setup["target"])
-        check_signature(self._model, self._setup["target"], "json_input", "inputs", "input_hash")
+        check_model(self._model, self._setup["target"])
         for step in ("setup", "warm_up"):
             self._life_cycle(step)
 
