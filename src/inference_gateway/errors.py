@@ -133,6 +133,7 @@ class Refused(RequestError):
     """
 
     status = 422
+    sentence = "the model refuses this request"
     type = REFUSED_TYPE
     title = "Refused by the model"
 

@@ -28,6 +28,7 @@ HealthHandler = Callable[[], Health | Awaitable[Health]]
 
 _HEALTH_SECONDS = 10.0  # for the health check's handler: probes give up long before
 _HEALTH_THREADS = 2
+_SCHEMA = published()  # read now: later it would be on the event loop
 _NOT_NOW = {"retry-after": "2"}
 
 
@@ -39,7 +40,6 @@ class Probes:
         self._readiness = readiness
         self._metrics = metrics
         self._api_keys = api_keys
-        self._schema = published()
         self._line = Line("health check", _HEALTH_THREADS)  # of threads that do not keep the process
 
     def routes(self, *, metrics: bool) -> list[Route]:
@@ -77,7 +77,7 @@ class Probes:
             slot.release()
 
     async def _tell_schema(self, request: Request) -> Response:
-        return Response(self._schema, media_type="application/schema+json")
+        return Response(_SCHEMA, media_type="application/schema+json")
 
     async def _tell_metrics(self, request: Request) -> Any:
         if self._api_keys is not None:
