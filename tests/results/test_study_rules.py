@@ -60,6 +60,9 @@ def test_masks_that_lie_over_their_series(study: list[bytes], shape: tuple[int, 
 @pytest.mark.parametrize(
     ("study", "shape", "said"),
     [
+        (files(*series(4)), (2, 2, 3), "2 x 2 x 3 came; write 4 x 2 x 3"),
+        (files(*series(4)), (2, 3), "one plane came for a series of 4; write dicom_image"),
+        (files(*series(4), *series(4)), (3, 2, 3), "3 x 2 x 3 came; write 8 x 2 x 3"),
         (files(*series(4)), (3, 2, 3), "3 x 2 x 3 came; write 4 x 2 x 3"),
         (files(*series(4), *series(5, "1.2.3.5")), (5, 2, 3), "5 x 2 x 3 came; write 4 x 2 x 3"),
         (files(*series(4)), (4, 3, 2), "4 x 3 x 2 came, which fits only with its axes swapped"),
@@ -102,7 +105,8 @@ def test_frames_are_counted_from_1_and_0_means_the_first() -> None:
     [
         (([0, 0], [2, 1]), None),
         (([-0.5, -0.5], [3.5, 2.5]), None),
-        (([0, 0], [9, 9]), None),
+        (([0, 0], [9, 9]), "far beyond its edge"),
+        (([-9, 0], [1, 1]), "far beyond its edge"),
         (([0, 2.9], [1, 2.95]), None),
         (([0, 3.5], [1, 3.9]), "only with column and row swapped"),
         (([10, 10], [20, 20]), "outside"),

@@ -93,6 +93,16 @@ def too_deep(answer: Json, elements: list[Any], images: list[Dataset]) -> None:
     answer["parts"][0]["binary_data_shape"]["depth"] += 1
 
 
+def too_flat(answer: Json, elements: list[Any], images: list[Dataset]) -> None:
+    elements[0] = elements[0][:2]
+    answer["parts"][0]["binary_data_shape"]["depth"] = 2
+
+
+def one_plane(answer: Json, elements: list[Any], images: list[Dataset]) -> None:
+    elements[0] = elements[0][0]
+    answer["parts"][0]["binary_data_shape"] = {"height": 64, "width": 80}
+
+
 def of_other_size(answer: Json, elements: list[Any], images: list[Dataset]) -> None:
     elements[0] = np.zeros((4, 32, 32), np.uint8)
     answer["parts"][0]["binary_data_shape"] = {"timepoints": 1, "depth": 4, "height": 32, "width": 32}
@@ -260,6 +270,15 @@ WRONG: dict[str, Wrong] = {
     ),
     "coordinates of an unknown kind": Wrong(
         put("linear_measurements_2d", 0, "coordinates_type", to="mm"), ("coordinates_type", '"pixel"')
+    ),
+    "words of the study that are no object": Wrong(
+        put("study_ml_json", to=["sick"]), ("study_ml_json: a list of 1 came", "an object")
+    ),
+    "a volume of fewer planes than its series": Wrong(
+        too_flat, ("parts[0].binary_data_shape", "2 x 64 x 80 came", "4 x 64 x 80")
+    ),
+    "one plane for a whole series": Wrong(
+        one_plane, ("parts[0].binary_data_shape", "one plane came for a series of 4", "dicom_image")
     ),
     "NaN in the JSON": Wrong(
         put("study_ml_json", "volume", to=float("nan")), ("study_ml_json.volume", "NaN", "null")

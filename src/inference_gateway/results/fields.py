@@ -283,7 +283,7 @@ class AnswerJson(_Fields):
     series_ml_json: dict[str, Any] = Field(
         {}, description="an object: what is said of each series, by its SeriesInstanceUID"
     )
-    study_ml_json: Any = Field({}, description="an object: what is said of the whole study")
+    study_ml_json: dict[str, Any] = Field({}, description="an object: what is said of the whole study")
     dicomConformance: Any = Field(
         [], description="a list of sentences: what of the study is not as the model wants it"
     )

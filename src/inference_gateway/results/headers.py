@@ -30,8 +30,9 @@ _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFE_E000, 0xFFFE_E00D, 0xFFFE_E0DD
 _DEEPEST = 16
 
 _CLASS, _IMAGE, _STUDY, _SERIES = 0x0008_0016, 0x0008_0018, 0x0020_000D, 0x0020_000E
+_POSITION = 0x0020_0032
 _ORIENTATION, _FRAMES, _ROWS, _COLUMNS = 0x0020_0037, 0x0028_0008, 0x0028_0010, 0x0028_0011
-_WANTED = frozenset((_CLASS, _IMAGE, _STUDY, _SERIES, _ORIENTATION, _FRAMES, _ROWS, _COLUMNS))
+_WANTED = frozenset((_CLASS, _IMAGE, _STUDY, _SERIES, _POSITION, _ORIENTATION, _FRAMES, _ROWS, _COLUMNS))
 
 
 class Header(NamedTuple):
@@ -41,6 +42,7 @@ class Header(NamedTuple):
     image: str
     study: str
     series: str
+    position: str
     orientation: str
     frames: int
     rows: int
@@ -110,6 +112,7 @@ def _read(data: bytes, *, whole: bool) -> Header:
         image=text(_IMAGE),
         study=text(_STUDY),
         series=text(_SERIES),
+        position=text(_POSITION),
         orientation=text(_ORIENTATION),
         frames=int(frames) if frames.isdigit() else 1,
         rows=number(_ROWS),

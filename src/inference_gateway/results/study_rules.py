@@ -7,9 +7,8 @@ all that an answer names is found, so that a right answer costs few of them.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import permutations
+from itertools import chain, permutations
 from typing import Any, NamedTuple
 
 from inference_gateway.payload.contract import MASK_TYPES
@@ -21,7 +20,7 @@ from inference_gateway.results.headers import Head, Header, read_header
 _HARMLESS = (b"\x89PNG", b"\xff\xd8\xff", b"%PDF", b"{", b"[")
 _NO_SERIES = "SeriesInstanceUID of a series of the request"
 _NO_IMAGE = "SOPInstanceUID of an image of the request"
-_NEAR = 1.0  # pixels beyond the edge that an outline may have
+_NEAR = 0.1  # of an image's side: so far beyond its edge what lies on it may reach
 
 Json = Mapping[str, Any]
 
@@ -171,9 +170,9 @@ def _misplaced(path: str, part: Json, study: Study) -> Fault | None:
         return None
     uid, image = part.get("SeriesInstanceUID"), _image_of(part, study)
     path += ".binary_data_shape"
-    if image is not None and image.rows and len(shape) == 2:
+    if image is not None and image.rows and (len(shape) == 2 or not isinstance(uid, str)):
         true = (image.rows, image.columns)
-        return None if shape == true else _unlike(path, shape, true, "its image")
+        return None if shape[-2:] == true else _unlike(path, shape[-2:], true, "its image")
     if image is not None or not isinstance(uid, str) or not study.has_series(uid):
         return None
     timepoints, depth, rows, columns = (1,) * (4 - len(shape)) + shape
@@ -185,25 +184,38 @@ def _misplaced(path: str, part: Json, study: Study) -> Fault | None:
         size = sizes.pop()
         volume = (max(1, count // timepoints), *size)
         return _unlike(path, shape, volume if len(shape) > 2 else size, "its series")
-    if timepoints * depth == study.count or len(shape) == 2:
+    if timepoints * depth == study.count:
         return None
     return _unlike_depth(path, shape, [one for one in study.images(uid) if one.rows])
 
 
 def _unlike_depth(path: str, shape: tuple[int, ...], images: Sequence[Header]) -> Fault | None:
+    """Return a fault where a mask has another number of planes than its series, and than each stack of it."""
     timepoints, depth, rows, columns = (1,) * (4 - len(shape)) + shape
-    stacks: Counter[str] = Counter()
+    stacks: dict[str, list[Header]] = {}
     for image in images:
         if (image.rows, image.columns) == (rows, columns):
-            stacks[image.orientation] += image.frames
-    frames = stacks.total()
-    fits = any(
-        count in (depth, timepoints * depth) or not count % depth for count in (frames, *stacks.values())
-    )
-    plain = len(stacks) == 1 and all(image.frames == 1 for image in images)
-    if fits or (not plain and timepoints * depth <= frames):
+            stacks.setdefault(image.orientation, []).append(image)
+    frames = sum(image.frames for stack in stacks.values() for image in stack)
+    if any(_fits(timepoints, depth, stack) for stack in ([*chain(*stacks.values())], *stacks.values())):
         return None
+    if len(shape) == 2:
+        write = "dicom_image with the SOPInstanceUID of the image that it lies over"
+        return Fault("references", path, f"one plane came for a series of {frames}", write)
+    if len(stacks) > 1 and timepoints * depth <= frames:
+        return None  # a stack may end elsewhere, such as where the spacing changes
     return _unlike(path, shape, (frames, rows, columns), "its series")
+
+
+def _fits(timepoints: int, depth: int, stack: Sequence[Header]) -> bool:
+    """Tell whether a mask may lie over these images: over all of them, or over those of one timepoint."""
+    frames = sum(image.frames for image in stack)
+    if timepoints * depth == frames:
+        return True
+    if not all(image.frames == 1 and image.position for image in stack):
+        # Nothing is known of timepoints within an image, nor of images that do not say where they lie.
+        return depth > 1 and not frames % depth
+    return timepoints == 1 and depth == len({image.position for image in stack})
 
 
 def _unlike(path: str, shape: tuple[int, ...], true: tuple[int, ...] | None, whose: str) -> Fault:
@@ -225,20 +237,24 @@ def _outside(path: str, found: Json, ends: tuple[str, str], study: Study) -> Fau
     if image is None or not image.rows or not all(_is_point(point) for point in points):
         return None
     xs, ys = zip(*points, strict=True)
-    if _inside(xs, ys, image.columns, image.rows):
+    if _inside(xs, ys, image.columns, image.rows, _NEAR):
         return None
     size = f"{image.columns} columns and {image.rows} rows"
-    if _inside(ys, xs, image.columns, image.rows):
+    if _inside(ys, xs, image.columns, image.rows, 0.0):
         came = "it fits the image only with column and row swapped"
         return Fault("findings", path, came, f"[column, row]: its image has {size}")
-    beyond = max(xs) < 0 or max(ys) < 0 or min(xs) >= image.columns or min(ys) >= image.rows
-    if not beyond:
-        return None
-    return Fault("findings", path, "it lies outside of its image", f"pixels of its image, which has {size}")
+    return Fault(
+        "findings",
+        path,
+        "it lies outside of its image, or far beyond its edge",
+        f"pixels of its image, which has {size}",
+    )
 
 
-def _inside(xs: Sequence[float], ys: Sequence[float], columns: int, rows: int) -> bool:
-    return all(-_NEAR <= x <= columns + _NEAR for x in xs) and all(-_NEAR <= y <= rows + _NEAR for y in ys)
+def _inside(xs: Sequence[float], ys: Sequence[float], columns: int, rows: int, near: float) -> bool:
+    """Tell whether points lie on an image. `near`: so much of its side may they lie beyond."""
+    across, down = 1 + near * columns, 1 + near * rows
+    return all(-across <= x <= columns + across for x in xs) and all(-down <= y <= rows + down for y in ys)
 
 
 def _is_point(value: Any) -> bool:
@@ -252,7 +268,7 @@ def _image_of(holder: Json, study: Study) -> Header | None:
 
 
 def axes_of(part: Json) -> tuple[int, ...] | None:
-    """Return the shape that a part tells, of (timepoints, depth, height, width) those told; None for none."""
+    """Return the shape that a part tells: of (timepoints, depth, height, width) those told; else None."""
     told = part.get("binary_data_shape")
     try:
         return Shape.model_validate(told).axes if isinstance(told, dict) else None

@@ -82,7 +82,7 @@ def is_plain(answer: Mapping[Any, Any]) -> bool:
     A shortcut for the smallest answers, which models of one number send by the thousand.
     """
     version = answer.get("protocol_version")
-    if type(version) is not str or version != "1.0":
+    if type(version) is not str or version != "1.0" or not isinstance(answer.get("study_ml_json", {}), dict):
         return False
     ruled = answer.keys() & _RULED
     return not ruled or (ruled == {"parts"} and not answer["parts"])
