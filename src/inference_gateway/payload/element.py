@@ -113,11 +113,6 @@ class IterableElement:
         self._items = iter(iterable)
         self._first: bytes | None = None
 
-    @property
-    def beginning(self) -> bytes:
-        """Return the first item, once it was asked for; b"" before, and where there is none."""
-        return self._first or b""
-
     def begin(self) -> None:
         """Ask for the first item, which shows whether these are bytes at all.
 

@@ -19,7 +19,6 @@ from inference_gateway.payload.element import (
     BufferElement,
     Element,
     FileElement,
-    IterableElement,
     PathElement,
     StridedElement,
 )
@@ -190,9 +189,7 @@ def head_of(element: Element) -> Head | None:
             return lambda size: bytes(view[:size])
         case PathElement() | FileElement(size=int()):
             return lambda size: next(_pieces(element, size), b"")
-        case IterableElement():
-            beginning = element.beginning
-            return None if len(beginning) < BEGINNING else lambda size: beginning[:size]
+    return None if len(beginning) < BEGINNING else lambda size: beginning[:size]
     return None
 
 
