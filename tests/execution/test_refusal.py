@@ -11,7 +11,6 @@ from inference_gateway import Gateway, Refused, Settings
 from inference_gateway.client import InferenceClient
 from inference_gateway.errors import ModelFailed, ProblemAnswer, RequestError
 from inference_gateway.execution.call import guarded
-from tests.execution.test_isolation import is_ready
 from tests.harness.asking import call
 from tests.harness.log import LogCapture
 from tests.harness.raw import Answer, exchange, request
@@ -51,7 +50,7 @@ def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     app.add_inference_route("/later", refusing_later)
     app.add_inference_route("/lazy", elements_that_refuse)
     with LogCapture(), serving(app) as running:
-        until(lambda: is_ready(running.address))
+        until(lambda: call(running.address, b"/healthcheck").status == 200)
         yield running.address
 
 

@@ -17,7 +17,7 @@ from inference_gateway.execution.check import Contract, InferenceResponse, prepa
 from inference_gateway.payload.contract import BINARY_TYPES
 from inference_gateway.payload.part import Part
 from inference_gateway.payload.spool import Spool
-from tests.execution.test_isolation import is_ready
+from tests.harness.asking import call
 from tests.harness.log import LogCapture
 from tests.harness.raw import Answer, exchange, request
 from tests.harness.server import serving
@@ -195,7 +195,7 @@ def test_in_a_process_too(log: LogCapture, spool_dir: Path) -> None:
     app.add_inference_route("/", "tests.results.callbacks:in_per_cent", isolation="process")
     app.add_inference_route("/fine", "tests.results.callbacks:built", isolation="process", validate="strict")
     with serving(app) as running:
-        until(lambda: is_ready(running.address))
+        until(lambda: call(running.address, b"/healthcheck").status == 200)
         answer = ask(running.address, "/")
         assert (answer.status, answer.header("x-answer-faults")) == (200, "1")
         assert ask(running.address, "/fine").status == 200

@@ -18,16 +18,10 @@ import click
 
 from inference_gateway.caller.key import environment_key, has_key
 from inference_gateway.dicom.limits import Limits
-from inference_gateway.errors import (
-    REFUSED_TYPE,
-    BrokenAnswer,
-    ClientError,
-    GatewayUnreachable,
-    ProblemAnswer,
-)
+from inference_gateway.errors import BrokenAnswer, ClientError, GatewayUnreachable, ProblemAnswer
 from inference_gateway.infer.gather import GatherError
 from inference_gateway.infer.geometry import plain
-from inference_gateway.infer.hints import hint_on_no_answer, hint_on_refusal, why_no_file
+from inference_gateway.infer.hints import hint_on_no_answer, hint_on_refusal, refuser, why_no_file
 from inference_gateway.infer.options import ManyValues, address_of, headers_of, pair_of, tls_of
 from inference_gateway.infer.pictures import MOST_PIXELS
 from inference_gateway.infer.progress import Phases
@@ -276,8 +270,7 @@ def _told(say: _Voice, order: Order, *, with_certificate: bool) -> Iterator[None
         if error.status < HTTPStatus.BAD_REQUEST:  # such as a redirect of something in between
             say.failure("broken", BROKEN, f"no gateway answers so, {detail}. Is the URL its route?", **known)
         if error.status < 500 or error.status in _NOT_NOW:
-            who = "model" if error.type == REFUSED_TYPE else "gateway"
-            say.failure("refused", REFUSED, f"the {who} refused it, {detail}", **known)
+            say.failure("refused", REFUSED, f"{refuser(error)} refused it, {detail}", **known)
         hint = f" (request {plain(error.request_id)} in the gateway's log)" if error.request_id else ""
         say.failure("failed", FAILED, f"the model failed, {detail}{hint}", **known)
     except GatewayUnreachable as error:

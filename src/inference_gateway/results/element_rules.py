@@ -189,7 +189,6 @@ def head_of(element: Element) -> Head | None:
             return lambda size: bytes(view[:size])
         case PathElement() | FileElement(size=int()):
             return lambda size: next(_pieces(element, size), b"")
-    return None if len(beginning) < BEGINNING else lambda size: beginning[:size]
     return None
 
 
