@@ -19,13 +19,17 @@ DISTRIBUTION = "dicom-inference-gateway"
 
 UNTESTED = {
     "__main__": "calls cli, whose test runs it",
+    "serving/application": "the command, whose test serves each kind of target",
     "demo/__main__": "arguments for demo.run, which has the test",
     "demo/models/answer": "the shape of an answer: the test of each model holds it",
+    "execution/batch_slot": "a place in a batch: the test of the batch runner takes every kind of place",
     "execution/job": "one step of a slot: its test makes every kind of call",
     "execution/line": "who waits: the tests of slots and of the thread runner make every kind of line",
     "execution/process/child": "the other side of the host, whose test runs it",
+    "execution/process/child_batch": "the other side of the host, with batches: their tests run it",
     "execution/process/keeper": "starts and ends processes: the tests of the host and the warden do both",
     "execution/process/messages": "what host and child tell each other: the test of the host tells it all",
+    "execution/waiting": "a request's wait: the tests of slots and of batches run into each of its ends",
     "execution/runner": "a protocol: the test of what fulfils it holds it",
     "extensions": "two names: the tests of the hardened server use what they stand for",
     "intake/pace": "the time limits of an upload: the tests of the ingest run into each",
@@ -48,6 +52,7 @@ OWN = {
     "dicom/test_document": "the tables of docs/dicom.md",
     "dicom/test_foreign": "other projects' files beside another program",
     "execution/test_refusal": "models that refuse, on threads and in processes",
+    "execution/test_batches": "requests of one batch beside each other, on threads and in processes",
     "execution/test_isolation": "callbacks beside each other on threads and in processes",
     "demo/models/test_models": "the table in the package's __init__",
 }

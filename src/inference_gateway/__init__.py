@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from inference_gateway.app.gateway import Gateway
     from inference_gateway.errors import Refused
-    from inference_gateway.execution.current_request import CurrentRequest, current_request
+    from inference_gateway.execution.current_request import CurrentRequest, Request, current_request
     from inference_gateway.execution.slots import Slots
     from inference_gateway.payload.part import Part
     from inference_gateway.settings import Settings
@@ -31,6 +31,7 @@ __all__ = [
     "Gateway",
     "Part",
     "Refused",
+    "Request",
     "Settings",
     "Slots",
     "TaggedLogger",
@@ -43,6 +44,7 @@ _HOMES = {
     "Gateway": "app.gateway",
     "Part": "payload.part",
     "Refused": "errors",
+    "Request": "execution.current_request",
     "Settings": "settings",
     "Slots": "execution.slots",
     "TaggedLogger": "telemetry.tagged_logger",

@@ -5,6 +5,7 @@ import itertools
 import json
 from collections import UserDict, deque
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import pytest
 from inference_gateway.errors import InvalidModelOutput
 from inference_gateway.execution.check import prepare
 from tests.harness.results import CONTRACT, described
+
+AT_REST = replace(CONTRACT, at_rest=True)
 
 """More than is sent in one piece, and more than a block."""
 
@@ -188,3 +191,27 @@ class TestElementsOfOtherLibraries:
         assert "OnDevice" in caught.value.reason
         assert ".cpu().numpy()" in caught.value.reason
         assert "SECRET" not in caught.value.reason
+
+
+class TestAtRest:
+    def test_what_is_still_to_be_made_is_read_to_its_end(self) -> None:
+        class Reader:
+            def read(self, size: int = -1) -> bytes:
+                return source.read(size)
+
+        source = io.BytesIO(b"from a reader")
+        elements: list[Any] = [(half for half in (b"ab", b"cd")), [b"e", b"f"], Reader(), b"bytes"]
+        given = (described(*["mine"] * 4), elements)
+        found = prepare(given, AT_REST)
+        assert not found.needs_model
+        assert [each.size for _, each in found.elements] == [4, 2, 13, 5]
+        sent = [b"".join(map(bytes, each.blocks())) for _, each in found.elements]
+        assert sent == [b"abcd", b"ef", b"from a reader", b"bytes"]
+
+    def test_what_fails_then_fails_the_result(self) -> None:
+        def fails() -> Iterator[bytes]:
+            yield b"first"
+            raise KeyError("the model's own")
+
+        with pytest.raises(KeyError):
+            prepare((described("mine"), [fails()]), AT_REST)

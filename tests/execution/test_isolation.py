@@ -11,18 +11,17 @@ import pytest
 
 from inference_gateway import Gateway, Settings
 from tests.execution import callbacks
+from tests.execution.requests import ENTRY, is_ready, post
 from tests.harness.log import LogCapture
-from tests.harness.raw import Address, Answer, Connection, exchange, head, request
+from tests.harness.raw import Address, Answer, Connection, exchange
 from tests.harness.server import left_in, serving
 from tests.harness.waiting import until
-from tests.harness.wire import check_problem, check_reply, decoded, digest, message, part
+from tests.harness.wire import check_problem, check_reply, decoded, digest
 
 Isolation = Literal["thread", "process"]
 
-TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
 LIMIT = 60.0
 SHORT = 1.0
-ENTRY = {"parts": [{"binary_type": "dicom"}]}
 
 
 class Place(NamedTuple):
@@ -41,23 +40,6 @@ class Place(NamedTuple):
         answer = self.send(asked, *inputs, path=path)
         assert answer.status == 200, answer.body[:300]
         return json.loads(decoded(answer)[0][2])
-
-
-def post(asked: Any, *inputs: bytes, path: bytes = b"/") -> bytes:
-    return request(TYPE, root(asked, *inputs), target=path)
-
-
-def root(asked: Any, *inputs: bytes) -> bytes:
-    return message(
-        part(json.dumps(asked).encode()), *(part(each, b"Content-Type: application/dicom") for each in inputs)
-    )
-
-
-def is_ready(address: Address) -> bool:
-    with Connection(address) as connection:
-        connection.send(head((), method=b"GET", target=b"/healthcheck"))
-        answer = connection.read_answer()
-    return answer is not None and answer.status == 200
 
 
 def gateway(isolation: Isolation, folder: Path) -> Gateway:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from inference_gateway.errors import UnusableModel
-from inference_gateway.execution.signature import check_signature
+from inference_gateway.execution.signature import check_model, check_signature
 
 ARGUMENTS = ("json_input", "inputs", "input_hash")
 
@@ -138,3 +138,20 @@ def test_without_arguments() -> None:
     check_signature(Model, "Model")
     with pytest.raises(UnusableModel, match=r"as mine\(\)"):
         check_signature(two, "mine")
+
+
+def test_a_model_that_takes_batches() -> None:
+    """It is called with one list, and its steps with nothing, as ever."""
+
+    class Model:
+        def __call__(self, requests: Any) -> Any:
+            return []
+
+        def setup(self, weights: Any) -> None:
+            """Cannot be called."""
+
+    check_model(Model.__call__.__get__(object()), "model", batches=True)
+    with pytest.raises(UnusableModel, match=r"model\(json_input, inputs, input_hash\)"):
+        check_model(Model.__call__.__get__(object()), "model")
+    with pytest.raises(UnusableModel, match=r"model\.setup"):
+        check_model(Model(), "model", batches=True)

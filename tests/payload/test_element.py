@@ -741,3 +741,33 @@ class TestDatasets:
     def test_elements_that_are_a_dataset_are_no_list_of_elements(self) -> None:
         with pytest.raises(InvalidModelOutput):
             prepare((described("dicom"), dataset()), CONTRACT)
+
+
+class TestKept:
+    """What is read to its end at once."""
+
+    @pytest.mark.parametrize("size", [0, 10, 5000])
+    def test_has_all_the_bytes(self, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(element, "_MEMORY", 1000)
+        body = os.urandom(size)
+        source = element.IterableElement(body[at : at + 999] for at in range(0, size, 999))
+        found = element.kept(source, tmp_path)
+        assert found.size == size
+        for _ in range(2):
+            assert b"".join(map(bytes, found.blocks())) == body
+        assert isinstance(found, element.FileElement) == (size > 1000)
+        if isinstance(found, element.FileElement):
+            assert found.own
+            found.file.close()
+        assert list(tmp_path.iterdir()) == []
+
+    def test_what_fails_leaves_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(element, "_MEMORY", 10)
+
+        def blocks() -> Iterator[bytes]:
+            yield bytes(100)
+            raise KeyError("the model's own")
+
+        with pytest.raises(KeyError):
+            element.kept(element.IterableElement(blocks()), tmp_path)
+        assert list(tmp_path.iterdir()) == []

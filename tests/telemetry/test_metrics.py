@@ -68,6 +68,19 @@ class TestMetrics:
         assert found[f"gateway_{name} route=/a"] == 1
         assert found[f"gateway_{name} route=/b"] == 2
 
+    def test_sizes_of_batches(self) -> None:
+        metrics = Metrics()
+        assert not any("batch" in name for name in samples(metrics))
+        metrics.batches("/a", lambda: {1: 5, 3: 2, 200: 1})
+        found = samples(metrics)
+        assert found["gateway_batch_size_bucket le=1.0 route=/a"] == 5
+        assert found["gateway_batch_size_bucket le=2.0 route=/a"] == 5
+        assert found["gateway_batch_size_bucket le=4.0 route=/a"] == 7
+        assert found["gateway_batch_size_bucket le=128.0 route=/a"] == 7
+        assert found["gateway_batch_size_bucket le=+Inf route=/a"] == 8
+        assert found["gateway_batch_size_count route=/a"] == 8
+        assert found["gateway_batch_size_sum route=/a"] == 5 + 6 + 200
+
     def test_two_gateways_in_a_process_do_not_share_them(self) -> None:
         one, two = counting("/"), counting("/")
         end(one, "/", 200)

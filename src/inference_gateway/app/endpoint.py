@@ -180,13 +180,14 @@ class _Journey:
             await asyncio.wait((release,), timeout=_DISK_SECONDS)
 
     async def _compute(self, slot: ModelSlot, request: InferenceRequest) -> InferenceResponse:
-        """Waits for the turn, calls the model and checks its result."""
+        """Wait for the turn, call the model and check its result."""
         try:
             response: InferenceResponse = await slot.compute(request)
             for warning in response.warnings:
                 self.record.log.warning("%s", warning)
             return response
         finally:
+            self.record.tags.update(slot.tags)
             if slot.started is not None:
                 self.record.phase("queue", slot.started)
                 self.record.phase("model")
@@ -194,7 +195,7 @@ class _Journey:
     async def _answer(
         self, response: InferenceResponse, input_hash: str, slot: ModelSlot, client: ClientWatch
     ) -> None:
-        """Sends the answer; what of it is still to be made comes from the model, in its turn."""
+        """Send the answer; what of it is still to be made comes from the model, in its turn."""
         boundary = self.record.request_id  # as random as a boundary must be
         stream = ResponseStream(response, boundary, input_hash, self._shared.workers.run, slot.call)
         headers = [
@@ -235,7 +236,7 @@ class _Journey:
             )
 
     async def end_by_drain(self) -> None:
-        """The server's drain is over: the last chance to say so."""
+        """End with the server's drain: the last chance to say so."""
         self.record.log.warning("the drain is over")
         if not self._answering:
             await self._refuse(Unavailable(SHUTTING_DOWN), None)

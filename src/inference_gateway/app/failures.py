@@ -18,7 +18,7 @@ from inference_gateway.telemetry.record import Record
 
 
 def log_failure(record: Record, error: Exception) -> None:
-    """Writes the line; with the traceback where the model or the gateway is to blame."""
+    """Write the line; with the traceback where the model or the gateway is to blame."""
     log = record.log
     match error:
         case ClientDisconnected():
@@ -43,7 +43,7 @@ def log_failure(record: Record, error: Exception) -> None:
 
 
 def forget(error: BaseException) -> None:
-    """Drops the tracebacks of an error and of what led to it.
+    """Drop the tracebacks of an error and of what led to it.
 
     Their frames hold all of a request. Where a frame holds the error as well, as a model's may, only the
     garbage collector would find them.

@@ -88,7 +88,7 @@ def _server_sockets() -> list[int]:
 
 
 def _where(address: Any) -> Any:
-    """The port, or the path of a Unix socket."""
+    """Return the port, or the path of a Unix socket."""
     return address[1] if isinstance(address, tuple) else address
 
 

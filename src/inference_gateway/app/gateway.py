@@ -21,6 +21,7 @@ from inference_gateway.app.life import Life
 from inference_gateway.app.probes import HealthHandler, Probes
 from inference_gateway.app.readiness import Readiness
 from inference_gateway.errors import MultipartError, Unauthorized, UnusableModel
+from inference_gateway.execution.batch_runner import BatchRunner
 from inference_gateway.execution.call import Model
 from inference_gateway.execution.check import Contract, prepare
 from inference_gateway.execution.process.host import Recipe
@@ -102,8 +103,10 @@ class Gateway(Starlette):
         slots: Slots | None = None,
         max_calls: int = 0,
         validate: Mode | None = None,
+        max_batch_size: int | None = None,
+        max_batch_wait: float = 0.01,
     ) -> None:
-        """Serves `model` on POST `route`.
+        """Serve `model` on POST `route`.
 
         `model(json_input, inputs, input_hash)` is a blocking callable, an `async def` one, or a class (made
         an instance here) or instance with `__call__` and, if it likes, `setup()`, `warm_up()` and
@@ -116,6 +119,10 @@ class Gateway(Starlette):
         at once, that several routes share. `max_calls`: after so many a process is replaced, 0 for never.
         `validate`: what is done about faults in its answers ("off", "warn", "strict"), from the settings
         where not given.
+
+        `max_batch_size`: the model is `model(requests)`, called with up to so many requests at once, and
+        returns a list with the result or the exception of each. `max_batch_wait`: seconds that a free slot
+        waits for more of them.
         """
         taken = self._endpoints.get(route)
         if taken is not None:
@@ -126,12 +133,24 @@ class Gateway(Starlette):
         name = name or _name_of(model)
         slots = slots or Slots(concurrency or self.settings.model_concurrency, name=name)
         limit = self.settings.model_timeout if timeout is None else timeout or None
-        contract = Contract(self._binary_types, self.settings.spool_dir, validate or self.settings.validation)
-        runner = (
+        batches = max_batch_size is not None
+        mode = validate or self.settings.validation
+        contract = Contract(self._binary_types, self.settings.spool_dir, mode, at_rest=batches)
+        calling = (
             self._process_runner(route, model, name, slots, limit, max_calls, contract)
             if in_process
             else self._thread_runner(route, model, name, slots, limit, contract)
         )
+        runner: Runner = calling
+        if max_batch_size is not None:
+            runner = batching = BatchRunner(
+                calling,
+                max_size=max_batch_size,
+                max_wait=max_batch_wait,
+                timeout=limit,
+                queue_timeout=self.settings.queue_timeout,
+            )
+            self.metrics.batches(route, lambda: batching.sizes)
         self._runners.append(runner)
         endpoint = self._endpoints[route] = InferenceEndpoint(runner, self._shared)
         # Looked at before the probes, unless it might match theirs.
@@ -141,10 +160,10 @@ class Gateway(Starlette):
         self.metrics.gauge("queued", lambda: endpoint.queue.count, route)
         self.metrics.gauge("slots_taken", lambda: runner.readiness.taken, route)
         self.metrics.gauge("orphaned", lambda: runner.readiness.orphaned, route)
-        if isinstance(runner, ProcessRunner):
-            self.metrics.restarts(route, lambda: runner.restarts)
-            self.metrics.gauge("model_process_memory_bytes", lambda: runner.memory, route)
-            self.metrics.gauge("model_setup_seconds", lambda: runner.set_up_seconds, route)
+        if isinstance(calling, ProcessRunner):
+            self.metrics.restarts(route, lambda: calling.restarts)
+            self.metrics.gauge("model_process_memory_bytes", lambda: calling.memory, route)
+            self.metrics.gauge("model_setup_seconds", lambda: calling.set_up_seconds, route)
 
     def _thread_runner(
         self, route: str, model: Any, name: str, slots: Slots, timeout: float | None, contract: Contract
@@ -155,7 +174,7 @@ class Gateway(Starlette):
         if inspect.isclass(model):
             check_signature(model, name)
             instance = model()
-        check_model(instance, name)
+        check_model(instance, name, batches=contract.at_rest)
         return ThreadRunner(
             route,
             instance,
@@ -179,12 +198,13 @@ class Gateway(Starlette):
         if inspect.isclass(model):
             check_signature(model, name)
         elif callable(model):
-            check_model(model, name)
+            check_model(model, name, batches=contract.at_rest)
         recipe = Recipe(
             target_of(model),
             route,
             contract,
             memory=self.settings.model_memory_bytes,
+            batches=contract.at_rest,
         )
         return ProcessRunner(
             recipe,
@@ -224,7 +244,7 @@ class Gateway(Starlette):
         return self._shared.readiness.setup_failed
 
     def drain(self) -> None:
-        """Takes no new requests from now on: readiness says 503, those in flight go on."""
+        """Take no new requests from now on: readiness says 503, those in flight go on."""
         self._shared.readiness.drain()
 
     def routes_for(self, headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
@@ -237,7 +257,7 @@ class Gateway(Starlette):
         return list(self._endpoints)
 
     async def begin(self) -> None:
-        """The first message is there: where no lifespan has started the gateway, it starts by itself."""
+        """Begin with the first message, where no lifespan has started the gateway."""
         if not self._life.begun:
             await self._life.begin_alone()
 
@@ -280,7 +300,7 @@ class _Shortcut:
 
 
 def _checked(binary_types: Mapping[str, str]) -> Mapping[str, str]:
-    """Raises `ValueError` for a media type that cannot stand in a header."""
+    """Raise `ValueError` for a media type that cannot stand in a header."""
     for name, media_type in binary_types.items():
         try:
             Encoder("check").begin_part([("Content-Type", media_type)])
@@ -290,7 +310,7 @@ def _checked(binary_types: Mapping[str, str]) -> Mapping[str, str]:
 
 
 async def _problem(request: Request, error: Exception) -> Any:
-    """What the routes themselves do not answer, as a problem: 404, 405, an error of the gateway itself."""
+    """Answer what the routes themselves do not, by a problem: 404, 405, an error of the gateway itself."""
     if not isinstance(error, HTTPException):
         return Problem(500, "the gateway failed: its operator finds the reason in the log", new_request_id())
     detail = "the request cannot be served"

@@ -60,7 +60,7 @@ class Life:
 
     @asynccontextmanager
     async def lived(self) -> AsyncIterator[Any]:
-        """The whole of it, as a server with lifespan has it; gives the state of the application's own."""
+        """Live the whole of it, as a server with lifespan has it; give the state of the application's own."""
         async with AsyncExitStack() as stack:
             yield await self._begin(stack)
 

@@ -37,7 +37,7 @@ def share_the_lock() -> None:
 
 
 def keep_freed_memory() -> bool:
-    """Sets the thresholds for this process; returns whether it did.
+    """Set the thresholds for this process; return whether it did.
 
     Not where the C library is no glibc, nor where the environment tunes malloc already.
     """
@@ -49,7 +49,7 @@ def keep_freed_memory() -> bool:
 
 
 def teach_pydicom() -> None:
-    """Makes the decoders of the extra `codecs` known to pydicom, where a model's module has imported it."""
+    """Make the decoders of the extra `codecs` known to pydicom, where a model's module has imported it."""
     if "pydicom" in sys.modules and find_spec("imagecodecs") is not None:
         import_module("inference_gateway.dicom.codecs")
 
@@ -60,7 +60,7 @@ _YOUNG = 2000
 
 
 def exempt_from_collection() -> None:
-    """Collects garbage, and exempts all that is left from later collections, until `gc.unfreeze()`.
+    """Collect garbage, and exempt all that is left from later collections, until `gc.unfreeze()`.
 
     Later ones are not as often as by default; never, where the application has switched them off.
     """

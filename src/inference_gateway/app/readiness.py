@@ -33,15 +33,15 @@ class Readiness:
         self._refusals: dict[str, str] = {}  # route → why it takes no request
 
     def wait_for(self, routes: Iterable[str]) -> None:
-        """These routes take no request before their set-up is over."""
+        """Note that these routes take no request before their set-up is over."""
         self._refusals.update(dict.fromkeys(routes, _BEING_SET_UP))
 
     def set_up(self, route: str) -> None:
-        """The model of `route` may be called."""
+        """Note that the model of `route` may be called."""
         self._refusals.pop(route, None)
 
     def fail(self, routes: Iterable[str]) -> None:
-        """These routes will never take a request."""
+        """Note that these routes will never take a request."""
         self._refusals.update(dict.fromkeys(routes, _NOT_SET_UP))
         self.setup_failed.set()
 

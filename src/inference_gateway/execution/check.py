@@ -19,6 +19,7 @@ from inference_gateway.payload.element import (
     IterableElement,
     as_array,
     element_of,
+    kept,
     type_name,
 )
 from inference_gateway.payload.part import Part
@@ -63,11 +64,16 @@ class InferenceResponse(NamedTuple):
 
 @dataclass(frozen=True)
 class Contract:
-    """What a route's answers have to keep. `binary_types`: `binary_type` → media type."""
+    """What a route's answers have to keep.
+
+    `binary_types`: `binary_type` → media type. `mode`: what is done about faults. `at_rest`: an element that
+    is an iterable is read to its end, so that nothing of the result is still to be made.
+    """
 
     binary_types: Mapping[str, str]
     spool_dir: Path
     mode: Mode = "off"
+    at_rest: bool = False
 
 
 def prepare(result: Any, contract: Contract, inputs: Sequence[Part] = ()) -> InferenceResponse:
@@ -95,6 +101,8 @@ def prepare(result: Any, contract: Contract, inputs: Sequence[Part] = ()) -> Inf
             response.elements.append((media_types[index], element))
             if isinstance(element, IterableElement) and element.size is None:
                 _begin(index, value, element)
+            if contract.at_rest and (element.size is None or isinstance(element, IterableElement)):
+                response.elements[-1] = (media_types[index], kept(element, contract.spool_dir))
         if contract.mode == "off" or (not not_finite and is_plain(json_value)):
             return response
         faults = faults_in(

@@ -60,6 +60,18 @@ class CurrentRequest:
             self.task.cancel()
 
 
+@dataclass(slots=True)
+class Request(CurrentRequest):
+    """One request of a batch: what `current_request()` knows of it, and what a model is called with.
+
+    `json_input`, `inputs`, `input_hash`: the three arguments of a model without batches.
+    """
+
+    json_input: Any = field(default=None, repr=False)
+    inputs: list[Any] = field(default_factory=list, repr=False)
+    input_hash: str = field(default="", repr=False)
+
+
 def current_request() -> CurrentRequest:
     """The request that the calling callback works for. Raises `RuntimeError` outside a callback.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -34,10 +34,12 @@ class Checked(Protocol):
 
 
 class ModelSlot(Protocol):
-    """One request's turn at a model. `started`: when it began, by `time.monotonic()`."""
+    """One request's turn at a model. `started`: when it began, by `time.monotonic()`; `tags`: for its log."""
 
     @property
     def started(self) -> float | None: ...
+    @property
+    def tags(self) -> Mapping[str, Any]: ...
 
     async def compute(self, study: Study) -> Any:
         """Calls the model and checks its result: the `Checked` one. Waits for the turn.

@@ -10,12 +10,16 @@ from typing import Any
 from inference_gateway.errors import UnusableModel
 
 _ARGUMENTS = ("json_input", "inputs", "input_hash")
+_BATCH_ARGUMENTS = ("requests",)
 _STEPS = ("setup", "warm_up", "teardown")
 
 
-def check_model(model: Any, name: str) -> None:
-    """Raise `UnusableModel` where `model` cannot be called as one, or `setup` and the like with nothing."""
-    check_signature(model, name, *_ARGUMENTS)
+def check_model(model: Any, name: str, *, batches: bool = False) -> None:
+    """Raise `UnusableModel` where `model` cannot be called as one, or `setup` and the like with nothing.
+
+    `batches`: it is called with a list of requests.
+    """
+    check_signature(model, name, *(_BATCH_ARGUMENTS if batches else _ARGUMENTS))
     for step in _STEPS:
         if hasattr(model, step):
             check_signature(getattr(model, step), f"{name}.{step}")

@@ -7,47 +7,30 @@ import contextvars
 import functools
 import queue
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
-from math import inf
 from typing import Any
 
-from inference_gateway.errors import ModelTimeout, Unavailable
 from inference_gateway.execution.current_request import CurrentRequest
 from inference_gateway.execution.job import Job, T
 from inference_gateway.execution.line import Line
+from inference_gateway.execution.waiting import Waiting
 from inference_gateway.telemetry.context import working_for
 from inference_gateway.telemetry.stacks import stack_of_coroutine, stack_of_thread
 
 
-class Slot:
+class Slot(Waiting):
     """One request's turn on a thread of its model: from its first call until `release`.
 
-    `line`: whose turn it is. `queue_timeout`, `timeout`: seconds of waiting for the turn, and of the turn, or
-    None. `on_start` is called on the thread when the turn begins. `started`: when that was, by
-    `time.monotonic()`.
+    `line`: whose turn it is; the rest is that of its wait.
     """
 
-    def __init__(
-        self,
-        line: Line,
-        request: CurrentRequest,
-        *,
-        queue_timeout: float | None = None,
-        timeout: float | None = None,
-        on_start: Callable[[], None] | None = None,
-    ) -> None:
-        self.request = request
-        self.started: float | None = None
+    def __init__(self, line: Line, request: CurrentRequest, **limits: Any) -> None:
+        super().__init__(request, **limits)
         self._line = line
-        self._timeout = timeout
-        self._queue_end = None if queue_timeout is None else time.monotonic() + queue_timeout
-        self._on_start = on_start
         self._on_release: Callable[[], None] | None = None
         self._jobs: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()
         self._job: Job[Any] | None = None  # the last one
-        self._timer: asyncio.TimerHandle | None = None
         self._thread = 0  # its identity
         self._released = False
         self.place = 0
@@ -59,25 +42,36 @@ class Slot:
         the deadline and `CancelledError` when the caller is cancelled, at once: the call then goes on, and is
         an orphan after `release`.
         """
+        future: asyncio.Future[T] = self.request.loop.create_future()
+        job = self._put(future, function, args)
+        self._arm(future)
+        try:
+            return await future
+        finally:
+            self._disarm()
+            job.future = None
+            del future, job, function, args  # an exception's traceback leads here
+
+    def start(self, function: Callable[..., object], *args: Any) -> None:
+        """Has a blocking `function` run on the thread of this turn; nobody waits for its end.
+
+        Raises `Unavailable` where the system has no thread for it.
+        """
+        self._put(None, function, args)
+
+    def _put(
+        self, future: asyncio.Future[T] | None, function: Callable[..., T], args: tuple[Any, ...]
+    ) -> Job[T]:
         loop = self.request.loop
         context = contextvars.copy_context()
         context.run(working_for.set, self.request)
-        future: asyncio.Future[T] = loop.create_future()
         job = Job(loop, future, context, function, args)
         is_first = self._job is None
         self._job = job
         self._jobs.put(job)
         if is_first:
             self._line.join(self, loop)
-        self._arm(future)
-        try:
-            return await future
-        finally:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-            job.future = None
-            del future, job, function, args  # an exception's traceback leads here
+        return job
 
     def release(self) -> None:
         """Ends the turn: at once where it has not begun, else when the call that is going on has ended.
@@ -103,28 +97,8 @@ class Slot:
         """
         self._on_release = functools.partial(contextvars.copy_context().run, function)
 
-    def _arm(self, future: asyncio.Future[Any]) -> None:
-        """Sets the timer to when it must be looked whether the turn has begun, or the call ended."""
-        if self.started is not None:
-            left = self.request.remaining()
-        else:
-            left = self._timeout
-            if self._queue_end is not None:
-                left = min(self._queue_end - time.monotonic(), inf if left is None else left)
-        self._timer = None if left is None else self.request.loop.call_later(left, self._check, future)
-
-    def _check(self, future: asyncio.Future[Any]) -> None:
-        if future.done():
-            return
-        if self.started is None and self._queue_end is not None and time.monotonic() >= self._queue_end:
-            future.set_exception(Unavailable("the model was busy for too long: try again later"))
-        elif self.started is not None and self.request.remaining() == 0:
-            future.set_exception(ModelTimeout(self._stack()))
-        else:
-            self._arm(future)
-
-    def _stack(self) -> str:
-        """Where the call is now."""
+    def stack(self) -> str:
+        """Where the call is now: innermost frame first."""
         if self._job is None or self._job.ended:
             return ""
         task = self.request.task
@@ -136,12 +110,7 @@ class Slot:
         if self._line.devices:
             self.request.device = self._line.devices[place]
         self._thread = threading.get_ident()
-        started = time.monotonic()
-        if self._timeout is not None:
-            self.request.deadline = started + self._timeout
-        self.started = started
-        if self._on_start is not None:
-            self._on_start()
+        self.begin()
         while (job := self._jobs.get()) is not None:
             job.run()
         if self._on_release is not None:

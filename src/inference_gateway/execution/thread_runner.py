@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from inference_gateway.errors import SetupFailed
+from inference_gateway.execution.batch import call_together
 from inference_gateway.execution.call import guarded, run_to_end
-from inference_gateway.execution.current_request import CurrentRequest
+from inference_gateway.execution.current_request import CurrentRequest, Request
 from inference_gateway.execution.line import Line, Load
 from inference_gateway.execution.runner import Checked, Study
 from inference_gateway.execution.slot import Slot
@@ -106,6 +107,13 @@ class ThreadSlot(Slot):
         super().__init__(line, request, **options)
         self._model = model
         self._check_result = check
+
+    def together(self, calls: Sequence[tuple[Request, Study]]) -> list[Any]:
+        """Calls the model with several requests, on the thread; returns the outcome of each."""
+        return call_together(self._model, self._check_result, [request for request, _ in calls])
+
+    def tell_cancelled(self, request: Request) -> None:
+        """The model has the very same `request`."""
 
     async def compute(self, study: Study) -> Any:
         """Calls the model and checks its result."""

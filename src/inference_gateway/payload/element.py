@@ -21,7 +21,7 @@ from inference_gateway.errors import InvalidModelOutput
 
 Block = bytes | memoryview
 BLOCK = 1 << 20  # bytes sent, read or made contiguous at once
-_DATASET_MEMORY = 8 << 20  # an encoded data set over this size goes to a temporary file
+_MEMORY = 8 << 20  # what is made here and is larger goes to a temporary file
 
 
 class Element(Protocol):
@@ -202,6 +202,30 @@ def element_of(value: Any, spool_dir: Path) -> Element | None:
     return None
 
 
+def kept(element: Element, spool_dir: Path) -> Element:
+    """Return an element that has all the bytes of `element`, which is read to its end.
+
+    Blocks; a large one goes to a temporary file in `spool_dir`. Raises what reading it raises.
+    """
+    file = _temporary(spool_dir)
+    try:
+        for block in element.blocks():
+            file.write(block)
+        size = file.tell()
+        if size <= _MEMORY:
+            file.seek(0)
+            with file:
+                return BufferElement(memoryview(file.read()))
+    except BaseException:
+        file.close()
+        raise
+    return FileElement(file, size, own=True)
+
+
+def _temporary(spool_dir: Path) -> tempfile.SpooledTemporaryFile[bytes]:
+    return tempfile.SpooledTemporaryFile(_MEMORY, dir=str(spool_dir))  # closed when it has been sent
+
+
 def _array_element(array: npt.NDArray[Any]) -> Element | None:
     if array.dtype.hasobject:
         return None
@@ -232,7 +256,7 @@ def _dataset_element(dataset: Any, spool_dir: Path) -> Element:
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
     whole = copy.deepcopy(dataset)  # pydicom completes what it writes; values of bytes are not copied
     whole.file_meta = meta
-    file = tempfile.SpooledTemporaryFile(_DATASET_MEMORY, dir=str(spool_dir))  # noqa: SIM115 - closed when sent
+    file = _temporary(spool_dir)
     try:
         dcmwrite(file, whole, enforce_file_format=True)
     except Exception as error:  # pydicom raises nearly everything

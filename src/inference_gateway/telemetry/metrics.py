@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
+from math import inf
 
 from prometheus_client import CONTENT_TYPE_LATEST, Metric, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -14,6 +15,8 @@ from inference_gateway.telemetry.record import Record
 
 _BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
 _BOUNDS = [*(str(float(bound)) for bound in _BUCKETS), "+Inf"]
+
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 _GAUGES = {
     "uploads": "Bodies being received",
@@ -39,6 +42,7 @@ class Metrics:
         self._routes: dict[str, _RouteCounts] = {}
         self._gauges: list[tuple[str, str | None, Callable[[], float]]] = []
         self._restarts: dict[str, Callable[[], Mapping[str, int]]] = {}
+        self._batches: dict[str, Callable[[], Mapping[int, int]]] = {}
 
     def gauge(self, name: str, value: Callable[[], float], route: str | None = None) -> None:
         """Lets gauge `name` tell `value()` whenever it is scraped."""
@@ -51,6 +55,10 @@ class Metrics:
     def restarts(self, route: str, counts: Callable[[], Mapping[str, int]]) -> None:
         """Lets `counts()` tell how many model processes of `route` were replaced, by reason."""
         self._restarts[route] = counts
+
+    def batches(self, route: str, counts: Callable[[], Mapping[int, int]]) -> None:
+        """Lets `counts()` tell how many calls of the model of `route` had so many requests, by that size."""
+        self._batches[route] = counts
 
     def phase_ended(self, record: Record, phase: str, begun: float, ended: float, /) -> None:
         """Count the seconds of a phase."""
@@ -108,7 +116,19 @@ class Metrics:
                 for reason, count in counts().items():
                     family.add_metric([route, reason], count)
             yield family
+        if self._batches:
+            yield self._batch_sizes()
         yield from self._gauge_families()
+
+    def _batch_sizes(self) -> Metric:
+        family = HistogramMetricFamily(
+            "gateway_batch_size", "Requests of one call of a model", labels=["route"]
+        )
+        for route, counts in self._batches.items():
+            found = dict(counts())  # the model's threads go on counting
+            buckets = [(_bound(most), _up_to(most, found)) for most in (*_SIZES, inf)]
+            family.add_metric([route], buckets, sum(size * count for size, count in found.items()))
+        return family
 
     def _gauge_families(self) -> Iterator[Metric]:
         for name, text in _GAUGES.items():
@@ -120,6 +140,14 @@ class Metrics:
             for route, value in told:
                 family.add_metric([] if route is None else [route], value)
             yield family
+
+
+def _bound(most: float) -> str:
+    return "+Inf" if most == inf else str(float(most))
+
+
+def _up_to(most: float, counts: Mapping[int, int]) -> int:
+    return sum(count for size, count in counts.items() if size <= most)
 
 
 class _RouteCounts:

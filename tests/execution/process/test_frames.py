@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from inference_gateway.execution.process.frames import PeerGone, receive, send
+from inference_gateway.execution.process.frames import PeerGone, Piece, receive, send, send_pieces, split
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -30,6 +30,36 @@ def test_a_frame_comes_as_it_went(size: int, head: dict[str, str], pair: Pair) -
     assert frame.head == head
     assert frame.payload == b"".join(payload)
     assert frame.descriptors == []
+
+
+def test_a_frame_of_many_small_buffers(pair: Pair) -> None:
+    """The kernel takes 1024 at once (sendmsg(2), EMSGSIZE)."""
+    payload: list[bytes | memoryview] = [bytes([number % 256]) for number in range(5000)]
+    send(pair[0], {}, payload)
+    assert receive(pair[1]).payload == b"".join(payload)
+
+
+def test_pieces_that_share_a_frame(pair: Pair) -> None:
+    """Each has its own head, bytes and descriptors again."""
+    files = [os.memfd_create(str(number)) for number in range(3)]
+    pieces = [
+        Piece({"number": 0}, [b"ab", b"c"], files[:2]),
+        Piece({"number": 1}),
+        Piece({"number": 2}, [b"d"], files[2:]),
+    ]
+    send_pieces(pair[0], {"kind": "several"}, pieces)
+    frame = receive(pair[1])
+    assert frame.head["kind"] == "several"
+    found = split(frame)
+    assert [piece.head for piece in found] == [piece.head for piece in pieces]
+    assert [bytes(piece.payload) for piece in found] == [b"abc", b"", b"d"]
+    numbers = [[os.fstat(file).st_ino for file in piece.descriptors] for piece in found]
+    assert numbers == [[os.fstat(file).st_ino for file in piece.descriptors] for piece in pieces]
+    frame.close()  # has none any more
+    for piece in found:
+        piece.close()
+    for file in files:
+        os.close(file)
 
 
 def test_descriptors_cross_and_are_not_inherited(pair: Pair) -> None:

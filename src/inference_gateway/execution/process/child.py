@@ -19,6 +19,8 @@ import sys
 import threading
 import traceback
 import warnings
+from collections import deque
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,9 +28,10 @@ from typing import Any
 from inference_gateway.errors import InvalidModelOutput, ModelFailed, Refused, RequestCancelled
 from inference_gateway.execution.call import guarded, run_to_end
 from inference_gateway.execution.check import Contract, InferenceResponse, prepare
-from inference_gateway.execution.current_request import CurrentRequest
+from inference_gateway.execution.current_request import CurrentRequest, Request
 from inference_gateway.execution.process.arena import Arena
-from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send
+from inference_gateway.execution.process.child_batch import Batch
+from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send, send_pieces, split
 from inference_gateway.execution.process.messages import Packed, open_study
 from inference_gateway.execution.signature import check_model
 from inference_gateway.execution.target import load
@@ -61,10 +64,12 @@ class _Child:
         self._control = control
         self._setup = setup
         self._request: CurrentRequest | None = None
-        self._cancelled = ""  # the id of the last request of which it was said
+        self._cancelled: deque[str] = deque(maxlen=1000)  # ids of those of which it was said
+        self._batch = Batch()
         self._held: _Held | None = None
         self._model: Any = None
-        self._contract = Contract(setup["binary_types"], Path(setup["spool_dir"]), setup["validation"])
+        spool_dir, mode, at_rest = Path(setup["spool_dir"]), setup["validation"], setup["batches"]
+        self._contract = Contract(setup["binary_types"], spool_dir, mode, at_rest)
         if setup["memory"]:  # more raises MemoryError, where the model asks the C library for it
             resource.setrlimit(resource.RLIMIT_DATA, (setup["memory"], setup["memory"]))
         logging.basicConfig(level=setup["log_level"], handlers=[_Forward(control)], force=True)
@@ -82,6 +87,10 @@ class _Child:
             match frame.head["kind"]:
                 case "call":
                     self._call(frame)
+                case "batch":
+                    self._call_batch(frame)
+                case "outcomes":
+                    self._answer_outcomes()
                 case "next":
                     self._answer_next(frame.head["element"])
                 case "release":
@@ -105,7 +114,7 @@ class _Child:
     def _set_up(self) -> None:
         sys.path[:0] = [entry for entry in self._setup["path"] if entry not in sys.path]
         self._model = load(self._setup["target"])
-        check_model(self._model, self._setup["target"])
+        check_model(self._model, self._setup["target"], batches=self._setup["batches"])
         for step in ("setup", "warm_up"):
             self._life_cycle(step)
 
@@ -117,14 +126,14 @@ class _Child:
         if function is not None:
             self._in_context(self._new_request(step), run_to_end, function)
 
-    def _new_request(self, request_id: str, deadline: float | None = None) -> CurrentRequest:
-        return CurrentRequest(
-            request_id, self._setup["route"], deadline, device=self._setup["device"], loop=self._loop
-        )
+    def _new_request(
+        self, request_id: str, deadline: float | None = None, kind: type[Any] = CurrentRequest
+    ) -> Any:
+        return kind(request_id, self._setup["route"], deadline, device=self._setup["device"], loop=self._loop)
 
     def _in_context(self, request: CurrentRequest, function: Any, *args: Any) -> Any:
         self._request = request  # before the look at `_cancelled`: the other thread goes the other way round
-        request.cancelled = request.cancelled or self._cancelled == request.request_id
+        request.cancelled = request.cancelled or request.request_id in self._cancelled
         token = working_for.set(request)
         try:
             return function(*args)
@@ -171,8 +180,11 @@ class _Child:
     def _compute(self, head: dict[str, Any], inputs: list[Any]) -> InferenceResponse:
         kept = tuple(inputs)  # what the model does with its list is its own business
         result = guarded(self._model, json.loads(head["json"]), inputs, head["input_hash"])
-        response: InferenceResponse = guarded(prepare, result, self._contract, kept)
+        response: InferenceResponse = guarded(self._check, result, kept)
         return response
+
+    def _check(self, result: Any, inputs: Sequence[Any]) -> InferenceResponse:
+        return prepare(result, self._contract, inputs)
 
     def _answer_next(self, index: int) -> None:
         held = self._held
@@ -192,6 +204,28 @@ class _Child:
             self._in_context(self._held.request, self._held.close)
             self._held = None
 
+    # A batch
+
+    def _call_batch(self, frame: Frame) -> None:
+        head = frame.head
+        for piece in split(frame):
+            request = self._new_request(piece.head["request_id"], piece.head["deadline"], Request)
+            self._batch.add(piece, request)  # before the look at `_cancelled`, as above
+            request.cancelled = request.cancelled or request.request_id in self._cancelled
+        request = self._new_request(head["request_id"], head["deadline"])
+        try:
+            self._in_context(request, self._batch.call, self._model, self._check)
+        except BaseException as error:
+            self._batch.close()
+            send(self._work, _told(error))
+        else:
+            self._answer_outcomes()
+
+    def _answer_outcomes(self) -> None:
+        send_pieces(self._work, {"done": "outcomes"}, self._batch.next_outcomes(_told))
+        if self._batch.all_gone:
+            self._batch.close()
+
     # From the other side
 
     def _listen(self) -> None:
@@ -202,12 +236,13 @@ class _Child:
                 data = b""
             if not data:
                 os._exit(0)  # the gateway has gone; the warden comes for the rest
-            self._cancelled = json.loads(data)["cancel"]
-            request = self._request
-            if request is not None and request.request_id == self._cancelled:
-                request.cancelled = True
-                if request.task is not None:
-                    request.loop.call_soon_threadsafe(request.cancel)
+            cancelled = json.loads(data)["cancel"]
+            self._cancelled.append(cancelled)
+            for request in (self._request, *self._batch.requests):
+                if request is not None and request.request_id == cancelled:
+                    request.cancelled = True
+                    if request.task is not None:
+                        request.loop.call_soon_threadsafe(request.cancel)
 
 
 class _Held:

@@ -18,6 +18,7 @@ MAX_DESCRIPTORS = 200  # in one frame; the kernel takes 253
 
 _PREFIX = struct.Struct("=IQ")  # bytes of the head, bytes of the payload
 _ANCILLARY = socket.CMSG_SPACE(MAX_DESCRIPTORS * array.array("i").itemsize)
+_BUFFERS = 1024  # at once; the kernel takes no more (UIO_MAXIOV, sendmsg(2))
 _AT_ONCE = 64 << 10  # bytes: most frames come in one piece
 
 
@@ -39,6 +40,39 @@ class Frame(NamedTuple):
         self.descriptors.clear()
 
 
+class Piece(NamedTuple):
+    """What one of several that share a frame has of it."""
+
+    head: dict[str, Any]
+    payload: Sequence[bytes | memoryview] = ()
+    descriptors: Sequence[int] = ()
+
+
+def send_pieces(sock: socket.socket, head: dict[str, Any], pieces: Sequence[Piece]) -> None:
+    """Send one frame with several pieces, which have no more descriptors than one. Raises `PeerGone`."""
+    sizes = [[piece.head, sum(map(len, piece.payload)), len(piece.descriptors)] for piece in pieces]
+    payload = [part for piece in pieces for part in piece.payload]
+    descriptors = [number for piece in pieces for number in piece.descriptors]
+    send(sock, head | {"pieces": sizes}, payload, descriptors)
+
+
+def split(frame: Frame) -> list[Frame]:
+    """Return the pieces of a frame; its descriptors are theirs from now on."""
+    found, payload_at, descriptors_at = [], 0, 0
+    for head, payload, descriptors in frame.head["pieces"]:
+        found.append(
+            Frame(
+                head,
+                frame.payload[payload_at : payload_at + payload],
+                frame.descriptors[descriptors_at : descriptors_at + descriptors],
+            )
+        )
+        payload_at += payload
+        descriptors_at += descriptors
+    frame.descriptors.clear()
+    return found
+
+
 def send(
     sock: socket.socket,
     head: dict[str, Any],
@@ -49,6 +83,8 @@ def send(
     text = json.dumps(head).encode()
     size = sum(len(piece) for piece in payload)
     pieces = [memoryview(_PREFIX.pack(len(text), size) + text), *(memoryview(piece) for piece in payload)]
+    if len(pieces) > _BUFFERS:  # they are small
+        pieces = [memoryview(b"".join(pieces))]
     try:
         sent = socket.send_fds(sock, pieces, descriptors)
         for piece in pieces:

@@ -8,9 +8,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, TimeoutError
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,15 +19,25 @@ from inference_gateway.errors import (
     ModelCrashed,
     ModelFailed,
     Refused,
+    RequestError,
     SetupFailed,
     Unavailable,
 )
 from inference_gateway.execution.check import Contract, InferenceResponse
-from inference_gateway.execution.current_request import current_request
+from inference_gateway.execution.current_request import CurrentRequest, Request, current_request
 from inference_gateway.execution.process.child import STACKS
-from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send
+from inference_gateway.execution.process.frames import (
+    Frame,
+    PeerGone,
+    Piece,
+    receive,
+    send,
+    send_pieces,
+    split,
+)
 from inference_gateway.execution.process.keeper import Keeper
 from inference_gateway.execution.process.messages import StudyHandle, device_inside, environment_of, unpack
+from inference_gateway.execution.runner import Study
 from inference_gateway.payload.element import IterableElement
 from inference_gateway.telemetry.context import working_for
 
@@ -50,13 +60,14 @@ class RemoteError(Exception):
 @dataclass(frozen=True)
 class Recipe:
     """What a model process is made from. `target`: `module:object`; `device`: such as `cuda:1`, or None.
-    `memory`: bytes of data that it may have, 0 for no limit."""
+    `memory`: bytes of data that it may have, 0 for no limit. `batches`: it takes several requests."""
 
     target: str
     route: str
     contract: Contract
     device: str | None = None
     memory: int = 0
+    batches: bool = False
     path: list[str] = field(default_factory=lambda: [os.getcwd(), *sys.path])
 
 
@@ -111,6 +122,7 @@ class ModelProcess:
                     "validation": recipe.contract.mode,
                     "log_level": logging.getLogger().getEffectiveLevel(),
                     "memory": recipe.memory,
+                    "batches": recipe.batches,
                     "path": recipe.path,
                 }
             )
@@ -127,18 +139,11 @@ class ModelProcess:
         Raises `InvalidModelOutput`, `Refused`, `ModelFailed` with a `RemoteError` as its cause, or
         `ModelCrashed`.
         """
-        request = current_request()
         self.calls += 1
         handle = StudyHandle.of(inputs, spool)
-        head = handle.head | {
-            "kind": "call",
-            "request_id": request.request_id,
-            "deadline": request.deadline,
-            "input_hash": input_hash,
-            "json": json.dumps(json_input),
-        }
+        head = handle.head | _about(current_request(), json_input, input_hash)
         try:
-            frame = self._ask(head, handle.payload, handle.descriptors)
+            frame = self._ask(head | {"kind": "call"}, handle.payload, handle.descriptors)
         finally:
             handle.close()
         try:
@@ -146,6 +151,41 @@ class ModelProcess:
             response = unpack(frame, self._coming)
             self._is_held = any(isinstance(element, IterableElement) for _, element in response.elements)
             return response
+        finally:
+            frame.close()
+
+    def call_together(self, calls: Sequence[tuple[Request, Study]]) -> Iterator[Any]:
+        """Call the model with several requests; give, for each, its checked result or its error.
+
+        Blocks; call it in the batch's context. Raises as `call` does, where the call fails as a whole.
+        """
+        self.calls += 1
+        batch, pieces = current_request(), []
+        head = {"kind": "batch", "request_id": batch.request_id, "deadline": batch.deadline}
+        with ExitStack() as handles:
+            for request, study in calls:
+                spool: Any = study.spool
+                handle = StudyHandle.of(study.inputs, spool)
+                handles.callback(handle.close)
+                told = _about(request, study.json_input, study.input_hash)
+                pieces.append(Piece(handle.head | told, handle.payload, handle.descriptors))
+            frame = self._ask(head, pieces=pieces)
+        left = len(calls)
+        while True:
+            self._raise(frame)
+            outcomes = split(frame)
+            yield from map(self._outcome, outcomes)
+            left -= len(outcomes)
+            if not left:
+                return
+            frame = self._ask({"kind": "outcomes"})
+
+    def _outcome(self, frame: Frame) -> Any:
+        try:
+            self._raise(frame)
+            return unpack(frame, self._coming)
+        except RequestError as error:
+            return error
         finally:
             frame.close()
 
@@ -208,10 +248,19 @@ class ModelProcess:
             return int(os.pread(self._statm, 100, 0).split()[1]) * os.sysconf("SC_PAGE_SIZE")
         return 0
 
-    def _ask(self, head: dict[str, Any], payload: Any = (), descriptors: Any = ()) -> Frame:
+    def _ask(
+        self,
+        head: dict[str, Any],
+        payload: Any = (),
+        descriptors: Any = (),
+        pieces: Sequence[Piece] = (),
+    ) -> Frame:
         """Send a frame and wait for the answer. Raises `ModelCrashed`."""
         try:
-            send(self._work, head, payload, descriptors)
+            if pieces:
+                send_pieces(self._work, head, pieces)
+            else:
+                send(self._work, head, payload, descriptors)
             return receive(self._work)
         except PeerGone:
             raise self._crash() from None
@@ -263,6 +312,17 @@ class ModelProcess:
             logger.handle(record)
         finally:
             working_for.reset(token)
+
+
+def _about(request: CurrentRequest, json_input: Any, input_hash: str) -> dict[str, Any]:
+    """Return what the head of a frame says of a request."""
+    return {
+        "request_id": request.request_id,
+        "deadline": request.deadline,
+        "cancelled": request.cancelled,
+        "input_hash": input_hash,
+        "json": json.dumps(json_input),
+    }
 
 
 def in_words(status: int | None) -> str:

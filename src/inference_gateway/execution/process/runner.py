@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from typing import Any
 
 from inference_gateway.errors import ModelCrashed, SetupFailed
 from inference_gateway.execution.check import InferenceResponse
-from inference_gateway.execution.current_request import CurrentRequest
+from inference_gateway.execution.current_request import CurrentRequest, Request
 from inference_gateway.execution.line import Line, Load
 from inference_gateway.execution.process.host import ModelProcess, Recipe
 from inference_gateway.execution.process.keeper import Keeper
@@ -244,9 +244,7 @@ class ProcessSlot(Slot):
 
     def _compute(self, study: Study) -> InferenceResponse:
         """On the thread. Ends the turn, so that the model is free for the next, unless more is to come."""
-        self.on_release(self._end_turn)
-        self._process = process = self._runner.process(self.place)
-        self.request.on_cancel = self._cancelled
+        process = self._begin_call()
         more_to_come = False
         try:
             self.request.raise_if_cancelled()  # before `on_cancel` was there
@@ -258,6 +256,30 @@ class ProcessSlot(Slot):
                 self.release()
         self._runner.call_succeeded()
         return response
+
+    def _begin_call(self) -> ModelProcess:
+        self.on_release(self._end_turn)
+        self._process = process = self._runner.process(self.place)
+        self.request.on_cancel = self._cancelled
+        return process
+
+    def together(self, calls: Sequence[tuple[Request, Study]]) -> Iterator[Any]:
+        """Call the model with several requests, on the thread; give the outcome of each."""
+        former = self._process
+        if former is not None and (former.has_ended or former.spoilt is not None):
+            self._end_turn()  # the call before, of the same turn, has cost its process
+        process = self._begin_call()
+        self.request.raise_if_cancelled()
+        for outcome in process.call_together(calls):
+            if not isinstance(outcome, Exception):
+                self._runner.call_succeeded()
+            yield outcome
+
+    def tell_cancelled(self, request: Request) -> None:
+        """Tell the process that nobody waits for this one of a batch."""
+        process = self._process
+        if process is not None:
+            process.cancel(request.request_id)
 
     def _end_turn(self) -> None:
         """On the thread: the process lets go of the request, or is replaced."""
