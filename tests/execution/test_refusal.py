@@ -47,6 +47,7 @@ def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     isolation: Literal["thread", "process"] = request.param
     app = Gateway(settings=Settings(spool_dir=tmp_path_factory.mktemp("spool"), isolation=isolation))
     app.add_inference_route("/", callbacks.refusing)
+    app.add_inference_route("/batch", callbacks.refusing_in_batches, max_batch_size=2)
     app.add_inference_route("/later", refusing_later)
     app.add_inference_route("/lazy", elements_that_refuse)
     with LogCapture(), serving(app) as running:
@@ -64,6 +65,10 @@ def test_the_sentence_and_the_status_reach_the_client(address: Any, status: int,
     assert f"refused by the model: status {status}" in log.text
     assert "40 slices" not in log.text, "a sentence may have more in it than it should"
     assert not log.tracebacks
+
+
+def test_one_request_of_a_batch(address: Any) -> None:
+    assert check_problem(send(address, {"sentence": SENTENCE}, b"/batch"), 422)["detail"] == SENTENCE
 
 
 @pytest.mark.parametrize("target", [b"/later", b"/lazy"])

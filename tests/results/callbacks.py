@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pydicom
 
-from inference_gateway import Refused
+from inference_gateway import Refused, Request
 from inference_gateway.results import Answer, from_bool
 from tests.results.wrong import WRONG, model_of
 
@@ -22,6 +22,11 @@ def built(json_input: Any, inputs: Sequence[Any], input_hash: str) -> Answer:
         image = pydicom.dcmread(part)
         answer.mask(from_bool(image.pixel_array > 0), image, label="something")
     return answer
+
+
+def refusing_in_batches(requests: list[Request]) -> list[Any]:
+    """Refuse each request by itself."""
+    return [Refused(request.json_input["sentence"]) for request in requests]
 
 
 def refusing(json_input: Any, inputs: Sequence[Any], input_hash: str) -> Any:
