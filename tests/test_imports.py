@@ -56,6 +56,13 @@ def test_the_command_loads_the_server_only_to_serve() -> None:
     assert loaded_by("import inference_gateway.cli") & (HEAVY | SERVER) == set()
 
 
+def test_a_models_process_loads_no_server() -> None:
+    """It is started again when a model has crashed: what it imports is what the next request waits for."""
+    loaded = loaded_by("import inference_gateway.execution.process.child")
+    assert loaded & (HEAVY | SERVER) == set()
+    assert "numpy" in loaded
+
+
 @pytest.mark.parametrize(
     "statement",
     [

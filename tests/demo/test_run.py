@@ -17,6 +17,7 @@ from inference_gateway.demo.phantom import write_phantom
 from inference_gateway.dicom.series import read_study
 from inference_gateway.infer import run as infer_run
 from tests.demo.study import PHANTOM
+from tests.harness.process import uncovered
 
 pytestmark = pytest.mark.slow
 
@@ -148,7 +149,9 @@ def test_an_interrupt_ends_the_demo_with_an_exit_code(
 
 def test_a_signal_ends_the_demo_and_its_gateway(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "inference_gateway.demo", "--output", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, env=uncovered(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("segmentation-3d: "):  # the gateway is ready, and the answer still to come

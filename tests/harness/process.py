@@ -25,6 +25,14 @@ def serve_command(target: str, *options: str) -> list[str]:
     return [sys.executable, "-m", "inference_gateway.cli", "serve", target, "--port", "0", *options]
 
 
+def uncovered() -> dict[str, str]:
+    """The environment of a process that is not measured.
+
+    A signal's handler that raises may do so within coverage's own lock, which nobody releases then.
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+
+
 class Process:
     """A server in a process of its own, run in a folder; its log is collected as it comes."""
 

@@ -28,6 +28,7 @@ from inference_gateway.serving.server import make_server
 from tests.conftest import Serve
 from tests.dicom.objects import as_file, plane
 from tests.harness.model import RecordingModel
+from tests.harness.process import uncovered
 from tests.harness.server import RunningServer
 from tests.infer.lying import lying
 
@@ -373,7 +374,7 @@ def test_an_interrupt_leaves_nothing_behind(
     arguments = ["infer", str(study), "-o", str(out), "-p", str(running.address[1])]
     with subprocess.Popen(
         [sys.executable, "-m", "inference_gateway.cli", *arguments],
-        env=os.environ | {"TMPDIR": str(temporary)},
+        env=uncovered() | {"TMPDIR": str(temporary)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -27,6 +27,7 @@ from inference_gateway.intake.uvicorn_body import body_of
 from inference_gateway.intake.uvicorn_inside import fresh_parser
 from inference_gateway.serving.server import make_server
 from tests.harness.log import LogCapture
+from tests.harness.process import uncovered
 
 ROOT = Path(__file__).parents[2]
 
@@ -142,7 +143,7 @@ def test_the_tests_of_bodies_and_connections_pass_with(which: int, tmp_path: Pat
         [*command, "tests/intake/test_uvicorn_body.py", __file__, "tests/serving/test_protocol.py"],
         cwd=ROOT,
         env={
-            **{name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
+            **uncovered(),
             "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT))),
             "UVICORN_TRIED": version,
         },

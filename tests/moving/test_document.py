@@ -67,13 +67,16 @@ def served() -> list[list[str]]:
     return [command[2:] for command in commands() if command[1] == "serve"]
 
 
-@pytest.mark.parametrize("arguments", served(), ids=" ".join)
+@pytest.mark.parametrize(
+    ("target", "isolation"),
+    [(arguments[0], "thread") for arguments in served()] + [("my_model:model", "process")],
+)
 def test_what_is_served_answers_the_client_of_the_document(
-    arguments: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+    target: str, isolation: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(folder))
     write_phantom(folder / "study", slices=2, rows=8, columns=10)
-    process = Process(folder, serve_command(arguments[0]), spool_dir=folder)
+    process = Process(folder, serve_command(target), spool_dir=folder, isolation=isolation)
     try:
         host, port = process.address
         ask = importlib.import_module("ask").ask

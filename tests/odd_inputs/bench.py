@@ -1,5 +1,6 @@
 """A gateway with a recording model, and what is checked after each request to it."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,12 +11,13 @@ from inference_gateway import Gateway, Settings
 from inference_gateway.serving.server import make_server
 from tests.harness.asgi import AppThread, app_thread
 from tests.harness.log import LogCapture
-from tests.harness.model import Call, RecordingModel, reply_json
-from tests.harness.raw import Address, Answer, exchange, request
+from tests.harness.model import Call, RecordingModel, Records, reply_json
+from tests.harness.raw import Address, Answer, exchange, head, request
 from tests.harness.server import Watched, left_in, serving
 from tests.harness.wire import assert_same, check_problem, check_reply, digest
 from tests.odd_inputs.table import AB, BB, GOOD, RELATED, SECRET, Accepted, Refused, Row, accept, typed
 
+SET_UP_LIMIT = 60.0
 GOOD_REQUEST = request(typed(RELATED), GOOD)
 GOOD_CALL = accept(AB, BB)
 
@@ -26,7 +28,7 @@ class Bench:
 
     address: Address
     watched: Watched
-    model: RecordingModel
+    model: RecordingModel | Records
     spool_dir: Path
 
     def check(self, expected: Accepted | Refused, answer: Answer | None, *hidden: bytes) -> None:
@@ -95,11 +97,28 @@ def check_unlogged(log: LogCapture) -> None:
     assert line is None, f"what came in is in the log: {line}"
 
 
-def gateway(model: RecordingModel, spool_dir: Path, **settings: Any) -> Gateway:
+def gateway(model: RecordingModel | str, spool_dir: Path, **settings: Any) -> Gateway:
     app = Gateway(settings=Settings(spool_dir=spool_dir, **settings))
     app.add_inference_route("/", model)
     app.add_inference_route("/echo", model)
     return app
+
+
+def is_ready(address: Address) -> bool:
+    answer = exchange(address, head(((b"Connection", b"close"),), method=b"GET", target=b"/healthcheck"))
+    return answer is not None and answer.status == 200
+
+
+@contextmanager
+def open_process_bench(spool_dir: Path, records: Records, **settings: Any) -> Iterator[Bench]:
+    """Serve a gateway whose model has a process of its own."""
+    app = gateway("tests.harness.model:recorded", spool_dir, isolation="process", **settings)
+    with serving(app) as running:
+        end = time.monotonic() + SET_UP_LIMIT
+        while not is_ready(running.address):
+            assert time.monotonic() < end, "the model was not set up"
+        yield Bench(running.address, running.watched, records, spool_dir)
+    assert left_in(spool_dir) == []
 
 
 @contextmanager

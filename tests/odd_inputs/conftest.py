@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from tests.odd_inputs.bench import Bench, CallBench, open_bench, open_call_bench
+from tests.harness.model import Records
+from tests.odd_inputs.bench import Bench, CallBench, open_bench, open_call_bench, open_process_bench
 from tests.odd_inputs.limits import LIMITS
 
 SPOOLED = {"spool_memory_bytes": 16}
@@ -31,6 +32,25 @@ def benches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Benches]:
             if (limited, spooled) not in started:
                 settings: dict[str, Any] = (LIMITS if limited else {}) | (SPOOLED if spooled else {})
                 opened = open_bench(tmp_path_factory.mktemp("spool"), **settings)
+                started[limited, spooled] = stack.enter_context(opened)
+            return started[limited, spooled]
+
+        yield bench
+
+
+@pytest.fixture(scope="session")
+def process_benches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Benches]:
+    """Gateways whose models have processes of their own, as above."""
+    folder = tmp_path_factory.mktemp("records")
+    started: dict[tuple[bool, bool], Bench] = {}
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RECORDS", str(folder / "calls"))
+        records = Records(folder / "calls")
+
+        def bench(*, limited: bool = False, spooled: bool = False) -> Bench:
+            if (limited, spooled) not in started:
+                settings: dict[str, Any] = (LIMITS if limited else {}) | (SPOOLED if spooled else {})
+                opened = open_process_bench(tmp_path_factory.mktemp("spool"), records, **settings)
                 started[limited, spooled] = stack.enter_context(opened)
             return started[limited, spooled]
 

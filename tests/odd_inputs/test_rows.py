@@ -50,6 +50,14 @@ def test_in_small_chunks(row: Row, benches: Benches, log: LogCapture) -> None:
     bench.check_after(log)
 
 
+@pytest.mark.parametrize("row", TABLE)
+def test_of_a_model_in_a_process(row: Row, process_benches: Benches, log: LogCapture) -> None:
+    """Through memory and through a file by turns."""
+    bench = process_benches(limited=row.limited, spooled=len(row.name) % 2 == 1)
+    bench.check(row.expected, exchange(bench.address, in_one_piece(row)), *row.hidden)
+    bench.check_after(log)
+
+
 @pytest.mark.wire("response: fresh random boundary")
 def test_each_answer_has_a_boundary_of_its_own(benches: Benches) -> None:
     bench = benches()

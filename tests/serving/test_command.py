@@ -290,7 +290,7 @@ def test_only_the_models_process_imports_the_target(run: Run, folder: Path) -> N
 @pytest.mark.slow
 def test_each_device_has_a_process(run: Run, folder: Path) -> None:
     (folder / "where.py").write_text(
-        "import os, sys\nprint('sees', os.environ['CUDA_VISIBLE_DEVICES'], flush=True, file=sys.stderr)\n"
+        "import os\nos.write(2, b'sees %s\\n' % os.environb[b'CUDA_VISIBLE_DEVICES'])\n"
         "def model(json_input, inputs, input_hash):\n    return {}\n"
     )
     process = run("where:model", "--isolation", "process", "--devices", "cuda:0, cuda:1")

@@ -25,6 +25,7 @@ from inference_gateway.execution.batch_runner import BatchRunner
 from inference_gateway.execution.call import Model
 from inference_gateway.execution.check import Contract, prepare
 from inference_gateway.execution.process.host import Recipe
+from inference_gateway.execution.process.keeper import SharedKeeper
 from inference_gateway.execution.process.runner import Ends, ProcessRunner
 from inference_gateway.execution.runner import Runner
 from inference_gateway.execution.signature import check_model, check_signature
@@ -70,6 +71,7 @@ class Gateway(Starlette):
         self.metrics = Metrics()
         self._binary_types = {**BINARY_TYPES, **_checked(binary_types or {})}
         self._runners: list[Runner] = []
+        self._keeper = SharedKeeper()
         self._shared = Shared(
             settings=self.settings,
             uploads=Uploads(self.settings.max_uploads),
@@ -209,6 +211,7 @@ class Gateway(Starlette):
         return ProcessRunner(
             recipe,
             slots.line,
+            self._keeper,
             name=name,
             devices=slots.devices,
             ends=Ends(self.settings.cancel_grace or 0.0, self.settings.kill_abandoned),

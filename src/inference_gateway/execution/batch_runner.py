@@ -36,7 +36,7 @@ class TurnRunner(Runner, Protocol):
     """A `Runner` whose turns take several requests."""
 
     def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> Any:
-        """A `ModelSlot` that is a `BatchTurn`, too."""
+        """Return a `ModelSlot` that is a `BatchTurn`, too."""
         ...
 
 
@@ -97,19 +97,19 @@ class BatchRunner:
         return self.runner.readiness
 
     async def set_up(self) -> None:
-        """Makes the model ready to be called. Raises `SetupFailed`."""
+        """Make the model ready to be called. Raises `SetupFailed`."""
         await self.runner.set_up()
 
     async def tear_down(self) -> None:
-        """Ends the model."""
+        """End the model."""
         await self.runner.tear_down()
 
     def close(self) -> None:
-        """Ends what can be ended of a model that is still busy."""
+        """End what can be ended of a model that is still busy."""
         self.runner.close()
 
     def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> BatchSlot:
-        """A place in a batch for one request. `on_start` is called when it is in one that is being made."""
+        """Return a place in a batch for one request. `on_start` is called when it is in one being made."""
         return BatchSlot(self, Request(request_id, self.route), on_start=on_start, **self._limits)
 
     # On the event loop
@@ -159,7 +159,7 @@ class BatchRunner:
     # On the thread of a turn
 
     def _serve(self, turn: BatchTurn) -> None:
-        """The whole turn: makes a batch, calls the model, ends the turn."""
+        """Take the whole turn: make a batch, call the model, end the turn."""
         try:
             with ExitStack() as spools:
                 batch = self._collect(turn, spools)
@@ -171,7 +171,7 @@ class BatchRunner:
             turn.release()
 
     def _collect(self, turn: BatchTurn, spools: ExitStack) -> list[BatchSlot]:
-        """Waits for requests and takes them; holds their spools."""
+        """Wait for requests and take them; hold their spools."""
         with self._changed:
             if turn not in self._turns:  # nobody was left; who comes now has asked for another turn
                 return []
@@ -205,7 +205,7 @@ class BatchRunner:
                 slot.begin()
 
     def _call(self, turn: BatchTurn, batch: Sequence[BatchSlot]) -> None:
-        """Calls the model with all of them; where that fails, with each alone."""
+        """Call the model with all of them; where that fails, with each alone."""
         try:
             self._call_together(turn, batch)
         except BaseException as error:

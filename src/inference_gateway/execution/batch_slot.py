@@ -44,7 +44,7 @@ class BatchTurn(Protocol):
         ...
 
     def release(self) -> None:
-        """Ends the turn."""
+        """End the turn."""
         ...
 
 
@@ -75,7 +75,7 @@ class BatchSlot(Waiting):
         self._future: asyncio.Future[Any] | None = None
 
     async def compute(self, study: Study) -> Any:
-        """Waits for a batch and its call; returns the checked result of this request."""
+        """Wait for a batch and its call; return the checked result of this request."""
         request = self.request
         request.json_input, request.inputs = study.json_input, study.inputs
         request.input_hash = study.input_hash

@@ -16,11 +16,13 @@ from inference_gateway.execution.job import that_travels
 class Model(Protocol):
     """A callback: `model(json_input, inputs, input_hash)` → `(json, elements)` or `json`."""
 
-    def __call__(self, json_input: Any, inputs: list[Any], input_hash: str, /) -> Any: ...
+    def __call__(self, json_input: Any, inputs: list[Any], input_hash: str, /) -> Any:
+        """Return the result for one study."""
+        ...
 
 
 def run_to_end(function: Callable[..., Any], *args: Any) -> Any:
-    """Calls `function` on a model's thread; what it returns is awaited on the event loop if it must be."""
+    """Call `function` on a model's thread; what it returns is awaited on the event loop if it must be."""
     result = function(*args)
     if not inspect.iscoroutine(result):
         return result
@@ -28,7 +30,7 @@ def run_to_end(function: Callable[..., Any], *args: Any) -> Any:
 
 
 def guarded(model: Callable[..., Any], *args: Any) -> Any:
-    """Calls the model; whatever it raises but `Refused` comes as `ModelFailed`, the exception as its cause.
+    """Call the model; whatever it raises but `Refused` comes as `ModelFailed`, the exception as its cause.
 
     Some exceptions cannot travel through a future (`StopIteration`), some would end a thread
     (`SystemExit`), and a model's own `RequestError` must not choose the answer.
@@ -42,7 +44,7 @@ def guarded(model: Callable[..., Any], *args: Any) -> Any:
 
 
 def _await_on_loop(coroutine: Coroutine[Any, Any, Any], request: CurrentRequest) -> Any:
-    """Runs an async callback on the event loop, while its thread waits until it has really ended."""
+    """Run an async callback on the event loop, while its thread waits until it has really ended."""
     ended: queue.SimpleQueue[asyncio.Task[Any]] = queue.SimpleQueue()
 
     def start() -> None:
@@ -63,7 +65,7 @@ def _await_on_loop(coroutine: Coroutine[Any, Any, Any], request: CurrentRequest)
 
 
 async def _contained(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """What would end the event loop comes as an ordinary exception."""
+    """Make an ordinary exception of what would end the event loop."""
     try:
         return await coroutine
     except (SystemExit, KeyboardInterrupt) as error:

@@ -40,7 +40,7 @@ class CurrentRequest:
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
     def raise_if_cancelled(self) -> None:
-        """Raises `RequestCancelled` where nobody waits any more. For model loops to stop early."""
+        """Raise `RequestCancelled` where nobody waits any more. For model loops to stop early."""
         if self.cancelled:
             raise RequestCancelled("nobody waits for this result any more")
 
@@ -73,7 +73,7 @@ class Request(CurrentRequest):
 
 
 def current_request() -> CurrentRequest:
-    """The request that the calling callback works for. Raises `RuntimeError` outside a callback.
+    """Return the request that the calling callback works for. Raises `RuntimeError` outside a callback.
 
     Seen in the callback's thread, and in threads that are started with a copy of its `contextvars` context.
     """

@@ -25,7 +25,7 @@ class Job(Generic[T]):
     ended: bool = False
 
     def run(self) -> None:
-        """Makes the call, on the thread, and has the loop told."""
+        """Make the call, on the thread, and have the loop told."""
         function, args = self.function, self.args
         del self.function, self.args  # they may hold the turn, which holds this: no garbage for the collector
         try:

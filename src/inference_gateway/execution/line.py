@@ -17,7 +17,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from inference_gateway.errors import Unavailable
@@ -26,15 +25,21 @@ from inference_gateway.errors import Unavailable
 class Turn(Protocol):
     """What waits in a line."""
 
+    def fits(self, place: int) -> bool:
+        """Whether it can be served on the thread of this number now. Else those behind it go first."""
+        ...
+
     def serve(self, place: int) -> None:
-        """The whole turn, on the thread of this number. Raises nothing."""
+        """Take the whole turn, on the thread of this number. Raises nothing."""
         ...
 
 
 class Load(NamedTuple):
-    """How busy a line is. `taken`: turns that go on, orphans too. `stuck_for`: seconds since each thread of
-    the line has an orphan, 0.0 where one has none. `unready`, `unhealthy`: why the model cannot be called
-    now, or will never be again, where that is so.
+    """How busy a line is.
+
+    `taken`: turns that go on, orphans too. `stuck_for`: seconds since each thread of the line has an
+    orphan, 0.0 where one has none. `unready`, `unhealthy`: why the model cannot be called now, or will
+    never be again, where that is so.
     """
 
     taken: int
@@ -61,7 +66,8 @@ class Line:
         self._taken: set[Turn] = set()
         self._orphans: set[Turn] = set()
         self._stuck_since: float | None = None  # by time.monotonic()
-        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # an entry for each in line, or to end
+        self._wakes: list[queue.SimpleQueue[None]] = []  # of each thread: an entry has it look at the line
+        self._idle: list[int] = []  # the threads that have looked, and found nothing
         self._closed = False
         self._users = 0
 
@@ -83,22 +89,33 @@ class Line:
             self._waiting[turn] = None
             if len(self._waiting) + len(self._taken) > self._threads < self._most_threads:
                 self._start_thread()
+            place = next((place for place in reversed(self._idle) if turn.fits(place)), None)
+            if place is None:
+                return  # who is busy looks at the line when that is over
+            self._idle.remove(place)
         # When the loop is done with what is ready: a thread that wakes before only fights it for the lock.
-        loop.call_soon(self._wake.put, None)
+        loop.call_soon(self._wakes[place].put, None)
+
+    def look_again(self) -> None:
+        """Look again: a place serves turns that it did not before."""
+        with self._lock:
+            self._wake_idle()
+
+    def _wake_idle(self) -> None:
+        for place in self._idle:
+            self._wakes[place].put(None)
+        self._idle.clear()
 
     def share(self) -> None:
         """One more route uses the line, and closes it at its end."""
         self._users += 1
 
     def leave(self, turn: Turn) -> bool:
-        """Gives a turn up that has not begun; returns whether it had not. The line gets shorter at once."""
+        """Give a turn up that has not begun; return whether it had not. The line gets shorter at once."""
         with self._lock:
             if turn not in self._waiting:
                 return False
             del self._waiting[turn]
-            if not self._closed:
-                with suppress(queue.Empty):  # a thread finds one entry more than there are in line
-                    self._wake.get_nowait()
             return True
 
     def orphan(self, turn: Turn) -> None:
@@ -110,20 +127,22 @@ class Line:
                     self._stuck_since = time.monotonic()
 
     def close(self) -> None:
-        """Ends the threads when all turns are over and all routes that share the line have closed it."""
+        """End the threads when all turns are over and all routes that share the line have closed it."""
         self._users -= 1
         if self._users > 0:
             return
-        self._closed = True
-        for _ in range(self._threads):
-            self._wake.put(None)
+        with self._lock:
+            self._closed = True
+            self._wake_idle()
 
     def _start_thread(self) -> None:
-        """Raises `Unavailable` where the system has none left and there is no other to serve the line."""
+        """Raise `Unavailable` where the system has none left and there is no other to serve the line."""
         name = f"{self._name} {self._threads + 1}"
+        self._wakes.append(queue.SimpleQueue())
         try:
             threading.Thread(target=self._work, args=(self._threads,), name=name, daemon=True).start()
         except RuntimeError as error:
+            self._wakes.pop()
             if not self._threads:
                 raise Unavailable("the gateway has no thread for the model: try again later") from error
         else:
@@ -131,15 +150,18 @@ class Line:
 
     def _work(self, place: int) -> None:
         while True:
-            self._wake.get()
             with self._lock:
-                if self._waiting:
-                    turn, _ = self._waiting.popitem(last=False)
+                turn = next((turn for turn in self._waiting if turn.fits(place)), None)
+                if turn is not None:
+                    del self._waiting[turn]
                     self._taken.add(turn)
-                elif self._closed:
+                elif self._closed and not self._waiting:
                     return
                 else:
-                    continue
+                    self._idle.append(place)
+            if turn is None:
+                self._wakes[place].get()
+                continue
             turn.serve(place)
             with self._lock:
                 self._taken.discard(turn)

@@ -13,23 +13,36 @@ class Study(Protocol):
     """What a model is called with. `spool` is held for as long as the model may read the inputs."""
 
     @property
-    def json_input(self) -> Any: ...
+    def json_input(self) -> Any:
+        """Return the JSON of the root part."""
+        ...
+
     @property
-    def inputs(self) -> list[Any]: ...
+    def inputs(self) -> list[Any]:
+        """Return the files, in the order of the request."""
+        ...
+
     @property
-    def input_hash(self) -> str: ...
+    def input_hash(self) -> str:
+        """Return the SHA-256 of the body, in hexadecimal digits."""
+        ...
+
     @property
-    def spool(self) -> AbstractContextManager[Any]: ...
+    def spool(self) -> AbstractContextManager[Any]:
+        """Return what keeps the files readable."""
+        ...
 
 
 class Checked(Protocol):
     """A model's checked result. `needs_model`: some of it is still to be made, in the model's turn."""
 
     @property
-    def needs_model(self) -> bool: ...
+    def needs_model(self) -> bool:
+        """Whether some of it is still to be made."""
+        ...
 
     def end_iterables(self) -> None:
-        """Ends what is still to be made: in the model's turn, when nobody wants it any more."""
+        """End what is still to be made: in the model's turn, when nobody wants it any more."""
         ...
 
 
@@ -37,23 +50,28 @@ class ModelSlot(Protocol):
     """One request's turn at a model. `started`: when it began, by `time.monotonic()`; `tags`: for its log."""
 
     @property
-    def started(self) -> float | None: ...
+    def started(self) -> float | None:
+        """Return when the turn began, None before."""
+        ...
+
     @property
-    def tags(self) -> Mapping[str, Any]: ...
+    def tags(self) -> Mapping[str, Any]:
+        """Return what the request's log line says of the turn."""
+        ...
 
     async def compute(self, study: Study) -> Any:
-        """Calls the model and checks its result: the `Checked` one. Waits for the turn.
+        """Call the model and check its result: the `Checked` one. Waits for the turn.
 
         Raises `ModelError`, `ModelTimeout`, and `Unavailable` where the turn did not come in time.
         """
         ...
 
     async def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Runs a blocking `function` in the turn: what is still to be made of the result."""
+        """Run a blocking `function` in the turn: what is still to be made of the result."""
         ...
 
     def release(self) -> None:
-        """Ends the turn, from the event loop. A call that is going on becomes an orphan."""
+        """End the turn, from the event loop. A call that is going on becomes an orphan."""
         ...
 
 
@@ -61,24 +79,29 @@ class Runner(Protocol):
     """One route's model, by whatever runs it: its turns and its life cycle. `name`: for the log."""
 
     @property
-    def route(self) -> str: ...
+    def route(self) -> str:
+        """Return the route that it serves."""
+        ...
+
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Return the model's name, for the log."""
+        ...
 
     def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> ModelSlot:
-        """A turn for one request. `on_start` is called, on any thread, when the turn begins."""
+        """Return a turn for one request. `on_start` is called, on any thread, when the turn begins."""
         ...
 
     async def set_up(self) -> None:
-        """Makes the model ready to be called. Raises `SetupFailed`, with the model's exception as cause."""
+        """Make the model ready to be called. Raises `SetupFailed`, with the model's exception as cause."""
         ...
 
     async def tear_down(self) -> None:
-        """Ends the model, when its calls have come back. Raises what the model raises."""
+        """End the model, when its calls have come back. Raises what the model raises."""
         ...
 
     def close(self) -> None:
-        """Ends what can be ended of a model that is still busy, and does not wait."""
+        """End what can be ended of a model that is still busy, and does not wait."""
         ...
 
     @property

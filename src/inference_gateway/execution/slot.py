@@ -36,7 +36,7 @@ class Slot(Waiting):
         self.place = 0
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
-        """Runs a blocking `function` on the thread of this turn, when its turn has come.
+        """Run a blocking `function` on the thread of this turn, when its turn has come.
 
         Raises what the function raises; `Unavailable` where the turn did not come in time, `ModelTimeout` at
         the deadline and `CancelledError` when the caller is cancelled, at once: the call then goes on, and is
@@ -74,7 +74,7 @@ class Slot(Waiting):
         return job
 
     def release(self) -> None:
-        """Ends the turn: at once where it has not begun, else when the call that is going on has ended.
+        """End the turn: at once where it has not begun, else when the call that is going on has ended.
 
         From the event loop, or from within a call: then the model is free before the loop hears of it.
         """
@@ -104,8 +104,12 @@ class Slot(Waiting):
         task = self.request.task
         return stack_of_thread(self._thread) if task is None else stack_of_coroutine(task.get_coro())
 
+    def fits(self, place: int) -> bool:
+        """Whether the thread `place` can serve it: any can."""
+        return True
+
     def serve(self, place: int) -> None:
-        """The turn, on the line's thread number `place`."""
+        """Take the turn, on the line's thread number `place`."""
         self.place = place
         if self._line.devices:
             self.request.device = self._line.devices[place]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from typing import Any
-
-from starlette.applications import Starlette
 
 from inference_gateway.errors import UnusableModel
 
@@ -21,7 +20,8 @@ def load(target: str) -> Any:
     found: Any = importlib.import_module(module_name)
     for name in attribute.split("."):
         found = getattr(found, name)
-    if isinstance(found, Starlette):
+    starlette = sys.modules.get("starlette.applications")  # a model's process does not load it by itself
+    if starlette is not None and isinstance(found, starlette.Starlette):
         raise UnusableModel(
             f"{target} is an application, not a model: its routes choose where their models run, by "
             "add_inference_route(..., isolation=...); serve it with --isolation thread"

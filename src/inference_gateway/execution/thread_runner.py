@@ -54,7 +54,7 @@ class ThreadRunner:
         return hasattr(self._model, "setup") or hasattr(self._model, "warm_up")
 
     async def set_up(self) -> None:
-        """Runs `setup` and `warm_up`. Raises `SetupFailed`, with the model's exception as its cause."""
+        """Run `setup` and `warm_up`. Raises `SetupFailed`, with the model's exception as its cause."""
         for step in ("setup", "warm_up"):
             try:
                 await self._life_cycle(step)
@@ -62,14 +62,14 @@ class ThreadRunner:
                 raise SetupFailed(f"{step} of model {self.name} failed") from error
 
     async def tear_down(self) -> None:
-        """Runs `teardown` when a thread of the model is free, and ends the threads."""
+        """Run `teardown` when a thread of the model is free, and end the threads."""
         try:
             await self._life_cycle("teardown")
         finally:
             self.line.close()
 
     def close(self) -> None:
-        """A thread cannot be ended."""
+        """Do nothing: a thread cannot be ended."""
 
     async def _life_cycle(self, step: str) -> None:
         function = getattr(self._model, step, None)
@@ -81,7 +81,7 @@ class ThreadRunner:
                 slot.release()
 
     def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> ThreadSlot:
-        """A turn for one request. `on_start` is called on the model's thread when the turn begins."""
+        """Return a turn for one request. `on_start` is called on the model's thread when the turn begins."""
         return ThreadSlot(
             self.line,
             CurrentRequest(request_id, self.route),
@@ -109,14 +109,14 @@ class ThreadSlot(Slot):
         self._check_result = check
 
     def together(self, calls: Sequence[tuple[Request, Study]]) -> list[Any]:
-        """Calls the model with several requests, on the thread; returns the outcome of each."""
+        """Call the model with several requests, on the thread; return the outcome of each."""
         return call_together(self._model, self._check_result, [request for request, _ in calls])
 
     def tell_cancelled(self, request: Request) -> None:
-        """The model has the very same `request`."""
+        """Let the model have the very same `request`."""
 
     async def compute(self, study: Study) -> Any:
-        """Calls the model and checks its result."""
+        """Call the model and check its result."""
         return await self.call(self._compute, study)
 
     def _compute(self, study: Study) -> Checked:

@@ -38,7 +38,7 @@ class Waiting:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
-        """The turn begins now: its deadline counts from here. On any thread."""
+        """Begin the turn: its deadline counts from here. On any thread."""
         started = time.monotonic()
         if self._timeout is not None:
             self.request.deadline = started + self._timeout
@@ -51,7 +51,7 @@ class Waiting:
         return ""
 
     def _arm(self, future: asyncio.Future[Any]) -> None:
-        """Sets the timer to when it must be looked whether the turn has begun, or the call ended."""
+        """Set the timer to when it must be looked whether the turn has begun, or the call ended."""
         if self.started is not None:
             left = self.request.remaining()
         else:

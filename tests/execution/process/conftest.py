@@ -7,22 +7,24 @@ import pytest
 
 from inference_gateway.execution.check import Contract
 from inference_gateway.execution.process.host import ModelProcess, Recipe
-from inference_gateway.execution.process.keeper import Keeper
+from inference_gateway.execution.process.keeper import SharedKeeper
 from inference_gateway.payload.contract import BINARY_TYPES
 
 Start = Callable[[str], ModelProcess]
 
 
 @pytest.fixture(scope="module")
-def keeper() -> Iterator[Keeper]:
-    found = Keeper()
+def keeper() -> Iterator[SharedKeeper]:
+    found = SharedKeeper()
+    found.share()
     yield found
-    found.close()
-    found.join()
+    last = found.close()
+    if last is not None:
+        last.join()
 
 
 @pytest.fixture
-def start(keeper: Keeper, spool_dir: Path) -> Iterator[Start]:
+def start(keeper: SharedKeeper, spool_dir: Path) -> Iterator[Start]:
     """Starts a process with one of the models."""
     started = []
 

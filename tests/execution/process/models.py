@@ -70,6 +70,10 @@ def ends(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
     match json_input["how"]:
         case "raises":
             raise ValueError("as asked for")
+        case "device memory":
+            raise RuntimeError("CUDA error: out of memory")
+        case "device error":
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
         case "wrong":
             return {"parts": [{"binary_type": "dicom"}]}, []
         case "segmentation fault":
@@ -80,7 +84,7 @@ def ends(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
             os.kill(os.getpid(), signal.SIGKILL)
         case "stopped":
             os.kill(os.getpid(), signal.SIGSTOP)
-    return {}
+    return {"pid": os.getpid()}
 
 
 def waits(json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any]:
@@ -97,6 +101,16 @@ def begets(json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any
     sleep = [sys.executable, "-S", "-c", "import time; time.sleep(1000)"]
     started = [subprocess.Popen(sleep, start_new_session=apart) for apart in (False, True)]
     return {"pids": [process.pid for process in started]}
+
+
+def held(json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any]:
+    """Leaves a mark where the JSON names one, and works until somebody has taken it away."""
+    if "mark" in json_input:
+        mark = Path(json_input["mark"])
+        mark.touch()
+        while mark.exists():
+            time.sleep(0.01)
+    return {"visible": os.environ["CUDA_VISIBLE_DEVICES"]}
 
 
 class Lives:
@@ -117,6 +131,32 @@ class Lives:
 
     def __call__(self, json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any]:
         return {"weights": self.weights}
+
+
+class Heavy:
+    """What a framework costs: memory, and time to be set up, until the folder has no file `closed`."""
+
+    def setup(self) -> None:
+        self.weights = np.ones(200 << 20, np.uint8)
+        Gated().setup()
+
+    def __call__(self, json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any]:
+        return {"pid": os.getpid(), "weights": self.weights.nbytes}
+
+
+class Gated:
+    """Cannot be set up while the folder of the environment variable has a file `closed`."""
+
+    def setup(self) -> None:
+        gate = Path(os.environ["MARKS"])
+        (gate / "waits").touch()
+        while (gate / "closed").exists():
+            time.sleep(0.01)
+
+    def __call__(self, json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any]:
+        if json_input.get("exits"):
+            os._exit(3)
+        return {"pid": os.getpid()}
 
 
 class FailsInSetup:

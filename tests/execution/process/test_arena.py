@@ -2,11 +2,16 @@
 
 import gc
 import os
+from typing import Any
 
 import numpy as np
 import pytest
 
-from inference_gateway.execution.process.arena import Arena, map_sealed
+from inference_gateway.execution.check import InferenceResponse
+from inference_gateway.execution.process.arena import Arena, Arenas, Borrowed, map_sealed
+from inference_gateway.execution.process.frames import Frame
+from inference_gateway.execution.process.messages import Packed, unpack
+from inference_gateway.payload.element import BufferElement
 
 
 def content(arena: Arena, offset: int, size: int) -> bytes:
@@ -91,3 +96,128 @@ def test_an_array_outlives_the_arena_and_then_nothing_is_left() -> None:
 def test_objects_are_not_shared() -> None:
     with pytest.raises(TypeError, match="objects"):
         Arena().empty(3, object)
+
+
+# Used again
+
+
+class Sides:
+    """A process's arenas, and the gateway's views of them."""
+
+    def __init__(self) -> None:
+        self.arenas = Arenas()
+        self.borrowed = Borrowed(self.arenas.returned)
+
+    def crosses(self, array: Any, arena: Arena) -> memoryview:
+        """What the gateway sees of the array."""
+        response = InferenceResponse(b"{}", [("a/b", BufferElement(memoryview(array).cast("B")))], ())
+        packed = Packed(response, arena)
+        frame = Frame(
+            packed.head, memoryview(b"".join(packed.payload)), list(map(os.dup, packed.descriptors))
+        )
+        ((_, element),) = unpack(frame, self.borrowed, never).elements
+        assert isinstance(element, BufferElement)
+        return element.view
+
+
+def never(index: int, size: int | None) -> Any:
+    raise AssertionError("no element is still to come")
+
+
+SIZE = 300_000
+
+
+@pytest.fixture
+def sides() -> Sides:
+    return Sides()
+
+
+def called(sides: Sides, value: int, size: int = SIZE) -> tuple[memoryview, Arena]:
+    """One call whose model fills an array: what the gateway sees, and the arena."""
+    arena = sides.arenas.take()
+    array = arena.empty(size)
+    array[:] = value
+    view = sides.crosses(array, arena)
+    del array
+    sides.arenas.give_back()
+    return view, arena
+
+
+def test_an_arena_is_used_again_when_the_gateway_has_let_go(sides: Sides) -> None:
+    view, first = called(sides, 1)
+    other_view, second = called(sides, 2)
+    assert second is not first
+    assert bytes(view) == b"\1" * SIZE
+    del view
+    view, third = called(sides, 3)
+    assert third is first
+    assert bytes(view) == b"\3" * SIZE
+    assert bytes(other_view) == b"\2" * SIZE
+
+
+def test_where_all_are_in_use_a_call_has_one_of_its_own(sides: Sides) -> None:
+    views = [called(sides, number)[0] for number in range(5)]
+    assert [bytes(view) for view in views] == [bytes([number]) * SIZE for number in range(5)]
+
+
+def test_nothing_of_a_call_before_is_in_an_array(sides: Sides) -> None:
+    called(sides, 7)
+    arena = sides.arenas.take()
+    arena.write([b"secret"])
+    sides.arenas.give_back()
+    arena = sides.arenas.take()
+    arrays = [arena.empty(SIZE // 2), arena.empty((3, 5), np.int64), arena.empty(SIZE)]
+    assert not any(array.any() for array in arrays)
+
+
+def test_an_array_that_the_model_keeps_is_not_used_again(sides: Sides) -> None:
+    arena = sides.arenas.take()
+    kept = arena.empty((2, 3), np.float32)[0]  # a view of a view
+    kept[:] = 5
+    sides.arenas.give_back()
+    for _ in range(3):
+        _, another = called(sides, 1)
+        assert another is not arena
+    assert (kept == 5).all()
+    del kept
+    assert arena.is_free
+
+
+def test_a_call_that_needs_more_makes_the_next_one_larger(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from inference_gateway.execution.process import arena as module
+
+    monkeypatch.setattr(module, "_CHUNK", 100_000)
+    first = called(sides, 1, 10)[1]
+    view, grown = called(sides, 2, SIZE)
+    assert grown is first
+    assert bytes(view) == b"\2" * SIZE
+    del view
+    found = [called(sides, number, SIZE)[1] for number in range(3)]
+    assert grown not in found
+    assert len({id(arena) for arena in found}) == 1
+
+
+def test_what_is_idle_gives_its_memory_back(sides: Sides) -> None:
+    def resident(arena: Arena) -> int:
+        return os.fstat(arena.seal()).st_blocks * 512
+
+    view, arena = called(sides, 1)
+    assert not sides.arenas.hold_memory  # the gateway still sends it
+    del view
+    assert sides.arenas.hold_memory
+    assert resident(arena) >= SIZE
+    sides.arenas.forget()
+    assert resident(arena) == 0
+    assert not sides.arenas.hold_memory
+    view, again = called(sides, 2)
+    assert again is arena
+    assert bytes(view) == b"\2" * SIZE
+
+
+def test_what_did_not_go_to_the_gateway_is_forgotten_at_once(sides: Sides) -> None:
+    arena = sides.arenas.take()
+    arena.empty(SIZE)[:] = 1
+    sides.arenas.give_back()
+    assert os.fstat(arena.seal()).st_blocks == 0

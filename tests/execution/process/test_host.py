@@ -16,7 +16,8 @@ import pytest
 from inference_gateway.errors import InvalidModelOutput, ModelCrashed, ModelFailed, SetupFailed
 from inference_gateway.execution.check import InferenceResponse
 from inference_gateway.execution.current_request import CurrentRequest
-from inference_gateway.execution.process.host import ModelProcess, in_words
+from inference_gateway.execution.process.host import ModelProcess
+from inference_gateway.execution.process.telling import in_words
 from inference_gateway.payload.part import Part
 from inference_gateway.payload.spool import Spool
 from inference_gateway.telemetry.context import working_for
@@ -80,7 +81,7 @@ def elements(response: InferenceResponse) -> list[bytes]:
 def test_inputs_cross_and_come_back(memory: int, size: int, start: Start, call: Caller) -> None:
     given = [os.urandom(size), b"x", b""]
     process = start("bodies")
-    for _ in range(3):
+    for _ in range(20):
         assert elements(call(process, {}, *given, memory=memory)) == given
 
 
@@ -165,7 +166,7 @@ def test_what_a_model_raises(start: Start, call: Caller) -> None:
     text = str(failed.value.__cause__)
     assert "ValueError: as asked for" in text
     assert "models.py" in text
-    assert call(process, {"how": "well"}).json == b"{}"
+    assert json.loads(call(process, {"how": "well"}).json) == {"pid": process.pid}
 
 
 def test_a_result_that_does_not_fit(start: Start, call: Caller) -> None:
@@ -246,13 +247,12 @@ def test_its_log_lines_are_the_gateways(start: Start, call: Caller, log: LogCapt
 
 def test_nothing_is_left(start: Start, call: Caller, spool_dir: Path) -> None:
     process = start("filled")
-    call(process, {"size": 1 << 20, "shared": True})
-    before = set(os.listdir("/proc/self/fd"))
+    before = len(os.listdir("/proc/self/fd"))
     theirs = len(os.listdir(f"/proc/{process.pid}/fd"))
     for _ in range(20):
         call(process, {"size": 1 << 20, "shared": True}, bytes(100), memory=0)
-    assert set(os.listdir("/proc/self/fd")) == before
-    until(lambda: len(os.listdir(f"/proc/{process.pid}/fd")) <= theirs)  # it lets go after its answer
+    assert len(os.listdir("/proc/self/fd")) <= before + 2  # the mappings of two arenas, which are used again
+    until(lambda: len(os.listdir(f"/proc/{process.pid}/fd")) <= theirs + 4)  # it lets go after its answer
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Models in processes behind a real server: answers, deadlines, crashes, and devices that routes share."""
 
 import json
+import math
 import os
 import re
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from inference_gateway import Gateway, Settings, Slots
 from tests.conftest import Serve
 from tests.harness.log import LogCapture
 from tests.harness.raw import Address, Answer, Connection, exchange, head, request
+from tests.harness.rounds import ROUNDS
 from tests.harness.waiting import until
 from tests.harness.wire import check_problem, check_reply, decoded, digest, message, part
 
@@ -184,9 +187,25 @@ def test_a_crash_is_answered_and_the_next_request_meets_a_new_process(
     assert answer.status == 500
     problem = json.loads(answer.body)
     assert problem["type"] == "urn:inference-gateway:model-crashed"
-    assert result(post(address, {"how": "well"})) == {}
+    assert result(post(address, {"how": "well"}))["pid"]
     assert "the model's process ended" in log.text
     wait_for(address, b"/healthcheck", 200)
+
+
+@pytest.mark.parametrize(("how", "status"), [("device memory", 503), ("device error", 500)])
+def test_trouble_with_a_device_costs_the_process(
+    how: str, status: int, app: Gateway, serve: Serve, log: LogCapture
+) -> None:
+    """By what PyTorch says; `test_cuda.py` has the real thing."""
+    app.add_inference_route("/", model("ends"))
+    address = serve(app).address
+    ready(address)
+    pid = result(post(address, {"how": "well"}))["pid"]
+    answer = post(address, {"how": how})
+    check_problem(answer, status)
+    assert (answer.header("retry-after") is not None) == (status == 503)
+    assert result(post(address, {"how": "well"}))["pid"] != pid
+    assert restarts(address) == {how: 1}
 
 
 def test_a_loop_of_crashes_is_told_by_liveness(app: Gateway, serve: Serve) -> None:
@@ -196,7 +215,7 @@ def test_a_loop_of_crashes_is_told_by_liveness(app: Gateway, serve: Serve) -> No
     for _ in range(5):
         assert post(address, {"how": "exit"}).status == 500
     wait_for(address, b"/ping", 503)
-    assert result(post(address, {"how": "well"})) == {}
+    assert result(post(address, {"how": "well"}))["pid"]
     wait_for(address, b"/ping", 200)
 
 
@@ -218,9 +237,21 @@ def test_a_model_gets_no_more_memory_than_it_may_have(app: Gateway, serve: Serve
     app.add_inference_route("/", model("filled"))
     address = serve(app).address
     ready(address)
-    check_problem(post(address, {"size": 2 << 30, "shared": False}), 500)
-    assert "MemoryError" in log.text
-    assert post(address, {"size": 1 << 20, "shared": False}).status == 200
+    for shared in (False, True):
+        check_problem(post(address, {"size": 2 << 30, "shared": shared}), 500)
+        assert "MemoryError" in log.text
+        assert ("over GATEWAY_MODEL_MEMORY_BYTES" in log.text) == shared
+        assert post(address, {"size": 1 << 20, "shared": shared}).status == 200
+
+
+def test_the_gateway_lets_go_of_a_result_when_it_is_sent(app: Gateway, serve: Serve) -> None:
+    """What it has mapped of results is used again: no timer and no cycle keeps an answer."""
+    app.add_inference_route("/", model("filled"))
+    address = serve(app).address
+    ready(address)
+    for _ in range(6):
+        assert post(address, {"size": 3 << 20, "shared": True}).status == 200
+    until(lambda: Path("/proc/self/maps").read_text().count("/memfd:result") <= 2, "no more than two")
 
 
 def test_an_answer_block_by_block(app: Gateway, serve: Serve) -> None:
@@ -237,17 +268,19 @@ def test_an_answer_block_by_block(app: Gateway, serve: Serve) -> None:
     )
 
 
+@pytest.mark.timeout(120 + 2 * ROUNDS)
 def test_two_routes_on_one_device_never_run_at_once(app: Gateway, serve: Serve) -> None:
     slots = Slots(devices=["cuda:0"])
     for path in ("/a", "/b"):
         app.add_inference_route(path, model("clocks"), slots=slots)
     address = serve(app).address
     ready(address)
+    times = math.ceil(max(ROUNDS, 24) * 2.5 / 6)  # with 200 rounds some 500 requests
     spans: list[tuple[float, float]] = []
     lock = threading.Lock()
 
     def ask(path: bytes) -> None:
-        for _ in range(10):
+        for _ in range(times):
             found = result(post(address, {}, path=path))
             assert found["device"] == "cuda:0"
             assert found["visible"] == "0"
@@ -260,8 +293,66 @@ def test_two_routes_on_one_device_never_run_at_once(app: Gateway, serve: Serve) 
     for asker in askers:
         asker.join()
     spans.sort()
-    assert len(spans) == 60
+    assert len(spans) == 6 * times
     assert all(end <= begin for (_, end), (begin, _) in pairwise(spans))
+
+
+def test_no_request_waits_while_a_device_is_idle(app: Gateway, serve: Serve, tmp_path: Path) -> None:
+    """Whichever of two devices is held by a long call: all others are served on the other one."""
+    app.add_inference_route("/", model("held"), slots=Slots(devices=["cuda:0", "cuda:1"]))
+    address = serve(app).address
+    ready(address)
+    marks = [tmp_path / "one", tmp_path / "two"]
+    held = [Connection(address, limit=LIMIT) for _ in marks]
+    for connection, mark in zip(held, marks, strict=True):
+        connection.send(request(TYPE, message(part(json.dumps({"mark": str(mark)}).encode()))))
+    until(lambda: all(mark.exists() for mark in marks))
+    for connection, mark in zip(held, marks, strict=True):
+        mark.unlink()
+        answer = connection.read_answer()
+        assert answer is not None
+        freed = result(answer)["visible"]
+        for _ in range(5):
+            found = result(post(address, {}))["visible"]
+            assert found == freed or mark is marks[1]
+        connection.close()
+
+
+def test_a_route_that_is_set_up_again_keeps_no_other_from_the_slot(
+    app: Gateway, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKS", str(tmp_path))
+    slots = Slots(1)
+    app.add_inference_route("/a", model("Gated"), slots=slots)
+    app.add_inference_route("/b", model("sizes"), slots=slots)
+    address = serve(app).address
+    ready(address)
+    first = result(post(address, {}, path=b"/a"))["pid"]
+    (tmp_path / "waits").unlink()
+    (tmp_path / "closed").touch()
+    assert post(address, {"exits": True}, path=b"/a").status == 500
+    with Connection(address, limit=LIMIT) as waiting:
+        waiting.send(request(TYPE, message(part(b"{}")), target=b"/a"))
+        until((tmp_path / "waits").exists)
+        for _ in range(3):
+            assert result(post(address, {}, path=b"/b"))["pid"]
+        (tmp_path / "closed").unlink()
+        answer = waiting.read_answer()
+    assert answer is not None
+    assert result(answer)["pid"] != first
+
+
+def test_a_process_that_ends_between_calls_costs_no_request(app: Gateway, serve: Serve) -> None:
+    app.add_inference_route("/", model("sizes"))
+    address = serve(app).address
+    ready(address)
+    pid = result(post(address, {}))["pid"]
+    for number in range(1, 4):
+        os.kill(pid, signal.SIGKILL)
+        while restarts(address) != {"crash": number}:
+            pass
+        last, pid = pid, result(post(address, {}))["pid"]
+        assert pid != last
 
 
 def test_a_process_is_replaced_after_so_many_calls(app: Gateway, serve: Serve) -> None:

@@ -3,6 +3,9 @@
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from inference_gateway.execution.process import warden
 from tests.harness.process import Process, serve_command
 from tests.harness.raw import Connection, exchange, head, request
 from tests.harness.waiting import until
@@ -69,6 +73,27 @@ def ask(process: Process) -> Any:
     return json.loads(decoded(answer)[0][2])
 
 
+def test_the_gateway_of_a_heavy_model_stays_small_and_answers_while_it_is_set_up(
+    spool_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKS", str(tmp_path))
+    (tmp_path / "closed").touch()
+    command = serve_command("tests.execution.process.models:Heavy", "--isolation", "process")
+    process = Process(MODELS, command, spool_dir=spool_dir)
+    try:
+        until((tmp_path / "waits").exists)
+        for path, status in ((b"/ping", 200), (b"/healthcheck", 503)):
+            answer = exchange(process.address, head((), method=b"GET", target=path))
+            assert answer is not None
+            assert answer.status == status
+        (tmp_path / "closed").unlink()
+        ready(process)
+        assert ask(process)["weights"] == 200 << 20
+        assert process.memory < 80 << 20
+    finally:
+        process.close()
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_gateway_that_ends_leaves_no_process_and_no_file(
     number: signal.Signals, gateway: Process, spool_dir: Path
@@ -95,8 +120,85 @@ def test_a_warden_that_is_killed_is_replaced(gateway: Process) -> None:
     (child,) = descendants(warden)
     os.kill(warden, signal.SIGKILL)
     until(lambda: not alive(child))
-    body = message(part(b"{}"))
-    answer = exchange(gateway.address, request(TYPE, body), limit=LIMIT)
-    assert answer is not None
-    assert answer.status == 500  # it is only noticed now
     assert ask(gateway)["pids"]
+
+
+# What is said to a warden, and what it does
+
+SLEEPS = [sys.executable, "-S", "-c", "import time; time.sleep(1000)"]
+
+
+class Warden:
+    """One that is spoken to directly; started with the interpreter's site, so that coverage is measured."""
+
+    def __init__(self) -> None:
+        self.sock, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.sock.settimeout(LIMIT)
+        with other:
+            command = [sys.executable, warden.__file__, str(other.fileno())]
+            self.popen = subprocess.Popen(command, pass_fds=(other.fileno(),))
+
+    def say(self, message: dict[str, Any], *descriptors: int) -> None:
+        socket.send_fds(self.sock, [json.dumps(message).encode()], descriptors)
+
+    def start(self, argv: list[str], *descriptors: int) -> int:
+        self.say({"start": argv, "cwd": os.getcwd(), "env": dict(os.environ)}, *descriptors)
+        pid: int = self.hear()["started"]
+        return pid
+
+    def hear(self) -> Any:
+        return json.loads(self.sock.recv(1 << 16))
+
+    def close(self) -> None:
+        self.sock.close()
+        assert self.popen.wait(LIMIT) == 0
+
+
+@pytest.fixture
+def alone() -> Iterator[Warden]:
+    found = Warden()
+    yield found
+    found.close()
+
+
+def test_it_starts_a_process_and_says_how_it_ended(alone: Warden) -> None:
+    pid = alone.start(SLEEPS)
+    until(lambda: os.getsid(pid) == pid)
+    alone.say({"signal": signal.SIGTERM, "pid": pid})
+    assert alone.hear() == {"ended": pid, "status": signal.SIGTERM}
+    alone.say({"signal": signal.SIGTERM, "pid": os.getpid()})  # none of its own: left alone
+    again = alone.start(["/nowhere"])
+    assert alone.hear() == {"ended": again, "status": 127 << 8}
+
+
+def test_a_process_inherits_what_came_with_the_message(alone: Warden) -> None:
+    read, write = os.pipe()
+    pid = alone.start([sys.executable, "-S", "-c", "import os; os.write(3, b'here')"], write)
+    os.close(write)
+    assert os.read(read, 10) == b"here"
+    assert os.read(read, 10) == b""  # the warden has closed its copy
+    os.close(read)
+    assert alone.hear() == {"ended": pid, "status": 0}
+
+
+def test_what_a_process_has_left_behind_is_killed(alone: Warden) -> None:
+    read, write = os.pipe()
+    code = (
+        "import os, subprocess, sys\n"
+        f"child = subprocess.Popen({SLEEPS!r}, start_new_session=True)\n"
+        "os.write(3, str(child.pid).encode())"
+    )
+    living = alone.start(SLEEPS)
+    pid = alone.start([sys.executable, "-c", code], write)
+    os.close(write)
+    orphan = int(os.read(read, 20))
+    os.close(read)
+    assert alone.hear() == {"ended": pid, "status": 0}
+    until(lambda: not alive(orphan))
+    assert alive(living)
+
+
+def test_it_ends_with_all_that_it_has_started_when_nobody_speaks_to_it_any_more(alone: Warden) -> None:
+    pids = [alone.start(SLEEPS) for _ in range(2)]
+    alone.close()
+    assert not any(map(alive, pids))

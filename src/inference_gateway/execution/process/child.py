@@ -13,11 +13,11 @@ import json
 import logging
 import os
 import resource
+import select
 import signal
 import socket
 import sys
 import threading
-import traceback
 import warnings
 from collections import deque
 from collections.abc import Sequence
@@ -25,14 +25,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from inference_gateway.errors import InvalidModelOutput, ModelFailed, Refused, RequestCancelled
 from inference_gateway.execution.call import guarded, run_to_end
 from inference_gateway.execution.check import Contract, InferenceResponse, prepare
 from inference_gateway.execution.current_request import CurrentRequest, Request
-from inference_gateway.execution.process.arena import Arena
+from inference_gateway.execution.process.arena import Arena, Arenas
 from inference_gateway.execution.process.child_batch import Batch
 from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send, send_pieces, split
 from inference_gateway.execution.process.messages import Packed, open_study
+from inference_gateway.execution.process.telling import told
 from inference_gateway.execution.signature import check_model
 from inference_gateway.execution.target import load
 from inference_gateway.payload.spool import Spool
@@ -40,6 +40,7 @@ from inference_gateway.telemetry.context import working_for
 
 WORK, CONTROL = 3, 4  # the descriptors that the warden gives it
 STACKS = signal.SIGUSR1  # has it write the stacks of its threads to standard error
+_IDLE_MILLISECONDS = 2000  # after which the memory of results goes back to the system
 _LOG_CHARACTERS = 12_000  # of one record; the rest is cut off. In JSON they are 144 KB at the most
 
 
@@ -67,6 +68,7 @@ class _Child:
         self._cancelled: deque[str] = deque(maxlen=1000)  # ids of those of which it was said
         self._batch = Batch()
         self._held: _Held | None = None
+        self._arenas = Arenas(setup["memory"])
         self._model: Any = None
         spool_dir, mode, at_rest = Path(setup["spool_dir"]), setup["validation"], setup["batches"]
         self._contract = Contract(setup["binary_types"], spool_dir, mode, at_rest)
@@ -87,6 +89,8 @@ class _Child:
             match frame.head["kind"]:
                 case "call":
                     self._call(frame)
+                    if self._held is None:  # and nothing of the call is left on the stack
+                        self._arenas.give_back()
                 case "batch":
                     self._call_batch(frame)
                 case "outcomes":
@@ -95,6 +99,7 @@ class _Child:
                     self._answer_next(frame.head["element"])
                 case "release":
                     self._release()
+                    self._arenas.give_back()
                     send(self._work, {"done": "release"})
                 case _:
                     self._answer(self._tear_down)
@@ -104,7 +109,7 @@ class _Child:
         try:
             step()
         except BaseException as error:
-            send(self._work, _told(error))
+            send(self._work, told(error))
             return False
         send(self._work, {"done": "step"})
         return True
@@ -151,7 +156,7 @@ class _Child:
     def _call(self, frame: Frame) -> None:
         head = frame.head
         spool, inputs = open_study(frame)
-        held = _Held(spool, Arena())
+        held = _Held(spool, self._arenas.take())
         request = self._new_request(head["request_id"], head["deadline"])
         request.allocate = held.arena.empty
         try:
@@ -166,7 +171,7 @@ class _Child:
             del response
         except BaseException as error:
             held.close()
-            send(self._work, _told(error))
+            send(self._work, told(error))
             return
         try:
             send(self._work, packed.head, packed.payload, packed.descriptors)
@@ -192,7 +197,7 @@ class _Child:
         try:
             block = self._in_context(held.request, next, held.blocks[index], None)
         except BaseException as error:
-            send(self._work, _told(error))
+            send(self._work, told(error))
             return
         if block is None:
             send(self._work, {"done": "next", "end": True})
@@ -217,32 +222,43 @@ class _Child:
             self._in_context(request, self._batch.call, self._model, self._check)
         except BaseException as error:
             self._batch.close()
-            send(self._work, _told(error))
+            send(self._work, told(error))
         else:
             self._answer_outcomes()
 
     def _answer_outcomes(self) -> None:
-        send_pieces(self._work, {"done": "outcomes"}, self._batch.next_outcomes(_told))
+        send_pieces(self._work, {"done": "outcomes"}, self._batch.next_outcomes(told))
         if self._batch.all_gone:
             self._batch.close()
 
     # From the other side
 
     def _listen(self) -> None:
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
         while True:
+            if not poll.poll(_IDLE_MILLISECONDS if self._arenas.hold_memory else None):
+                self._arenas.forget()
+                continue
             try:
                 data = self._control.recv(4096)
             except OSError:
                 data = b""
             if not data:
                 os._exit(0)  # the gateway has gone; the warden comes for the rest
-            cancelled = json.loads(data)["cancel"]
-            self._cancelled.append(cancelled)
-            for request in (self._request, *self._batch.requests):
-                if request is not None and request.request_id == cancelled:
-                    request.cancelled = True
-                    if request.task is not None:
-                        request.loop.call_soon_threadsafe(request.cancel)
+            message = json.loads(data)
+            if "returned" in message:
+                self._arenas.returned(message["returned"])
+            else:
+                self._cancel(message["cancel"])
+
+    def _cancel(self, request_id: str) -> None:
+        self._cancelled.append(request_id)
+        for request in (self._request, *self._batch.requests):
+            if request is not None and request.request_id == request_id:
+                request.cancelled = True
+                if request.task is not None:
+                    request.loop.call_soon_threadsafe(request.cancel)
 
 
 class _Held:
@@ -263,7 +279,6 @@ class _Held:
             self.response.close()
         self.response = None
         self.blocks.clear()
-        self.arena.close()
         self.spool.release()
 
 
@@ -301,33 +316,6 @@ class _Forward(logging.Handler):
         }
         with contextlib.suppress(OSError):
             self._control.send(json.dumps({"log": line}).encode())
-
-
-def _told(error: BaseException) -> dict[str, Any]:
-    """An exception as the head of a frame."""
-    cause = error.__cause__ if isinstance(error, ModelFailed) and error.__cause__ else error
-    kind = "failed"
-    if isinstance(error, Refused):
-        return {"error": "refused", "detail": error.detail, "status": error.status}
-    if isinstance(error, InvalidModelOutput):
-        kind = "invalid"
-    elif isinstance(cause, RequestCancelled):
-        kind = "cancelled"
-    elif is_out_of_device_memory(cause):
-        kind = "device memory"
-    return {
-        "error": kind,
-        "reason": error.reason if isinstance(error, InvalidModelOutput) else type(cause).__name__,
-        "traceback": "".join(traceback.format_exception(cause)),
-    }
-
-
-def is_out_of_device_memory(error: BaseException) -> bool:
-    """Whether a framework says that the device's memory is spent: by name, since none is imported here."""
-    names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
-    if names & {"torch.OutOfMemoryError", "cupy.OutOfMemoryError"}:
-        return True
-    return any(word in str(error) for word in ("CUDA out of memory", "CUDA_ERROR_OUT_OF_MEMORY"))
 
 
 if __name__ == "__main__":

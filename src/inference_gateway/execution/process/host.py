@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, TimeoutError
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -25,6 +25,7 @@ from inference_gateway.errors import (
 )
 from inference_gateway.execution.check import Contract, InferenceResponse
 from inference_gateway.execution.current_request import CurrentRequest, Request, current_request
+from inference_gateway.execution.process.arena import Borrowed
 from inference_gateway.execution.process.child import STACKS
 from inference_gateway.execution.process.frames import (
     Frame,
@@ -35,8 +36,9 @@ from inference_gateway.execution.process.frames import (
     send_pieces,
     split,
 )
-from inference_gateway.execution.process.keeper import Keeper
+from inference_gateway.execution.process.keeper import SharedKeeper
 from inference_gateway.execution.process.messages import StudyHandle, device_inside, environment_of, unpack
+from inference_gateway.execution.process.telling import in_words
 from inference_gateway.execution.runner import Study
 from inference_gateway.payload.element import IterableElement
 from inference_gateway.telemetry.context import working_for
@@ -59,8 +61,11 @@ class RemoteError(Exception):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a model process is made from. `target`: `module:object`; `device`: such as `cuda:1`, or None.
-    `memory`: bytes of data that it may have, 0 for no limit. `batches`: it takes several requests."""
+    """What a model process is made from.
+
+    `target`: `module:object`; `device`: such as `cuda:1`, or None. `memory`: bytes of data that it may
+    have, 0 for no limit. `batches`: it takes several requests.
+    """
 
     target: str
     route: str
@@ -82,14 +87,15 @@ class _Origin:
 class ModelProcess:
     """One process with one model. `start` it, `call` it, `end` it; it may end by itself at any time."""
 
-    def __init__(self, keeper: Keeper, recipe: Recipe) -> None:
-        self._keeper = keeper
+    def __init__(self, keeper: SharedKeeper, recipe: Recipe) -> None:
+        self._shared = keeper
         self._recipe = recipe
         self.pid: int | None = None
         self.calls = 0
         self.spoilt: str | None = None  # why it should not be called again
         self._end: Future[int | None] = Future()
         self._is_held = False
+        self._borrowed = Borrowed(self._give_back)
         self._statm = -1  # of its memory, in /proc
 
     def start(self) -> None:
@@ -101,6 +107,7 @@ class ModelProcess:
         with work, control:
             environment = environment_of(recipe.device, os.environ)
             try:
+                self._keeper = self._shared.get()
                 self.pid, self._end = self._keeper.start(
                     _CHILD, environment, (work.fileno(), control.fileno())
                 )
@@ -148,7 +155,7 @@ class ModelProcess:
             handle.close()
         try:
             self._raise(frame)
-            response = unpack(frame, self._coming)
+            response = unpack(frame, self._borrowed, self._coming)
             self._is_held = any(isinstance(element, IterableElement) for _, element in response.elements)
             return response
         finally:
@@ -183,7 +190,7 @@ class ModelProcess:
     def _outcome(self, frame: Frame) -> Any:
         try:
             self._raise(frame)
-            return unpack(frame, self._coming)
+            return unpack(frame, self._borrowed, self._coming)
         except RequestError as error:
             return error
         finally:
@@ -212,6 +219,11 @@ class ModelProcess:
         with suppress(OSError):
             self._control.send(json.dumps({"cancel": request_id}).encode())
 
+    def _give_back(self, place: int) -> None:
+        """Tell the process that the memory of a result may be used again. From any thread; does not wait."""
+        with suppress(OSError):
+            self._control.send(json.dumps({"returned": place}).encode())
+
     def end(self, grace: float) -> None:
         """End the process: wait `grace` seconds for it, then SIGTERM, then SIGKILL. From any thread."""
         if self.pid is None:
@@ -223,6 +235,7 @@ class ModelProcess:
             self._keeper.signal(self.pid, number)
         self._keeper.unwatch(self._control)
         self._work.close()
+        self._borrowed.close()
         statm, self._statm = self._statm, -1
         if statm >= 0:
             os.close(statm)
@@ -236,6 +249,10 @@ class ModelProcess:
         """Send a signal to the process and what it has started, and do not wait. From any thread."""
         if self.pid is not None:
             self._keeper.signal(self.pid, number)
+
+    def on_end(self, function: Callable[[], None]) -> None:
+        """Have `function` called when the process has ended; it must not wait for anything."""
+        self._end.add_done_callback(lambda _: function())
 
     @property
     def has_ended(self) -> bool:
@@ -279,10 +296,12 @@ class ModelProcess:
         if kind == "invalid":
             raise InvalidModelOutput(frame.head["reason"])
         if kind == "device memory":
-            self.spoilt = "device memory"
+            self.spoilt = kind
             raise Unavailable(
                 "the memory of the model's device is spent: try again later", retry_after=_RESTART_SECONDS
             ) from RemoteError(frame.head["traceback"])
+        if kind == "device error":
+            self.spoilt = kind
         if kind is not None:
             raise ModelFailed from RemoteError(frame.head["traceback"])
 
@@ -298,7 +317,7 @@ class ModelProcess:
             yield frame.payload
 
     def _hear(self, message: dict[str, Any]) -> None:
-        """A log line of the process: written here, with the request's id."""
+        """Write a log line of the process here, with the request's id."""
         line = message["log"]
         logger = logging.getLogger(line["name"])
         if not logger.isEnabledFor(line["level"]):
@@ -323,23 +342,3 @@ def _about(request: CurrentRequest, json_input: Any, input_hash: str) -> dict[st
         "input_hash": input_hash,
         "json": json.dumps(json_input),
     }
-
-
-def in_words(status: int | None) -> str:
-    """How a process ended, and the likely cause, from `waitpid`'s status."""
-    if status is None:
-        return "nobody knows how it ended"
-    if os.WIFEXITED(status):
-        code = os.WEXITSTATUS(status)
-        return f"it ended itself with exit code {code}: os._exit, or an exit in native code"
-    number = os.WTERMSIG(status)
-    name = signal.Signals(number).name
-    likely = {
-        signal.SIGKILL: "it was killed; if nobody did so by hand, the kernel did, since memory was spent",
-        signal.SIGSEGV: "native code used memory that is not its own; the log has the Python stack",
-        signal.SIGBUS: "native code used memory that is gone, such as a mapped file that was cut",
-        signal.SIGABRT: "native code gave up; its last words are in the log",
-        signal.SIGFPE: "native code divided by zero",
-        signal.SIGTERM: "somebody told it to end",
-    }.get(number, "a signal")  # type: ignore[call-overload]
-    return f"{name}: {likely}"

@@ -1,4 +1,7 @@
-"""The gateway's side of the warden: starts model processes, hears of their ends and of their log lines."""
+"""The gateway's side of the warden: starts model processes, hears of their ends and of their log lines.
+
+A gateway has one warden, whatever the number of its routes (`SharedKeeper`).
+"""
 
 from __future__ import annotations
 
@@ -184,3 +187,35 @@ class Keeper:
         for end in self._ends.values():
             end.set_result(None)
         self._ends.clear()
+
+
+class SharedKeeper:
+    """The one keeper of all routes of a gateway: started when needed, and anew where its warden has gone."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._keeper: Keeper | None = None
+        self._users = 0
+
+    def share(self) -> None:
+        """One more route uses it, and closes it at its end."""
+        with self._lock:
+            self._users += 1
+
+    def get(self) -> Keeper:
+        """Return a keeper that lives. Raises `ConnectionError` where all routes have closed it."""
+        with self._lock:
+            if self._users <= 0:
+                raise ConnectionError("the gateway is shutting down")
+            if self._keeper is None or not self._keeper.alive:
+                self._keeper = Keeper()
+            return self._keeper
+
+    def close(self) -> Keeper | None:
+        """End everything where no other route uses it; return the keeper then, to be joined."""
+        with self._lock:
+            self._users -= 1
+            if self._users > 0 or self._keeper is None:
+                return None
+            self._keeper.close()
+            return self._keeper

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from inference_gateway.execution.check import InferenceResponse
-from inference_gateway.execution.process.arena import Arena, map_sealed
+from inference_gateway.execution.process.arena import Arena, Borrowed
 from inference_gateway.execution.process.frames import MAX_DESCRIPTORS, Frame
 from inference_gateway.payload.element import (
     BufferElement,
@@ -45,14 +45,18 @@ class Packed:
         self._inline = 0
         self._arena_used = False
         self.elements = [self._place(element) for _, element in response.elements]
+        again = arena.place is not None and not arena.has_grown
+        is_new = not (again and arena.is_known)
         if self._arena_used:
-            self.descriptors.insert(0, arena.seal())
+            if is_new:
+                self.descriptors.insert(0, arena.seal())
+            arena.lent, arena.is_known = True, again
         self.head = {
             "done": "call",
             "json": len(response.json),
             "warnings": response.warnings,
             "faults": response.faults,
-            "arena": self._arena_used,
+            "arena": [arena.place, again, is_new] if self._arena_used else None,
             "elements": [
                 [media_type, *place]
                 for (media_type, _), place in zip(response.elements, self.elements, strict=True)
@@ -96,7 +100,7 @@ class Packed:
         return "arena", offset, size
 
     def _file(self, element: FileElement) -> tuple[Any, ...]:
-        """A real file crosses by its descriptor, what only looks like one by its bytes."""
+        """Take a file: a real one crosses by its descriptor, what only looks like one by its bytes."""
         try:
             element.file.flush()
             descriptor = element.file.fileno()
@@ -114,19 +118,23 @@ def _is_translated(element: FileElement) -> bool:
     return os.fstat(element.file.fileno()).st_size != element.size
 
 
-def unpack(frame: Frame, blocks_of: Callable[[int, int | None], Element]) -> InferenceResponse:
+def unpack(
+    frame: Frame, borrowed: Borrowed, blocks_of: Callable[[int, int | None], Element]
+) -> InferenceResponse:
     """Make a response of a frame. `blocks_of(index, size)` gives an element that is still to come.
 
     Raises `ValueError` where the frame is not what `Packed` makes.
     """
     head, payload = frame.head, frame.payload
-    mapping = memoryview(b"")
-    if head["arena"]:
-        descriptor = frame.descriptors.pop(0)
+    every = memoryview(b"")
+    if head["arena"] is not None:
+        place, again, is_new = head["arena"]
+        descriptor = frame.descriptors.pop(0) if is_new else None
         try:
-            mapping = memoryview(map_sealed(descriptor))
+            every = borrowed.view(place, again, descriptor)
         finally:
-            os.close(descriptor)
+            if descriptor is not None:
+                os.close(descriptor)
     at = head["json"]
     response = InferenceResponse(bytes(payload[:at]), [], head["warnings"], head["faults"])
     try:
@@ -137,7 +145,7 @@ def unpack(frame: Frame, blocks_of: Callable[[int, int | None], Element]) -> Inf
                 at += where[0]
             elif kind == "arena":
                 begin, size = where
-                element = BufferElement(mapping[begin : begin + size])
+                element = BufferElement(every[begin : begin + size])
             elif kind == "file":
                 file = os.fdopen(frame.descriptors.pop(0), "rb")
                 element = FileElement(file, where[0], own=True)

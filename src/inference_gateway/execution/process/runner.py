@@ -1,36 +1,35 @@
-"""A model in processes of its own: each turn's thread has one, and starts it anew when it has ended."""
+"""A model in processes of its own: each place of the line has one, which is started anew when it has ended.
+
+A turn is served where a process is set up. So a route whose process is being replaced does not keep a place
+from the other routes that share it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from inference_gateway.errors import ModelCrashed, SetupFailed
-from inference_gateway.execution.check import InferenceResponse
-from inference_gateway.execution.current_request import CurrentRequest, Request
+from inference_gateway.execution.current_request import CurrentRequest
 from inference_gateway.execution.line import Line, Load
 from inference_gateway.execution.process.host import ModelProcess, Recipe
-from inference_gateway.execution.process.keeper import Keeper
-from inference_gateway.execution.runner import Study
-from inference_gateway.execution.slot import Slot
+from inference_gateway.execution.process.keeper import Keeper, SharedKeeper
+from inference_gateway.execution.process.turn import ProcessSlot
 
 logger = logging.getLogger("inference_gateway")
 
-REASONS = ("crash", "deadline", "abandoned", "device memory", "max_calls")
+REASONS = ("crash", "deadline", "abandoned", "device memory", "device error", "max_calls")
 """Why a process is replaced."""
 
 _CRASHES = 5  # in a row, after which something is wrong that no new process mends
 _LONGEST_PAUSE = 30.0  # seconds between two attempts to start a process
-_TERM_SECONDS = 1.0  # between SIGTERM and SIGKILL
 _TEAR_DOWN_SECONDS = 30.0
 
 
@@ -57,6 +56,7 @@ class ProcessRunner:
         self,
         recipe: Recipe,
         line: Line,
+        keeper: SharedKeeper,
         *,
         name: str,
         devices: Sequence[str | None],
@@ -78,9 +78,12 @@ class ProcessRunner:
         self._queue_timeout = queue_timeout
         self._max_calls = max_calls
         self._lock = threading.Lock()
-        self._keeper: Keeper | None = None
+        self._keeper = keeper
+        keeper.share()
         self._processes: list[ModelProcess | None] = [None] * len(devices)
         self._successors: dict[int, ModelProcess] = {}
+        self._changed = threading.Condition()  # what `has_process` says
+        self._in_turn: set[int] = set()  # places
         self._crashes = 0  # in a row
         self._closed = threading.Event()
 
@@ -110,7 +113,8 @@ class ProcessRunner:
         for process in started:
             if isinstance(process, BaseException):
                 raise SetupFailed(f"model {self.name}: {process}") from process.__cause__
-        self._processes = started
+        for place, process in enumerate(started):
+            self._install(place, process)
 
     async def tear_down(self) -> None:
         """Tear the model down in each process, and end them."""
@@ -119,16 +123,22 @@ class ProcessRunner:
             living = [process for process in self._processes if process is not None]
             await _at_once([partial(process.tear_down, _TEAR_DOWN_SECONDS) for process in living])
         finally:
-            self.close()
-        if self._keeper is not None:
-            await asyncio.to_thread(self._keeper.join)
+            keeper = self._close()
+        if keeper is not None:
+            await asyncio.to_thread(keeper.join)
 
     def close(self) -> None:
         """Kill what is left, and do not wait. The gateway ends."""
+        self._close()
+
+    def _close(self) -> Keeper | None:
         self._closed.set()
+        self._look_again()
         self.line.close()
-        if self._keeper is not None:
-            self._keeper.close()
+        for process in self._processes:
+            if process is not None:
+                process.kill()
+        return self._keeper.close()
 
     def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> ProcessSlot:
         """Return a turn for one request. `on_start` is called on the turn's thread when it begins."""
@@ -141,9 +151,21 @@ class ProcessRunner:
             on_start=on_start,
         )
 
-    def process(self, place: int) -> ModelProcess:
-        """Return the process of one of the line's threads."""
+    def has_process(self, place: int) -> bool:
+        """Whether the process of this place can be called; at the gateway's end anything goes, and fails."""
         process = self._processes[place]
+        return self._closed.is_set() or (process is not None and not process.has_ended)
+
+    def wait_for_process(self, place: int) -> None:
+        """Wait until it has. On a thread of the line, in a turn."""
+        with self._changed:
+            self._changed.wait_for(partial(self.has_process, place))
+
+    def process(self, place: int) -> ModelProcess:
+        """Return the process of this place, for one turn that ends with `make_good`."""
+        with self._lock:
+            self._in_turn.add(place)
+            process = self._processes[place]
         if process is None:
             raise ModelCrashed("it could not be started again")
         return process
@@ -153,28 +175,64 @@ class ProcessRunner:
         self._crashes = 0
 
     def make_good(self, place: int) -> None:
-        """See that the next turn meets a process that is set up. On the thread of the turn that ends."""
-        process = self._processes[place]
-        if process is not None:
-            if not process.has_ended and process.spoilt is None:
-                self._replace_worn_out(place, process)
+        """End the turn. A process that is spoilt is gone then, and another one is being set up."""
+        with self._lock:
+            self._in_turn.discard(place)
+            process = self._processes[place]
+            is_good = process is not None and not process.has_ended and process.spoilt is None
+            if not is_good:
+                self._processes[place] = None
+        if process is None:
+            return
+        if is_good:
+            self._replace_worn_out(place, process)
+        else:
+            self._replace(place, process)
+
+    def _ended(self, process: ModelProcess) -> None:
+        """On the keeper's thread: a process has ended. In a turn that is the turn's affair."""
+        with self._lock:
+            if process not in self._processes or self._closed.is_set():
                 return
-            reason = process.spoilt or "crash"
-            self._count_restart(reason)
-            if reason == "crash":
-                self._crashes += 1
-            process.end(0.0)
-        self._processes[place] = None
+            place = self._processes.index(process)
+            if place in self._in_turn:
+                return
+            self._processes[place] = None
+        self._replace(place, process)
+
+    def _replace(self, place: int, process: ModelProcess) -> None:
+        """Return when the process has really ended: from then on nothing of it runs on the device."""
+        reason = process.spoilt or "crash"
+        self._count_restart(reason)
+        if reason == "crash":
+            self._crashes += 1
+        process.end(0.0)
+        threading.Thread(target=self._restart, args=(place, self._crashes > _CRASHES), daemon=True).start()
+
+    def _restart(self, place: int, waits: bool) -> None:
+        """Start a process until there is one; at once, or after a pause where they end again and again."""
         pause = 0.5
+        if waits:
+            self._closed.wait(pause)
         while not self._closed.is_set():
             try:
-                self._processes[place] = self._start(place)
+                self._install(place, self._start(place))
                 return
             except SetupFailed as error:
                 logger.error("model %s: %s", self.name, error, exc_info=error.__cause__)
                 self._crashes += 1
                 self._closed.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _install(self, place: int, process: ModelProcess) -> None:
+        self._processes[place] = process
+        process.on_end(partial(self._ended, process))  # which may be now
+        self._look_again()
+
+    def _look_again(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+        self.line.look_again()
 
     def _count_restart(self, reason: str) -> None:
         with self._lock:
@@ -186,7 +244,7 @@ class ProcessRunner:
         successor = self._successors.pop(place, None)
         if successor is not None:
             self._count_restart("max_calls")
-            self._processes[place] = successor
+            self._install(place, successor)
             threading.Thread(target=process.tear_down, args=(_TEAR_DOWN_SECONDS,), daemon=True).start()
         elif process.calls == self._max_calls:  # one attempt: the old one goes on until there is a new one
             threading.Thread(target=self._start_successor, args=(place,), daemon=True).start()
@@ -199,13 +257,9 @@ class ProcessRunner:
 
     def _start(self, place: int) -> ModelProcess:
         """Start a process. Blocks as long as the set-up takes. Raises `SetupFailed`."""
-        with self._lock:
-            if self._closed.is_set():
-                raise SetupFailed("the gateway is shutting down")
-            if self._keeper is None or not self._keeper.alive:
-                self._keeper = Keeper()
-            keeper = self._keeper
-        process = ModelProcess(keeper, replace(self._recipe, device=self._devices[place]))
+        if self._closed.is_set():
+            raise SetupFailed("the gateway is shutting down")
+        process = ModelProcess(self._keeper, replace(self._recipe, device=self._devices[place]))
         begun = time.monotonic()
         process.start()
         self.set_up_seconds = time.monotonic() - begun
@@ -226,108 +280,3 @@ async def _at_once(functions: list[Callable[[], Any]]) -> list[Any]:
         return await asyncio.gather(*jobs, return_exceptions=True)
     finally:
         threads.shutdown(wait=False)
-
-
-class ProcessSlot(Slot):
-    """A turn on a thread that stands in for a model process."""
-
-    def __init__(self, line: Line, request: CurrentRequest, runner: ProcessRunner, **options: Any) -> None:
-        super().__init__(line, request, **options)
-        self._runner = runner
-        self._lock = threading.Lock()
-        self._process: ModelProcess | None = None  # while the turn goes on
-        self._timers: list[asyncio.TimerHandle] = []
-
-    async def compute(self, study: Study) -> Any:
-        """Call the model and check its result, in the process."""
-        return await self.call(self._compute, study)
-
-    def _compute(self, study: Study) -> InferenceResponse:
-        """On the thread. Ends the turn, so that the model is free for the next, unless more is to come."""
-        process = self._begin_call()
-        more_to_come = False
-        try:
-            self.request.raise_if_cancelled()  # before `on_cancel` was there
-            with study.spool:
-                response = process.call(study.json_input, study.inputs, study.input_hash, study.spool)
-            more_to_come = response.needs_model
-        finally:
-            if not more_to_come:
-                self.release()
-        self._runner.call_succeeded()
-        return response
-
-    def _begin_call(self) -> ModelProcess:
-        self.on_release(self._end_turn)
-        self._process = process = self._runner.process(self.place)
-        self.request.on_cancel = self._cancelled
-        return process
-
-    def together(self, calls: Sequence[tuple[Request, Study]]) -> Iterator[Any]:
-        """Call the model with several requests, on the thread; give the outcome of each."""
-        former = self._process
-        if former is not None and (former.has_ended or former.spoilt is not None):
-            self._end_turn()  # the call before, of the same turn, has cost its process
-        process = self._begin_call()
-        self.request.raise_if_cancelled()
-        for outcome in process.call_together(calls):
-            if not isinstance(outcome, Exception):
-                self._runner.call_succeeded()
-            yield outcome
-
-    def tell_cancelled(self, request: Request) -> None:
-        """Tell the process that nobody waits for this one of a batch."""
-        process = self._process
-        if process is not None:
-            process.cancel(request.request_id)
-
-    def _end_turn(self) -> None:
-        """On the thread: the process lets go of the request, or is replaced."""
-        process = self._process
-        if process is not None:
-            process.release(self._runner.ends.grace)
-            with self._lock:  # from here on no timer ends it
-                self._process = None
-        self.request.on_cancel = None
-        if self._timers:
-            with suppress(RuntimeError):  # the loop is closed
-                self.request.loop.call_soon_threadsafe(self._disarm)
-        self._runner.make_good(self.place)
-
-    def _cancelled(self) -> None:
-        """On the event loop: nobody waits any more. A model that does not see it is killed in the end."""
-        process, ends = self._process, self._runner.ends
-        if process is None:
-            return
-        process.cancel(self.request.request_id)
-        left = self.request.remaining()
-        why = "deadline"
-        if ends.kill_abandoned and left != 0.0:
-            left, why = 0.0, "abandoned"
-        if left is not None:
-            loop = self.request.loop
-            self._timers = [
-                loop.call_later(left + ends.grace, self._end_process, why, signal.SIGTERM),
-                loop.call_later(left + ends.grace + _TERM_SECONDS, self._end_process, why, signal.SIGKILL),
-            ]
-
-    def _end_process(self, why: str, number: int) -> None:
-        with self._lock:
-            process = self._process
-            if process is None:
-                return
-            if process.spoilt is None:
-                logger.warning(
-                    "model %s did not come back (%s): its process is ended; the stacks of its threads are on "
-                    "standard error",
-                    self._runner.name,
-                    why,
-                )
-                process.spoilt = why
-                process.tell_stacks()
-            process.kill(number)
-
-    def _disarm(self) -> None:
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()

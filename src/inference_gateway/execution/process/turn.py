@@ -1,0 +1,135 @@
+"""One request's turn at a model process: the call, its cancellation, the end of what does not come back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from inference_gateway.execution.check import InferenceResponse
+from inference_gateway.execution.current_request import CurrentRequest, Request
+from inference_gateway.execution.line import Line
+from inference_gateway.execution.process.host import ModelProcess
+from inference_gateway.execution.runner import Study
+from inference_gateway.execution.slot import Slot
+
+if TYPE_CHECKING:
+    from inference_gateway.execution.process.runner import ProcessRunner
+
+_TERM_SECONDS = 1.0  # between SIGTERM and SIGKILL
+
+logger = logging.getLogger("inference_gateway")
+
+
+class ProcessSlot(Slot):
+    """A turn on a thread that stands in for a model process."""
+
+    def __init__(self, line: Line, request: CurrentRequest, runner: ProcessRunner, **options: Any) -> None:
+        super().__init__(line, request, **options)
+        self._runner = runner
+        self._lock = threading.Lock()
+        self._process: ModelProcess | None = None  # while the turn goes on
+        self._timers: list[asyncio.TimerHandle] = []
+
+    def fits(self, place: int) -> bool:
+        """Whether the place has a process."""
+        return self._runner.has_process(place)
+
+    async def compute(self, study: Study) -> Any:
+        """Call the model and check its result, in the process."""
+        return await self.call(self._compute, study)
+
+    def _compute(self, study: Study) -> InferenceResponse:
+        """On the thread. Ends the turn, so that the model is free for the next, unless more is to come."""
+        process = self._begin_call()
+        more_to_come = False
+        try:
+            self.request.raise_if_cancelled()  # before `on_cancel` was there
+            with study.spool:
+                response = process.call(study.json_input, study.inputs, study.input_hash, study.spool)
+            more_to_come = response.needs_model
+        finally:
+            if not more_to_come:
+                self.release()
+        self._runner.call_succeeded()
+        return response
+
+    def _begin_call(self) -> ModelProcess:
+        self.on_release(self._end_turn)
+        self._process = process = self._runner.process(self.place)
+        self.request.on_cancel = self._cancelled
+        return process
+
+    def together(self, calls: Sequence[tuple[Request, Study]]) -> Iterator[Any]:
+        """Call the model with several requests, on the thread; give the outcome of each."""
+        former = self._process
+        if former is not None and (former.has_ended or former.spoilt is not None):
+            self._end_turn()  # the call before, of the same turn, has cost its process
+            self._runner.wait_for_process(self.place)
+        process = self._begin_call()
+        self.request.raise_if_cancelled()
+        for outcome in process.call_together(calls):
+            if not isinstance(outcome, Exception):
+                self._runner.call_succeeded()
+            yield outcome
+
+    def tell_cancelled(self, request: Request) -> None:
+        """Tell the process that nobody waits for this one of a batch."""
+        process = self._process
+        if process is not None:
+            process.cancel(request.request_id)
+
+    def _end_turn(self) -> None:
+        """On the thread: the process lets go of the request, or is replaced."""
+        process = self._process
+        if process is not None:
+            process.release(self._runner.ends.grace)
+            with self._lock:  # from here on no timer ends it
+                self._process = None
+        self.request.on_cancel = None
+        if self._timers:
+            with suppress(RuntimeError):  # the loop is closed
+                self.request.loop.call_soon_threadsafe(self._call_off_the_end)
+        self._runner.make_good(self.place)
+
+    def _cancelled(self) -> None:
+        """On the event loop: nobody waits any more. A model that does not see it is killed in the end."""
+        process, ends = self._process, self._runner.ends
+        if process is None:
+            return
+        process.cancel(self.request.request_id)
+        left = self.request.remaining()
+        why = "deadline"
+        if ends.kill_abandoned and left != 0.0:
+            left, why = 0.0, "abandoned"
+        if left is not None:
+            loop = self.request.loop
+            self._timers = [
+                loop.call_later(left + ends.grace, self._end_process, why, signal.SIGTERM),
+                loop.call_later(left + ends.grace + _TERM_SECONDS, self._end_process, why, signal.SIGKILL),
+            ]
+
+    def _end_process(self, why: str, number: int) -> None:
+        with self._lock:
+            process = self._process
+            if process is None:
+                return
+            if process.spoilt is None:
+                logger.warning(
+                    "model %s did not come back (%s): its process is ended; the stacks of its threads are on "
+                    "standard error",
+                    self._runner.name,
+                    why,
+                )
+                process.spoilt = why
+                process.tell_stacks()
+            process.kill(number)
+
+    def _call_off_the_end(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
