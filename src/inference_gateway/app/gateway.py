@@ -38,7 +38,7 @@ from inference_gateway.intake.workers import Workers
 from inference_gateway.multipart import Encoder
 from inference_gateway.payload.contract import BINARY_TYPES
 from inference_gateway.payload.spool_budget import SpoolBudget
-from inference_gateway.results.validation import Mode
+from inference_gateway.results.mode import Mode
 from inference_gateway.settings import Settings
 from inference_gateway.telemetry.metrics import Metrics
 from inference_gateway.telemetry.record import new_request_id

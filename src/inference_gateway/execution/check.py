@@ -24,7 +24,7 @@ from inference_gateway.payload.element import (
 )
 from inference_gateway.payload.part import Part
 from inference_gateway.results.answer import Answer
-from inference_gateway.results.validation import Mode, faults_in, is_plain, judge
+from inference_gateway.results.mode import Mode, is_plain, judge
 
 _WHAT_TO_RETURN = 'return {"protocol_version": "1.0", "parts": [...]}, elements'
 _NOT_READABLE = (
@@ -105,6 +105,9 @@ def prepare(result: Any, contract: Contract, inputs: Sequence[Part] = ()) -> Inf
                 response.elements[-1] = (media_types[index], kept(element, contract.spool_dir))
         if contract.mode == "off" or (not not_finite and is_plain(json_value)):
             return response
+        # Here, and not above: a process whose models have no such answers does without pydantic.
+        from inference_gateway.results.validation import faults_in
+
         faults = faults_in(
             response.json,
             found,

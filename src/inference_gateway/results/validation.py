@@ -7,12 +7,11 @@ for one with masks the headers of the images that it names and a look at its val
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from inference_gateway.errors import InvalidModelOutput
 from inference_gateway.payload.contract import DICOM_TYPES, MASK_TYPES
 from inference_gateway.payload.element import Element, IterableElement
 from inference_gateway.results.element_rules import (
@@ -25,16 +24,11 @@ from inference_gateway.results.element_rules import (
     value_fault,
     values_of,
 )
-from inference_gateway.results.faults import Fault, shape_text, told
-from inference_gateway.results.fields import AnswerJson
+from inference_gateway.results.faults import Fault, shape_text
 from inference_gateway.results.headers import Head
 from inference_gateway.results.json_rules import read_answer
 from inference_gateway.results.study_rules import Study, axes_of, faults_of
 
-Mode = Literal["off", "warn", "strict"]
-"""What is done about faults: nothing, said in the log, refused."""
-
-_RULED = AnswerJson.model_fields.keys() - {"protocol_version", "study_ml_json", "dicomConformance"}
 _VALUED = ("probability_mask", "boolean_mask", "numeric_label_mask")
 
 
@@ -76,18 +70,6 @@ def faults_in(
     return faults + of_elements + of_study
 
 
-def is_plain(answer: Mapping[Any, Any]) -> bool:
-    """Tell whether an answer has nothing but free words for the study: then no rule has a say.
-
-    A shortcut for the smallest answers, which models of one number send by the thousand.
-    """
-    version = answer.get("protocol_version")
-    if type(version) is not str or version != "1.0" or not isinstance(answer.get("study_ml_json", {}), dict):
-        return False
-    ruled = answer.keys() & _RULED
-    return not ruled or (ruled == {"parts"} and not answer["parts"])
-
-
 def _of_elements(
     document: Any, values: Sequence[Any], elements: Sequence[Element], look: int
 ) -> Iterator[Fault]:
@@ -122,11 +104,3 @@ def _expect(element: Element, part: Any) -> None:
 def _told_as(value: Any) -> str:
     shape = getattr(value, "shape", None)
     return f"{value.dtype} of {shape_text(shape)}" if isinstance(value, np.ndarray) and shape else ""
-
-
-def judge(faults: Sequence[Fault], mode: Mode) -> list[str]:
-    """Return the lines for the log. Raises `InvalidModelOutput` where the answer must not be sent."""
-    refused = [fault for fault in faults if fault.refused or mode == "strict"]
-    if refused:
-        raise InvalidModelOutput("\n".join(told(refused)))
-    return [f"the model's answer has a fault: {line}" for line in told(faults)]
