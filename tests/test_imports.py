@@ -9,7 +9,18 @@ import pytest
 
 import inference_gateway
 
-HEAVY = {"pydicom", "httpx", "uvicorn", "matplotlib", "PIL", "rich", "aiohttp", "requests"}
+HEAVY = {
+    "pydicom",
+    "highdicom",
+    "nibabel",
+    "httpx",
+    "uvicorn",
+    "matplotlib",
+    "PIL",
+    "rich",
+    "aiohttp",
+    "requests",
+}
 SERVER = {"starlette", "pydantic", "prometheus_client", "uvicorn"}
 MODULES = sorted(
     module.name for module in pkgutil.walk_packages(inference_gateway.__path__, "inference_gateway.")
@@ -75,6 +86,10 @@ def test_a_models_process_loads_no_server() -> None:
 def test_who_calls_a_gateway_loads_no_server(statement: str) -> None:
     """It would be a quarter of the test tool's memory."""
     assert loaded_by(statement) & {*SERVER, "httptools", "uvloop"} == set()
+
+
+def test_the_study_loads_neither_highdicom_nor_nibabel() -> None:
+    assert loaded_by("import inference_gateway.study") & {"highdicom", "nibabel"} == set()
 
 
 def test_the_check_needs_no_http_client() -> None:

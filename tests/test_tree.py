@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "inference_gateway"
 TESTS = ROOT / "tests"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.md")])
 DISTRIBUTION = "dicom-inference-gateway"
 
 UNTESTED = {
@@ -39,6 +39,8 @@ UNTESTED = {
     "results/faults": "one line of text: the test of validation reads fifty of them",
     "results/fields": "the contract: each wrong answer of the test of validation breaks one of them",
     "results/json_rules": "fields become faults: the test of validation sees each kind",
+    "study/errors": "one class: the tests of what raises it match its sentences",
+    "study/identity": "codes and names: the tests of segmentations and reports read them back",
     "telemetry/context": "one variable: the tests of log lines and of the current request read it",
     "serving/exit_codes": "numbers: the tests of server and supervisor compare them",
     "tagged_logger": "another import path",
@@ -61,7 +63,7 @@ OWN = {
 }
 """Test modules without a module of their own, and why."""
 
-BESIDE = ("faults/", "harness/", "odd_inputs/", "interop/", "moving/")
+BESIDE = ("examples/", "faults/", "harness/", "odd_inputs/", "interop/", "moving/")
 """Tests that cut across the modules."""
 
 STATIONS = ("cli", "serving", "app", "intake", "multipart", "payload", "execution", "answer", "telemetry")
@@ -142,7 +144,7 @@ TEXTS = {".py", ".md", ".toml", ".txt", ".yml", ".yaml", ""}
 
 def written() -> list[Path]:
     """Every text of the project that may tell somebody what to install."""
-    folders = ("src", "tests", "docs", "deploy", "benchmarks", "fuzz", "soak", ".github")
+    folders = ("src", "tests", "docs", "deploy", "examples", "benchmarks", "fuzz", "soak", ".github")
     inside = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file())
     paths = [*ROOT.glob("*"), *inside]
     return [path for path in paths if path.suffix in TEXTS and path.is_file() and path != Path(__file__)]

@@ -82,3 +82,14 @@ def test_the_frames_own_group_comes_before_the_shared_one_and_that_before_the_im
     assert found(1) == (2.0,)
     dataset.PerFrameFunctionalGroupsSequence = [Dataset(), group(sequence, keyword, 3)]
     assert [found(1), found(2), found(3)] == [(2.0,), (3.0,), (2.0,)]
+
+
+def test_texts_are_all_values_without_padding() -> None:
+    dataset = Dataset()
+    assert attributes.texts(dataset, "ImageType") == ()
+    dataset.ImageType = ["ORIGINAL", "PRIMARY ", "LOCALIZER"]
+    dataset.Modality = "CT "
+    dataset.Rows = 7
+    assert attributes.texts(dataset, "ImageType") == ("ORIGINAL", "PRIMARY", "LOCALIZER")
+    assert attributes.texts(dataset, "Modality") == ("CT",)
+    assert attributes.texts(dataset, "Rows") == ("7",)

@@ -393,3 +393,29 @@ def test_an_image_costs_half_a_kilobyte() -> None:
         tracemalloc.stop()
     assert len(study.instances) == 200
     assert kept / 200 < 750
+
+
+def test_a_localizer_is_known_and_images_may_be_kept_apart() -> None:
+    scout = plane(9, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    files = [as_file(dataset) for dataset in (scout, plane(0), plane(1))]
+    assert [one.localizer for one in read_study(files).instances] == [True, False, False]
+    study = read_study(files, apart=lambda instance: "a localizer" if instance.localizer else "")
+    assert [(one.index, one.reason, one.is_object) for one in study.skipped] == [(0, "a localizer", True)]
+    (series,) = study.series
+    assert series.stacks[0].irregularities == ()
+
+
+def test_an_image_that_came_twice_is_said_of_its_series() -> None:
+    dataset = plane(0)
+    (series,) = read_study([as_file(one) for one in (dataset, plane(1), dataset)]).series
+    assert series.stacks[0].irregularities == (
+        "1 image of its series left out: an image with this SOP Instance UID came before",
+    )
+
+
+def test_what_is_cut_before_its_series_may_be_of_any() -> None:
+    whole = as_file(plane(0)).getvalue()
+    cut = whole[: whole.index(b"\x20\x00\x0e\x00")]
+    without_pixels = whole[: whole.index(b"\xe0\x7f\x10\x00")]
+    found = read_study([io.BytesIO(one) for one in (cut, without_pixels, b"no DICOM")]).skipped
+    assert [one.is_stray for one in found] == [True, False, False]

@@ -21,6 +21,7 @@ from inference_gateway.dicom.pixels import (
 )
 from inference_gateway.dicom.series import frames_of, read_study
 from inference_gateway.dicom.sources import read_dataset
+from inference_gateway.dicom.stored import Outcome, Stored, finished_frames
 from tests.dicom.decoding import array, pixels, pixels_of, real
 from tests.dicom.objects import as_file, image, packed_bits, plane
 
@@ -126,3 +127,36 @@ def test_frames_come_in_any_order(name: str) -> None:
     in_order = [one.stored for one in read_frames(frames)]
     for found, expected in zip(read_frames(frames[::-1]), in_order[::-1], strict=True):
         np.testing.assert_array_equal(found.stored, expected)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_frames_are_finished_in_order_each_with_its_place(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inference_gateway.dicom.stored.cores", lambda: threads)
+    side = 1024
+    frames = np.arange(5 * side * side, dtype=np.uint32).reshape(5, side, side)
+    (instance,) = read_study([as_file(image(frames, NumberOfFrames=5, Modality="OT"))]).instances
+
+    def finish(at: int, found: Outcome) -> tuple[int, int]:
+        assert isinstance(found, Stored)
+        return at, int(found.samples[0, 0])
+
+    backwards = list(frames_of(instance))[::-1]
+    found = list(finished_frames(backwards, finish))
+    assert found == [(at, (4 - at) * side * side) for at in range(5)]
+
+
+def test_a_frame_that_cannot_be_finished_ends_the_others() -> None:
+    frames = np.zeros((9, 1024, 512), np.uint16)
+    (instance,) = read_study([as_file(image(frames, NumberOfFrames=9, Modality="OT"))]).instances
+
+    def finish(at: int, found: Outcome) -> int:
+        if at == 2:
+            raise ZeroDivisionError
+        return at
+
+    found = finished_frames(frames_of(instance), finish)
+    assert [next(found), next(found)] == [0, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(found)

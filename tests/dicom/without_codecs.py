@@ -6,7 +6,7 @@ import sys
 
 WITHOUT = """
 import json, sys
-sys.modules["imagecodecs"] = None
+sys.modules["imagecodecs"] = sys.modules["jpeg_ls"] = None  # the other one comes with highdicom
 from pydicom.uid import AllTransferSyntaxes
 from inference_gateway.dicom.codecs import undecodable
 print(json.dumps({str(one): undecodable(one) for one in AllTransferSyntaxes}))

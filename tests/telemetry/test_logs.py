@@ -20,7 +20,13 @@ from inference_gateway.telemetry.tagged_logger import TaggedLogger, TaggedMessag
 def _log_of_its_own() -> Iterator[None]:
     """Puts back what `configure_logging` changes in the process."""
     root = logging.getLogger()
-    loggers = [root, *(logging.getLogger(name) for name in ("pydicom", "pydicom.valuerep", "uvicorn.access"))]
+    loggers = [
+        root,
+        *(
+            logging.getLogger(name)
+            for name in ("pydicom", "pydicom.valuerep", "highdicom.base", "uvicorn.access")
+        ),
+    ]
     before = [(logger, logger.level, logger.handlers[:], logger.propagate) for logger in loggers]
     with warnings.catch_warnings():
         yield
@@ -120,11 +126,11 @@ class TestLogging:
             ]
 
     @pytest.mark.parametrize("log_format", ["text", "json"])
-    def test_nothing_of_pydicom_is_shown(
+    def test_nothing_of_pydicom_and_highdicom_is_shown(
         self, capsys: pytest.CaptureFixture[str], log_format: Literal["text", "json"]
     ) -> None:
         self.configure(log_format, "DEBUG")
-        for name in ("pydicom", "pydicom.valuerep"):
+        for name in ("pydicom", "pydicom.valuerep", "highdicom.base"):
             logger = logging.getLogger(name)
             logger.setLevel(logging.DEBUG)  # as importing pydicom, or its debug switch, may do afterwards
             for level in (logging.DEBUG, logging.WARNING, logging.ERROR, logging.CRITICAL):

@@ -19,6 +19,15 @@ def text(dataset: Dataset, keyword: str) -> str:
     return "" if value is None else str(value).strip(" \0")
 
 
+def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """Return the values of `keyword` as text without padding, () where it is absent or empty."""
+    value = _value(dataset, keyword)
+    if value is None:
+        return ()
+    single = isinstance(value, str | bytes) or not hasattr(value, "__iter__")
+    return tuple(str(one).strip(" \0") for one in ([value] if single else value))
+
+
 def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
     """Return the first `count` numbers of `keyword`, None where there are fewer or one is not finite."""
     found = all_numbers(dataset, keyword, count)

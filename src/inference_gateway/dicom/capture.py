@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
-# Attributes of type 2 of the modules Patient, General Study, General Series and General Image (PS3.3 C.7.1.1,
-# C.7.2.1, C.7.3.1, C.7.6.1): they are there even if empty.
+# Attributes of type 2 and 2C of the modules Patient, General Study, General Series and General Image (PS3.3
+# C.7.1.1, C.7.2.1, C.7.3.1, C.7.6.1): they are there even if empty.
 _TYPE_2 = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
     *("StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber"),
-    *("SeriesNumber", "PatientOrientation"),
+    *("SeriesNumber", "Laterality", "PatientOrientation"),
 )
 
 

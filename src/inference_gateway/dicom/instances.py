@@ -32,8 +32,9 @@ class Instance:
 
     `instance_number` is None where the image has none. `undecodable` says why its pixels cannot be decoded
     here, and what helps; it is "" where they can. `tiled`: the frames are tiles of one large plane (PS3.3
-    C.8.12.14). `limits` say what reading it may take. The representation shows nothing of the patient:
-    it may end up in a log.
+    C.8.12.14). `localizer`: it shows where other images lie (value 3 of ImageType, PS3.3 C.8.2.1.1.1).
+    `limits` say what reading it may take. The representation shows nothing of the patient: it may end up in a
+    log.
     """
 
     index: int
@@ -48,6 +49,8 @@ class Instance:
     places: tuple[Place, ...] = field(repr=False)
     undecodable: str = ""
     tiled: bool = False
+    sop_class_uid: str = field(default="", repr=False)
+    localizer: bool = False
     limits: Limits = field(default=Limits(), repr=False)
 
     @property

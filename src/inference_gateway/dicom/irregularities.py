@@ -18,9 +18,10 @@ Places = Sequence[Sequence[Frame]]
 # A step that is more than so many times the usual one is a gap.
 _GAP = 1.5
 
-# How far a plane may lie beside its place on an even grid: a part of a step, or what the digits of positions
-# leave open, but never more than the second part.
-_UNEVEN = 0.02
+TOLERANCE = 0.02
+"""How far a plane may lie beside its place on an even grid: this part of a step."""
+
+# It may be as far off as the digits of positions leave open, but never more than this part of a step.
 _MOST_UNEVEN = 0.3
 
 # Digits behind the point with which positions are written, coarsest first.
@@ -33,8 +34,12 @@ _SHIFT = 0.5
 _MOST_NAMED = 3
 
 
-def irregularities(places: Places) -> list[str]:
-    """Return what is irregular of the frames of a stack by place; an empty list where nothing is."""
+def irregularities(places: Places, tolerance: float = TOLERANCE) -> list[str]:
+    """Return what is irregular of the frames of a stack by place; an empty list where nothing is.
+
+    `tolerance` is the part of a step by which a plane may lie beside its place on an even grid. A step that
+    is longer by half of the usual one, or by this part where it is more, is a gap.
+    """
     frames = [frame for place in places for frame in place]
     if len(frames) == 1:
         return []
@@ -47,7 +52,7 @@ def irregularities(places: Places) -> list[str]:
     if frames[0].pixel_spacing is None:
         said.append("the pixel spacing is not known")
     distances = [place[0].distance or 0.0 for place in places]
-    said += _steps(distances, _open(frames))
+    said += _steps(distances, _open(frames), tolerance)
     return said + _shifts(places)
 
 
@@ -89,14 +94,14 @@ def _counts(places: Places) -> list[str]:
     return said
 
 
-def _steps(distances: Sequence[float], open_: float) -> list[str]:
+def _steps(distances: Sequence[float], open_: float, part: float) -> list[str]:
     """Return the gaps between planes, and whether the planes between gaps are uneven."""
     steps = [after - before for before, after in pairwise(distances)]
     if len(steps) < 2:
         return []
     regular = steps_without_gaps(steps)
     usual = sum(regular) / len(regular)
-    border = _GAP * sorted(steps)[(len(steps) - 1) // 2]
+    border = max(_GAP, 1.0 + part) * sorted(steps)[(len(steps) - 1) // 2]
     gaps = [at for at, step in enumerate(steps) if step > border]
     said = [
         f"a gap of {steps[at]:.5g} mm between planes {at + 1} and {at + 2}, where {usual:.5g} mm is usual"
@@ -104,7 +109,7 @@ def _steps(distances: Sequence[float], open_: float) -> list[str]:
     ]
     if len(gaps) > _MOST_NAMED:
         said.append(f"{len(gaps) - _MOST_NAMED} more gaps")
-    tolerance = max(_UNEVEN * usual, min(open_, _MOST_UNEVEN * usual))
+    tolerance = max(part * usual, min(open_, _MOST_UNEVEN * usual))
     starts = [0, *(at + 1 for at in gaps)]
     ends = [*(at + 1 for at in gaps), len(distances)]
     runs = [distances[start:end] for start, end in zip(starts, ends, strict=True)]

@@ -7,7 +7,7 @@ in both. Colour (RGB, YBR, palette) is RGB of 8 bits for display and its luma fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from pydicom import Dataset
 from inference_gateway.dicom import attributes
 from inference_gateway.dicom.colors import eight_bits, is_palette, rgb_of
 from inference_gateway.dicom.instances import Frame, Peers, frames_of
-from inference_gateway.dicom.stored import Outcome, PixelDataError, stored_frames
+from inference_gateway.dicom.stored import Outcome, PixelDataError, finished_frames, stored_frames
 from inference_gateway.dicom.tables import read_table
 from inference_gateway.dicom.windows import (
     SOFT_TISSUE,
@@ -42,6 +42,7 @@ __all__ = [
     "is_inverted",
     "modality_values",
     "read_frames",
+    "read_values",
 ]
 
 # Before PixelPaddingValue and PixelPaddingRangeLimit: of integers and of floating point numbers.
@@ -49,6 +50,10 @@ _PADDINGS = ("", "Float", "DoubleFloat")
 
 # Rec. ITU-R BT.601 luma, which is also the Y of YBR_FULL (PS3.3 C.7.6.3.1.2).
 _LUMA = np.array([0.2990, 0.5870, 0.1140], dtype=np.float32)
+
+
+# Rows that are rescaled at once.
+_BLOCK = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,22 +104,61 @@ def _pixels(stored: Outcome) -> Pixels | PixelDataError:
         return error
 
 
-def modality_values(pixels: Pixels) -> Float:
-    """Return the modality values of a frame, float32 of (rows, columns).
+def read_values(frames: Sequence[Frame]) -> Float:
+    """Return the modality values of frames of one size, float32 of (frames, rows, columns).
+
+    Frames are decoded on all cores, each into its place. Raises `PixelDataError` where one cannot be.
+    """
+    first = frames[0].instance
+    values = np.empty((len(frames), first.rows, first.columns), np.float32)
+
+    def finish(at: int, stored: Outcome) -> PixelDataError | None:
+        try:
+            pixels = _pixels(stored)
+            if isinstance(pixels, PixelDataError):
+                return pixels
+            modality_values(pixels, out=values[at])
+        except PixelDataError as error:
+            return error
+        return None
+
+    for at, error in enumerate(finished_frames(frames, finish), start=1):
+        if error is not None:
+            raise PixelDataError(f"frame {at} of {len(frames)}: {error}") from error
+    return values
+
+
+def modality_values(pixels: Pixels, out: Float | None = None) -> Float:
+    """Return the modality values of a frame, float32 of (rows, columns), in `out` where it is given.
 
     They are Hounsfield units for CT, and what DoseUnits says for a dose. Colour gives luma, 0 to 255.
     Raises `PixelDataError` where the Modality LUT is damaged.
     """
-    if pixels.is_color:
-        return (pixels.stored @ _LUMA).astype(np.float32)
+    values = np.empty(pixels.stored.shape[:2], np.float32) if out is None else out
     luts = attributes.items(pixels.header, "ModalityLUTSequence")
-    if luts:
-        return _looked_up(pixels, luts[0])
-    slope, intercept = _rescale(pixels)
+    if pixels.is_color:
+        values[...] = pixels.stored @ _LUMA
+    elif luts:
+        values[...] = _looked_up(pixels, luts[0])
+    else:
+        _rescaled(pixels.stored, *_rescale(pixels), values)
+    return values
+
+
+def _rescaled(stored: NDArray[Any], slope: float, intercept: float, values: Float) -> None:
+    """Put rescaled values into float32: through float64, but where float32 holds each step of it exactly."""
+    if slope == 1.0 and stored.dtype.itemsize <= 2 and stored.dtype.kind in "iu" and _is_small(intercept):
+        np.add(stored, np.float32(intercept), out=values, casting="unsafe")
+        return
     with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold becomes infinite
-        values = pixels.stored * np.float64(slope)
-        values += intercept
-        return values.astype(np.float32)
+        for at in range(0, len(stored), _BLOCK):  # stays in the processor's cache
+            block = stored[at : at + _BLOCK] * np.float64(slope)
+            block += intercept
+            values[at : at + _BLOCK] = block
+
+
+def _is_small(intercept: float) -> bool:
+    return intercept.is_integer() and abs(intercept) < 1 << 22
 
 
 def display_values(pixels: Pixels, window: Window | None = None) -> Byte:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from pydicom import Dataset
+from pydicom.config import IGNORE
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 
@@ -51,8 +52,8 @@ NO_PIXELS = "no pixels"
 
 # What is read of a header: identity, how big the image is, and where it lies.
 _WANTED = (
-    *("SpecificCharacterSet", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
-    *("Modality", "InstanceNumber", "PhotometricInterpretation"),
+    *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
+    *("ImageType", "Modality", "InstanceNumber", "PhotometricInterpretation"),
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated", "TotalPixelMatrixColumns"),
     *KEYWORDS,
 )
@@ -80,11 +81,13 @@ class Skipped:
     """A source that is no usable image, by its place among the sources given; the reason quotes nothing.
 
     `is_object`: a whole DICOM object that came for the first time, such as a report, all the same.
+    `is_stray`: it may be an image of any series.
     """
 
     index: int
     reason: str
     is_object: bool = False
+    is_stray: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +107,7 @@ class Study:
 class _Unusable(Exception):
     """A source that is left out; the message is the reason.
 
-    `series`: (study, series) UIDs of an image whose absence its series has to say.
+    `series`: (study, series) UIDs of an image whose absence its series has to say, "" where not known.
     """
 
     def __init__(
@@ -116,14 +119,19 @@ class _Unusable(Exception):
 
 
 def read_study(
-    sources: Iterable[Source], *, without_decoder: bool = False, limits: Limits | None = None
+    sources: Iterable[Source],
+    *,
+    without_decoder: bool = False,
+    limits: Limits | None = None,
+    apart: Callable[[Instance], str] = lambda instance: "",
 ) -> Study:
     """Read DICOM images and sort them into series and stacks.
 
     `sources` are paths or binary files, which must stay readable as long as pixels are wanted. An image
     without SeriesInstanceUID is a series by itself; an image that came before (by SOPInstanceUID) is skipped.
     `without_decoder` keeps images that cannot be decoded here, for somebody else who can.
-    `limits` say what one image may take. Raises `OSError` where a path cannot be read.
+    `limits` say what one image may take. `apart` returns the reason for which a whole image is no part of a
+    series, "" where it is one. Raises `OSError` where a path cannot be read.
     """
     limits = limits or Limits()
     groups: dict[tuple[str, str], list[Instance]] = {}
@@ -134,10 +142,14 @@ def read_study(
     for index, source in enumerate(sources):
         try:
             instance = _instance(index, source, without_decoder, shared, limits)
+            of_series = instance.study_instance_uid, instance.series_instance_uid
+            if reason_apart := apart(instance):
+                raise _Unusable(reason_apart, is_object=True)
             if instance.sop_instance_uid in seen:
-                raise _Unusable("an image with this SOP Instance UID came before")
+                raise _Unusable("an image with this SOP Instance UID came before", series=of_series)
         except _Unusable as reason:
-            skipped.append(Skipped(index, str(reason), reason.is_object))
+            is_stray = reason.series is not None and not all(reason.series)
+            skipped.append(Skipped(index, str(reason), reason.is_object, is_stray))
             if reason.series is not None:
                 left_out.setdefault(reason.series, Counter())[str(reason)] += 1
             continue
@@ -190,6 +202,8 @@ def _instance(index: int, source: Source, without_decoder: bool, shared: Shared,
         places=places_of(header, counts.frames, shared),
         undecodable=undecodable,
         tiled="TotalPixelMatrixColumns" in header,
+        sop_class_uid=text("SOPClassUID"),
+        localizer="LOCALIZER" in attributes.texts(header, "ImageType"),
         limits=limits,
     )
 
@@ -204,7 +218,21 @@ def _unusable(error: Exception, series: tuple[str, str] | None = None) -> Except
         return error
     if isinstance(error, LimitError):
         return _Unusable(str(error), is_object=error.is_object, series=series)
-    return _Unusable("a damaged DICOM file")  # pydicom's parser raises whatever it trips over
+    return _Unusable("a damaged DICOM file", series=("", ""))  # pydicom's parser raises whatever
+
+
+def _without_pixels(header: Dataset) -> _Unusable:
+    """Return why an object without pixels is left out: it is no image, or one that was cut off.
+
+    What is cut before Rows may say half of its series, or of its kind: it may be of any.
+    """
+    own = attributes.text(header, "SOPClassUID")
+    meta = attributes.text(header.file_meta, "MediaStorageSOPClassUID")
+    kind = UID(own or meta, validation_mode=IGNORE)
+    if not kind.name.endswith("Image Storage") and (kind.name != kind or (own and own == meta)):
+        return _Unusable(NO_PIXELS, is_object=True)
+    series = _series_of(header) if "Rows" in header else ("", "")
+    return _Unusable(NO_PIXELS, is_object=True, series=series)
 
 
 def _checked_counts(
@@ -219,7 +247,7 @@ def _checked_counts(
     element = pixel_element(file, little=syntax is None or syntax.is_little_endian)
     counts = counts_of(header)
     if element is None or not counts.rows or not counts.columns:
-        raise _Unusable(NO_PIXELS, is_object=True)
+        raise _without_pixels(header)
     if undecodable and not without_decoder:
         raise _Unusable(undecodable, is_object=True, series=_series_of(header))
     available = min(element.length, file.seek(0, io.SEEK_END) - element.start)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from inference_gateway.dicom import attributes
 from inference_gateway.dicom.instances import Frame, Peers, Vector
-from inference_gateway.dicom.irregularities import irregularities, steps_without_gaps, unlike
+from inference_gateway.dicom.irregularities import TOLERANCE, irregularities, steps_without_gaps, unlike
 from inference_gateway.dicom.order import in_places
 
 # Direction cosines that differ by less are one orientation; pixel spacings that differ by less (mm) are one.
@@ -91,7 +91,11 @@ class Stack:
         Gaps, uneven steps, duplicate places, lost phases, shifted planes, tiles, and what of its series lies
         elsewhere or was left out. Planes are counted from 1. Nothing of a patient is quoted.
         """
-        return (*irregularities(self.places), *self.of_series)
+        return self.irregularities_beyond(TOLERANCE)
+
+    def irregularities_beyond(self, tolerance: float) -> tuple[str, ...]:
+        """Return the irregularities where planes may lie beside an even grid by this part of a step."""
+        return (*irregularities(self.places, tolerance), *self.of_series)
 
     def _plane_spacing(self) -> float | None:
         first = self.places[0][0]

@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from pydicom.uid import UID
 from inference_gateway.dicom import attributes, codecs
 from inference_gateway.dicom.codestream import size_of
 from inference_gateway.dicom.fragments import Fragments
-from inference_gateway.dicom.instances import Frame
+from inference_gateway.dicom.instances import Frame, Instance
 from inference_gateway.dicom.limits import SUBSAMPLED
 from inference_gateway.dicom.sources import (
     UNDEFINED,
@@ -73,6 +73,12 @@ class Stored:
 
 Outcome = Stored | PixelDataError
 
+T = TypeVar("T")
+
+# Native images of fewer pixels take less time than their headers: threads that wait for Python's lock
+# meanwhile cost a fifth more than they save.
+_MANY_PIXELS = 1 << 22
+
 Job = Callable[[], Outcome]
 
 
@@ -81,11 +87,38 @@ def stored_frames(frames: Iterable[Frame]) -> Iterator[Outcome]:
 
     Each image is opened once for the frames of it that follow each other.
     """
+    return _in_order((job, beside) for job, beside in _jobs(frames))
+
+
+def finished_frames(frames: Iterable[Frame], finish: Callable[[int, Outcome], T]) -> Iterator[T]:
+    """Yield what `finish` makes of each frame's place among those given and its samples, in that order.
+
+    It is called on the thread that decodes, one of as many as there are cores. Native frames have threads too
+    where their image is large: NumPy gives Python's lock up.
+    """
+
+    listed = list(frames)
+
+    def finished(at: int, job: Job) -> Callable[[], T]:
+        return lambda: finish(at, job())
+
+    return _in_order(
+        (finished(at, job), beside or _has_many_pixels(frame.instance))
+        for at, (frame, (job, beside)) in enumerate(zip(listed, _jobs(listed), strict=True))
+    )
+
+
+def _has_many_pixels(instance: Instance) -> bool:
+    return instance.rows * instance.columns * instance.number_of_frames >= _MANY_PIXELS
+
+
+def _in_order(jobs: Iterable[tuple[Callable[[], T], bool]]) -> Iterator[T]:
+    """Yield what the jobs return, in their order; those that run beside Python are done on threads."""
     threads = cores()
     with ExitStack() as stack:
         pool: ThreadPoolExecutor | None = None
-        ahead: deque[Future[Outcome]] = deque()
-        for job, beside in _jobs(frames):
+        ahead: deque[Future[T]] = deque()
+        for job, beside in jobs:
             if beside and threads > 1:
                 if pool is None:
                     pool = stack.enter_context(ThreadPoolExecutor(threads, "decode"))
@@ -206,7 +239,10 @@ def _decoded(header: Dataset, syntax: UID, encoded: bytes, frame: Frame) -> Stor
 
 
 def _unpadded(values: Array, header: Dataset) -> Array:
-    """Return whole numbers without the bits around them: those stored end at HighBit (PS3.5 8.1.1)."""
+    """Return whole numbers without the bits around them: those stored end at HighBit (PS3.5 8.1.1).
+
+    Done in place where the array may be written.
+    """
     allocated = values.dtype.itemsize * 8
     stored = attributes.integer(header, "BitsStored") or allocated
     high = attributes.integer(header, "HighBit")
@@ -214,7 +250,9 @@ def _unpadded(values: Array, header: Dataset) -> Array:
         return values
     if high is None or not stored - 1 <= high < allocated:
         high = stored - 1
-    return np.right_shift(np.left_shift(values, allocated - 1 - high), allocated - stored)
+    place = values if values.flags.writeable else None
+    shifted = np.left_shift(values, allocated - 1 - high, out=place)
+    return np.right_shift(shifted, allocated - stored, out=place)
 
 
 class _Native:
@@ -254,15 +292,14 @@ class _Native:
         data = np.frombuffer(raw, np.uint8)
         if self._swapped:
             data = data[: len(data) // 2 * 2].reshape(-1, 2)[:, ::-1].ravel()
+        if len(data) * 8 - skipped < self._count * self._bits:
+            raise PixelDataError("less pixel data than its header says")
         if self._bits == 1:
             values: Array = np.unpackbits(data, bitorder="little")[skipped : skipped + self._count]
         else:
-            start = skipped // 8
-            data = data[start : start + self._count * self._bits // 8]
-            values = np.frombuffer(data.tobytes(), self._dtype()).astype(self._dtype().newbyteorder("="))
+            stored = np.frombuffer(data, self._dtype(), self._count, skipped // 8)
+            values = stored.astype(self._dtype().newbyteorder("="))
             values = values if self._float is not None else _unpadded(values, self._header)
-        if len(values) < self._count:
-            raise PixelDataError("less pixel data than its header says")
         return Stored(frame, self._header, self._shaped(values), self._interpretation)
 
     def _dtype(self) -> np.dtype[Any]:

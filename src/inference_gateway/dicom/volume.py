@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inference_gateway.dicom.pixels import modality_values, read_frames
+from inference_gateway.dicom.pixels import read_values
 from inference_gateway.dicom.series import Stack, Vector
 
 
@@ -27,7 +27,4 @@ def read_volume(stack: Stack) -> Volume:
 
     Raises `PixelDataError` where a frame cannot be decoded.
     """
-    values = np.empty(stack.shape, dtype=np.float32)
-    for plane, pixels in zip(values, read_frames(stack.frames), strict=True):
-        plane[...] = modality_values(pixels)
-    return Volume(values, stack.spacing)
+    return Volume(read_values(stack.frames), stack.spacing)

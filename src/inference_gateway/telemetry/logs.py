@@ -22,8 +22,8 @@ _TEXT = "%(asctime)s %(levelname)s %(name)s%(of_request)s: %(message)s"
 
 
 def _says_nothing_of_a_patient(record: logging.LogRecord) -> bool:
-    """pydicom quotes values of data sets. A filter, since importing pydicom sets its logger's level anew."""
-    return record.name.partition(".")[0] != "pydicom"
+    """pydicom and highdicom quote values. A filter: importing pydicom sets its logger's level anew."""
+    return record.name.partition(".")[0] not in ("pydicom", "highdicom")
 
 
 def _name_the_request(record: logging.LogRecord) -> bool:

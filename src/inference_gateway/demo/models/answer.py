@@ -1,11 +1,10 @@
-"""The shape of a model's answer, and how it names the images that it speaks of."""
+"""The shape of a model's answer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from inference_gateway.dicom.series import Frame
 from inference_gateway.dicom.sources import Source
 
 Json = dict[str, Any]
@@ -16,11 +15,3 @@ Model = Callable[[Any, Sequence[Source], str], Answer]
 def answer(parts: Sequence[Json] = (), elements: Sequence[Any] = (), **further: Any) -> Answer:
     """Return JSON and elements of an answer: `parts[i]` describes `elements[i]`, `further` are more keys."""
     return {"protocol_version": "1.0", "parts": list(parts), **further}, list(elements)
-
-
-def image_reference(frame: Frame) -> Json:
-    """Return what names a frame: SOPInstanceUID, and the frame's number where the image has several."""
-    reference: Json = {"SOPInstanceUID": frame.instance.sop_instance_uid}
-    if frame.instance.number_of_frames > 1:
-        reference["frame_number"] = frame.number
-    return reference

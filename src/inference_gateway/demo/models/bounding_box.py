@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from inference_gateway.demo.findings import find_in_stack
-from inference_gateway.demo.models.answer import Answer, Json, answer, image_reference
+from inference_gateway.demo.models.answer import Answer, Json, answer
 from inference_gateway.dicom.pixels import PixelDataError
 from inference_gateway.dicom.series import Stack, read_study
 from inference_gateway.dicom.sources import Source
+from inference_gateway.study import Image
 
 
 def bounding_box(json_input: Any, inputs: Sequence[Source], input_hash: str) -> Answer:
@@ -29,7 +30,7 @@ def _boxes(stack: Stack) -> list[Json]:
     return [
         {
             "label": finding.label,
-            **image_reference(stack.frames[plane]),
+            **Image(stack.frames[plane]).reference,
             "top_left": [left, top],
             "bottom_right": [right, bottom],
         }

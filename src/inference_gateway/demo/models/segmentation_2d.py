@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference_gateway.demo.findings import Finding, find_in_pixels
-from inference_gateway.demo.models.answer import Answer, Json, answer, image_reference
+from inference_gateway.demo.findings import find_in_pixels
+from inference_gateway.demo.models.answer import Answer, Json, answer
 from inference_gateway.dicom.pixels import PixelDataError, read_frames
-from inference_gateway.dicom.series import Frame, frames_of, read_study
+from inference_gateway.dicom.series import frames_of, read_study
 from inference_gateway.dicom.sources import Source
+from inference_gateway.study import Image, mask_part
 
 
 def segmentation_2d(json_input: Any, inputs: Sequence[Source], input_hash: str) -> Answer:
@@ -25,14 +26,5 @@ def segmentation_2d(json_input: Any, inputs: Sequence[Source], input_hash: str) 
             for pixels in read_frames(frames_of(instance)):
                 finding = find_in_pixels(pixels)
                 masks.append(finding.mask()[0])
-                parts.append(_part(finding, pixels.frame))
+                parts.append(mask_part(Image(pixels.frame), masks[-1], label=finding.label))
     return answer(parts, masks)
-
-
-def _part(finding: Finding, frame: Frame) -> Json:
-    return {
-        "label": finding.label,
-        "binary_type": "probability_mask",
-        "binary_data_shape": {"width": frame.instance.columns, "height": frame.instance.rows},
-        "dicom_image": image_reference(frame),
-    }

@@ -1,0 +1,298 @@
+"""Every example does what it says, over the wire, and the check of a gateway finds no fault in it."""
+
+import io
+import re
+import threading
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from inference_gateway.demo.phantom import Phantom, write_phantom
+from tests.examples.serving import EXAMPLES, asked, gateway_of, loaded, values_of
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Phantom]:
+    folder = tmp_path_factory.mktemp("examples") / "study"
+    return folder, write_phantom(folder, slices=12, rows=64, columns=64)
+
+
+Study = tuple[Path, Phantom]
+
+LABELLED = {"timepoints": 1, "depth": 12, "height": 64, "width": 64}
+
+
+def needs(*packages: str) -> pytest.MarkDecorator:
+    missing = [one for one in packages if find_spec(one) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}")
+
+
+def names() -> set[str]:
+    return {path.stem for path in EXAMPLES.glob("*.py")}
+
+
+def test_each_example_is_short_has_its_line_in_the_list_and_its_test() -> None:
+    listed = (EXAMPLES / "README.md").read_text()
+    tested = Path(__file__).read_text()
+    assert names()
+    for name in names():
+        text = (EXAMPLES / f"{name}.py").read_text()
+        assert len(text.splitlines()) < 60, name
+        assert f"[{name}.py]({name}.py)" in listed
+        assert f'"{name}"' in tested
+    assert set(re.findall(r"\]\((\w+)\.py\)", listed)) == names()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "classifier_2d",
+        pytest.param("lungs_to_seg", marks=needs("highdicom")),
+        pytest.param("nifti_in_out", marks=needs("nibabel")),
+    ],
+)
+def test_beside_the_model_itself_there_are_at_most_eight_lines(name: str) -> None:
+    """`segment` or `classify`, and what it imports, are the model's."""
+    code = (EXAMPLES / f"{name}.py").read_text()
+    lines = ("def model(" + code.partition("def model(")[2]).splitlines()
+    lines += re.findall("^from (?:inference_gateway|pydicom).*", code, re.MULTILINE)
+    assert len([line for line in lines if line.strip()]) <= 8
+
+
+def test_boxes(study: Study) -> None:
+    with loaded("boxes") as example:
+        answered = asked(gateway_of(example.model), study[0])
+    assert answered.faults == []
+    boxes = answered.json["bounding_boxes_2d"]
+    assert len(boxes) == 12
+    assert all(box["top_left"][0] <= box["bottom_right"][0] for box in boxes)
+
+
+def test_lesion_3d(study: Study) -> None:
+    with loaded("lesion_3d") as example:
+        answered = asked(gateway_of(example.model), study[0])
+    assert answered.faults == []
+    (part,) = answered.json["parts"]
+    assert part["binary_data_shape"] == LABELLED
+    lesion = study[1].lesion
+    (mask,) = answered.arrays
+    assert mask.reshape(lesion.shape)[lesion].mean() > 180
+
+
+def test_classifier_2d(study: Study) -> None:
+    with loaded("classifier_2d") as example:
+        answered = asked(gateway_of(example.model), study[0])
+    assert answered.faults == []
+    ((uid, label),) = answered.json["series_ml_json"].items()
+    assert uid == study[1].uid("series")
+    assert label["images"] == 12
+    assert 0 < label["bone"] < 1
+
+
+def test_heatmap(study: Study) -> None:
+    with loaded("heatmap") as example:
+        answered = asked(gateway_of(example.model), study[0])
+    assert answered.faults == []
+    assert answered.json["parts"][0]["palette"] in answered.json["palettes"]
+    assert answered.arrays[0].max() == 255
+
+
+@needs("highdicom")
+def test_lungs_to_seg(study: Study) -> None:
+    import highdicom
+
+    with loaded("lungs_to_seg") as example:
+        answered = asked(gateway_of(example.model), study[0])
+        lungs = example.segment(study[1].stored - 1024.0)
+    assert answered.faults == []
+    (segmentation,) = answered.elements
+    found = highdicom.seg.segread(io.BytesIO(segmentation)).get_volume(segment_numbers=[1])
+    assert int(found.array.sum()) == int(lungs.sum()) > 1000
+
+
+@needs("highdicom")
+def test_capture_and_report(study: Study) -> None:
+    with loaded("capture_and_report") as example:
+        answered = asked(gateway_of(example.model), study[0])
+    assert answered.faults == []
+    capture, report = (dcmread(io.BytesIO(one)) for one in answered.elements)
+    assert (capture.PatientID, report.PatientID) == ("PHANTOM", "PHANTOM")
+    assert capture.pixel_array.shape[2] == 3
+    assert report.Modality == "SR"
+
+
+@needs("nibabel")
+def test_nifti_in_out(study: Study) -> None:
+    with loaded("nifti_in_out") as example:
+        answered = asked(gateway_of(example.model), study[0])
+    assert answered.faults == []
+    (mask,) = answered.arrays
+    bone = study[1].stored - 1024 > 300
+    assert np.array_equal(mask.reshape(bone.shape), bone * 255)
+
+
+@needs("torch")
+def test_torch_model(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVICE", "cpu")
+    with loaded("torch_model") as example:
+        answered = asked(gateway_of(example.Model), study[0])
+    assert answered.faults == []
+    assert {0, 255} <= values_of(answered.arrays[0])
+
+
+@needs("torch", "monai")
+def test_monai_bundle(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import json
+
+    import torch
+
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "models").mkdir()
+    network = {"_target_": "torch.nn.Conv3d", "in_channels": 1, "out_channels": 2, "kernel_size": 1}
+    inferer = {"_target_": "monai.inferers.SlidingWindowInferer", "roi_size": [8, 32, 32]}
+    config = {"network_def": network, "inferer": inferer}
+    (tmp_path / "configs" / "inference.json").write_text(json.dumps(config))
+    weights = torch.nn.Conv3d(1, 2, 1)
+    with torch.no_grad():
+        weights.weight[:, 0, 0, 0, 0] = torch.tensor([0.0, 1.0])
+        weights.bias[:] = torch.tensor([0.0, -0.75])
+    torch.save(weights.state_dict(), tmp_path / "models" / "model.pt")
+    monkeypatch.setenv("BUNDLE", str(tmp_path))
+    monkeypatch.setenv("DEVICE", "cpu")
+    with loaded("monai_bundle") as example:
+        answered = asked(gateway_of(example.Model), study[0])
+    assert answered.faults == []
+    dense = study[1].stored - 1024 > 0.75 * 400 - 160
+    assert np.array_equal(answered.arrays[0].reshape(dense.shape), dense)
+
+
+@needs("torch", "nnunetv2")
+@pytest.mark.filterwarnings("ignore")  # of nnU-Net's own
+def test_nnunet_folder(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder as training leaves it, with a network of two convolutions that nobody trained."""
+    import json
+
+    import torch
+
+    architecture = {
+        "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+        "arch_kwargs": {
+            "n_stages": 2,
+            "features_per_stage": [4, 8],
+            "conv_op": "torch.nn.modules.conv.Conv3d",
+            "kernel_sizes": [[3, 3, 3], [3, 3, 3]],
+            "strides": [[1, 1, 1], [2, 2, 2]],
+            "n_conv_per_stage": [1, 1],
+            "n_conv_per_stage_decoder": [1],
+            "conv_bias": True,
+            "norm_op": None,
+            "norm_op_kwargs": None,
+            "dropout_op": None,
+            "dropout_op_kwargs": None,
+            "nonlin": "torch.nn.LeakyReLU",
+            "nonlin_kwargs": {"inplace": True},
+        },
+        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+    }
+    resampling = {"is_seg": False, "order": 1, "order_z": 0, "force_separate_z": None}
+    configuration = {
+        "data_identifier": "made",
+        "preprocessor_name": "DefaultPreprocessor",
+        "batch_size": 1,
+        "patch_size": [8, 32, 32],
+        "spacing": [20.0, 5.6, 5.6],
+        "normalization_schemes": ["CTNormalization"],
+        "use_mask_for_norm": [False],
+        "resampling_fn_data": "resample_data_or_seg_to_shape",
+        "resampling_fn_data_kwargs": resampling,
+        "resampling_fn_seg": "resample_data_or_seg_to_shape",
+        "resampling_fn_seg_kwargs": {**resampling, "is_seg": True},
+        "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
+        "resampling_fn_probabilities_kwargs": resampling,
+        "architecture": architecture,
+        "batch_dice": False,
+    }
+    intensities = {"mean": 0.0, "std": 500.0, "percentile_00_5": -1000.0, "percentile_99_5": 1000.0}
+    plans = {
+        "dataset_name": "Dataset001_Made",
+        "plans_name": "plans",
+        "transpose_forward": [0, 1, 2],
+        "transpose_backward": [0, 1, 2],
+        "image_reader_writer": "SimpleITKIO",
+        "foreground_intensity_properties_per_channel": {"0": intensities},
+        "configurations": {"3d_fullres": configuration},
+    }
+    dataset = {
+        "channel_names": {"0": "CT"},
+        "labels": {"background": 0, "liver": 1},
+        "file_ending": ".nii.gz",
+    }
+    (tmp_path / "fold_0").mkdir()
+    (tmp_path / "plans.json").write_text(json.dumps(plans))
+    (tmp_path / "dataset.json").write_text(json.dumps(dataset))
+    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+
+    network = get_network_from_plans(
+        architecture["network_class_name"],
+        architecture["arch_kwargs"],
+        architecture["_kw_requires_import"],
+        1,
+        2,
+        allow_init=True,
+        deep_supervision=False,
+    )
+    checkpoint = {
+        "network_weights": network.state_dict(),
+        "init_args": {"configuration": "3d_fullres"},
+        "trainer_name": "nnUNetTrainer",
+        "inference_allowed_mirroring_axes": None,
+    }
+    torch.save(checkpoint, tmp_path / "fold_0" / "checkpoint_final.pth")
+    monkeypatch.setenv("NNUNET", str(tmp_path))
+    monkeypatch.setenv("DEVICE", "cpu")
+    with loaded("nnunet_folder") as example:
+        answered = asked(gateway_of(example.Model), study[0])
+    assert answered.faults == []
+    (part,) = answered.json["parts"]
+    assert (part["binary_data_shape"], part["label_map"]) == (LABELLED, {"1": "liver"})
+    assert values_of(answered.arrays[0]) <= {0, 1}
+
+
+def test_several_models(study: Study) -> None:
+    with loaded("several_models") as example:
+        assert asked(example.app, study[0], "/boxes").json["bounding_boxes_2d"]
+    with loaded("several_models") as example:
+        assert asked(example.app, study[0], "/lesion").arrays
+
+
+def test_cancellation(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    with loaded("cancellation") as example:
+        answered = asked(gateway_of(example.model), study[0])
+        assert answered.faults == []
+        assert values_of(answered.arrays[0]) == {0, 255}
+
+        looked_at: list[Any] = []
+        gone = threading.Event()
+
+        class Gone:
+            """A request whose client leaves after three planes."""
+
+            def raise_if_cancelled(self) -> None:
+                if len(looked_at) == 3:
+                    gone.set()
+                    raise RuntimeError("nobody waits")
+
+        def segment(plane: Any) -> Any:
+            looked_at.append(plane)
+            return plane
+
+        monkeypatch.setattr(example, "segment", segment)
+        monkeypatch.setattr(example, "current_request", Gone)
+        with pytest.raises(RuntimeError, match="nobody waits"):
+            example.model({}, sorted(study[0].iterdir()), "")
+        assert gone.is_set()
+        assert len(looked_at) == 3

@@ -1,0 +1,48 @@
+"""The entry of `parts` for a mask has its shape and the UIDs of what it lies over."""
+
+import numpy as np
+import pytest
+
+from inference_gateway.study import mask_part, read_study
+from tests.dicom.objects import as_file, image
+from tests.study.making import ct, phases, series_of, volume_of
+
+
+def test_a_mask_of_a_volume() -> None:
+    mask = np.zeros((5, 12, 10), np.uint8)
+    expected = {
+        "binary_type": "probability_mask",
+        "binary_data_shape": {"timepoints": 1, "depth": 5, "height": 12, "width": 10},
+        "SeriesInstanceUID": "1.2.3.4",
+        "label": "lung",
+    }
+    assert mask_part(volume_of(ct(5)), mask, label="lung") == expected
+    assert mask_part(series_of(ct(5)), mask[None], label="lung") == expected
+
+
+def test_a_mask_of_each_timepoint() -> None:
+    part = mask_part(series_of(phases(4, 3)), np.zeros((3, 4, 12, 10), np.uint8), binary_type="boolean_mask")
+    assert part["binary_data_shape"] == {"timepoints": 3, "depth": 4, "height": 12, "width": 10}
+    assert part["binary_type"] == "boolean_mask"
+
+
+def test_a_mask_of_an_image() -> None:
+    dataset = image(np.zeros((2, 4, 6), np.uint8), NumberOfFrames=2)
+    second = read_study([as_file(dataset)]).images[1]
+    part = mask_part(second, np.zeros((4, 6), np.uint8))
+    assert part["binary_data_shape"] == {"height": 4, "width": 6}
+    assert part["dicom_image"] == {"SOPInstanceUID": dataset.SOPInstanceUID, "frame_number": 2}
+
+
+@pytest.mark.parametrize("shape", [(10, 12, 5), (12, 10), (5, 10, 12), (2, 5, 12, 10), (5, 12, 10, 1)])
+def test_a_mask_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"over 1 x 5 x 12 x 10: timepoints, depth, height, width$"):
+        mask_part(volume_of(ct(5)), np.zeros(shape, np.uint8))
+    with pytest.raises(ValueError, match="over 3 x 4 x 12 x 10"):
+        mask_part(series_of(phases(4, 3)), np.zeros((4, 12, 10), np.uint8))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.bool_, np.int64])
+def test_a_mask_of_another_type_is_refused(dtype: type) -> None:
+    with pytest.raises(ValueError, match="a mask is uint8, and this one is "):
+        mask_part(volume_of(ct(5)), np.zeros((5, 12, 10), dtype))
