@@ -32,11 +32,13 @@ def test_settings_are_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     result = CliRunner().invoke(main, ["settings"])
     assert result.exit_code == 0
     lines = {line.split()[0]: line for line in result.output.splitlines()}
-    assert set(lines) == {f"GATEWAY_{name.upper()}" for name in Settings.model_fields}
+    variables = {name: f"GATEWAY_{name.upper()}" for name in Settings.model_fields}
+    variables["validation"] = "GATEWAY_VALIDATE"
+    assert set(lines) == set(variables.values())
     assert lines["GATEWAY_MAX_PARTS"].split()[1] == "1234"
     for name, field in Settings.model_fields.items():
         assert field.description
-        assert lines[f"GATEWAY_{name.upper()}"].endswith(field.description)
+        assert lines[variables[name]].endswith(field.description)
 
 
 def test_a_switched_off_time_limit_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,15 @@ from inference_gateway.errors import (
     ModelTimeout,
     Overloaded,
     ProblemAnswer,
+    Refused,
     RequestError,
     Unavailable,
 )
+
+TYPES = {
+    ModelCrashed: "urn:inference-gateway:model-crashed",
+    Refused: "urn:inference-gateway:refused",
+}
 
 STATUSES = {
     "BadRequest": 400,
@@ -30,6 +36,7 @@ STATUSES = {
     "UploadTimeout": 408,
     "LimitExceeded": 413,
     "UnsupportedEncoding": 415,
+    "Refused": 422,
     "ModelError": 500,
     "ModelFailed": 500,
     "InvalidModelOutput": 500,
@@ -47,6 +54,8 @@ def below(cls: type[GatewayError]) -> list[type[GatewayError]]:
 
 
 def made(cls: type[RequestError]) -> RequestError:
+    if cls is Refused:
+        return Refused(Refused.sentence)
     return cls("element 0 is a str") if cls in (InvalidModelOutput, ModelCrashed) else cls()
 
 
@@ -103,8 +112,8 @@ def test_every_refusal_becomes_a_problem(cls: type[RequestError]) -> None:
     assert problem.status == cls.status
     document = json.loads(problem._body)
     assert document == {
-        "type": "urn:inference-gateway:model-crashed" if cls is ModelCrashed else "about:blank",
-        "title": "Model crashed" if cls is ModelCrashed else HTTPStatus(cls.status).phrase,
+        "type": TYPES.get(cls, "about:blank"),
+        "title": cls.title or HTTPStatus(cls.status).phrase,
         "status": cls.status,
         "detail": error.detail,
         "request_id": "id-1",

@@ -9,6 +9,8 @@ from pydantic import SecretStr, ValidationError
 
 from inference_gateway import Settings
 
+pytestmark = pytest.mark.usefixtures("defaults")
+
 MIB, GIB = 1 << 20, 1 << 30
 
 DEFAULTS: dict[str, Any] = {
@@ -44,6 +46,7 @@ DEFAULTS: dict[str, Any] = {
     "cancel_grace": 5,
     "kill_abandoned": False,
     "model_memory_bytes": 0,
+    "validation": "warn",
     "metrics": True,
     "log_format": "text",
 }
@@ -82,6 +85,7 @@ def test_the_lists_above_cover_every_field() -> None:
         "metrics",
         "log_format",
         "isolation",
+        "validation",
     } | SWITCHES == set(DEFAULTS)
 
 
@@ -102,6 +106,12 @@ def test_spools_rest_in_the_temp_folder_of_the_system(
     assert Settings().spool_dir == tmp_path
 
 
+@pytest.fixture
+def defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away what tests have in their environment."""
+    monkeypatch.delenv("GATEWAY_VALIDATE", raising=False)
+
+
 @pytest.mark.parametrize("name", [*DEFAULTS, "spool_dir"])
 def test_each_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     text, value = {
@@ -112,9 +122,11 @@ def test_each_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch, name
         "kill_abandoned": ("true", True),
         "isolation": ("process", "process"),
         "log_format": ("json", "json"),
+        "validation": ("strict", "strict"),
         "spool_dir": ("/var/spool", Path("/var/spool")),
     }.get(name, ("7", 7))
-    monkeypatch.setenv(f"GATEWAY_{name.upper()}", text)
+    variable = {"validation": "GATEWAY_VALIDATE"}.get(name, f"GATEWAY_{name.upper()}")
+    monkeypatch.setenv(variable, text)
     settings = Settings()
     assert getattr(settings, name) == value
     others = {key: default for key, default in DEFAULTS.items() if key != name}

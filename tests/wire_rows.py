@@ -10,6 +10,7 @@ ROUTES = (
     "routes: /healthcheck says what the handler says",
     "routes: /healthcheck 503 while setting up, draining or raising",
     "routes: /metrics",
+    "routes: /schema",
     "routes: other methods 405 with Allow",
     "routes: other paths 404",
     "routes: 404 names the routes",
@@ -119,6 +120,7 @@ REFUSED = (
     "refused: disk full",
     "refused: deadline passed",
     "refused: model raised",
+    "refused: by the model itself",
     "refused: model returned what does not fit",
 )
 
@@ -141,6 +143,8 @@ RESPONSE = (
     "response: dates, enums, pydicom's values and keys of NumPy in the JSON",
     "response: NaN in the JSON",
     "response: JSON is an object",
+    "response: an answer of the builder",
+    "response: faults of an answer",
     "response: output_hash",
     "response: client refuses an answer without hashes",
     "response: application/binary types",

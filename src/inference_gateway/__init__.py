@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inference_gateway.app.gateway import Gateway
+    from inference_gateway.errors import Refused
     from inference_gateway.execution.current_request import CurrentRequest, Request, current_request
     from inference_gateway.execution.slots import Slots
     from inference_gateway.payload.part import Part
@@ -29,6 +30,7 @@ __all__ = [
     "CurrentRequest",
     "Gateway",
     "Part",
+    "Refused",
     "Request",
     "Settings",
     "Slots",
@@ -41,6 +43,7 @@ _HOMES = {
     "CurrentRequest": "execution.current_request",
     "Gateway": "app.gateway",
     "Part": "payload.part",
+    "Refused": "errors",
     "Request": "execution.current_request",
     "Settings": "settings",
     "Slots": "execution.slots",

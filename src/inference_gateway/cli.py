@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from inference_gateway.serving.command import serve, settings_of_environment
+from inference_gateway.serving.command import serve, settings_of_environment, variable_of
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -60,7 +60,7 @@ def show_settings() -> None:
     """Print every setting: its environment variable, value now, and what it is for."""
     settings = settings_of_environment()
     rows = [
-        (f"GATEWAY_{name.upper()}", str(getattr(settings, name)), field.description or "")
+        (variable_of(field.validation_alias or name), str(getattr(settings, name)), field.description or "")
         for name, field in type(settings).model_fields.items()
     ]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]

@@ -11,6 +11,7 @@ GatewayError
 │   ├── UploadTimeout            408
 │   ├── LimitExceeded            413
 │   ├── UnsupportedEncoding      415
+│   ├── Refused                  422, or another 4xx: the model refused, by its own sentence
 │   ├── ModelError               500
 │   │   ├── ModelFailed
 │   │   ├── InvalidModelOutput
@@ -34,12 +35,16 @@ GatewayError
 ```
 
 A `RequestError` or `MultipartError` carries one public sentence, `detail`. It is made of words of this
-package only: nothing of a request, nothing of a model's exception is ever in it.
+package only: nothing of a request, nothing of a model's exception is ever in it. `Refused` is the exception:
+its sentence is the model's author's.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
+
+REFUSED_TYPE = "urn:inference-gateway:refused"
+_SENTENCE = 500  # characters of a model's own sentence
 
 
 class GatewayError(Exception):
@@ -52,7 +57,7 @@ class RequestError(GatewayError):
     `detail` is the public sentence: it names the cause and, where there is one, the next step.
     """
 
-    status: ClassVar[int]
+    status: int
     sentence: ClassVar[str]
     type: ClassVar[str] = "about:blank"  # of the problem (RFC 9457 §3.1.1)
     title: ClassVar[str | None] = None  # of its type; the status's own where there is none
@@ -113,6 +118,34 @@ class UnsupportedEncoding(RequestError):
 
     status = 415
     sentence = "content is accepted as it is only: send it without a Content-Encoding"
+
+
+class Refused(RequestError):
+    """Raise it in a model that will not take a request: the client gets the sentence as a problem document.
+
+    ```python
+    raise Refused("this model needs an axial CT with at least 40 slices")
+    ```
+
+    `sentence`: what the client reads: what is needed, in one line. It must hold nothing of the patient: no
+    name, no date, no UID, no text of the study. `status`: of the answer, from 400 to 499. Raises `ValueError`
+    for another status, or without a sentence.
+    """
+
+    status = 422
+    sentence = "the model refuses this request"
+    type = REFUSED_TYPE
+    title = "Refused by the model"
+
+    def __init__(self, sentence: str, *, status: int = 422) -> None:
+        told = " ".join(str(sentence).split())
+        shown = "".join(one for one in told if one.isprintable())[:_SENTENCE]
+        if not shown:
+            raise ValueError("say why the model refuses, in one sentence")
+        if not (isinstance(status, int) and 400 <= status <= 499):
+            raise ValueError("the status of a refusal is from 400 to 499")
+        super().__init__(shown)
+        self.status = status
 
 
 class ModelError(RequestError):
@@ -226,10 +259,19 @@ class ProblemAnswer(ClientError):
     """The gateway answered with another status than 200.
 
     `status` is the HTTP status, `title` its name, `detail` the gateway's sentence, `request_id` what its log
-    knows it by.
+    knows it by, `type` the kind of problem (RFC 9457), such as `REFUSED_TYPE`.
     """
 
-    def __init__(self, status: int, detail: str, request_id: str | None = None, *, title: str = "") -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        request_id: str | None = None,
+        *,
+        title: str = "",
+        type: str = "about:blank",
+    ) -> None:
+        self.type = type
         self.status = status
         self.title = title
         self.detail = detail

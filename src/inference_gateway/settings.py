@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="GATEWAY_", frozen=True, extra="forbid", hide_input_in_errors=True
+        env_prefix="GATEWAY_", frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True
     )
 
     max_body_bytes: PositiveBytes = Field(
@@ -181,6 +181,13 @@ class Settings(BaseSettings):
     )
     api_keys_file: Path | None = Field(
         default=None, description="file with more keys, one a line; a change is seen within ten seconds"
+    )
+    validation: Literal["off", "warn", "strict"] = Field(
+        default="warn",
+        validation_alias="GATEWAY_VALIDATE",
+        description="what is done about an answer that contradicts its contract: nothing, a line in the log "
+        "for each fault and a header that counts them, or 500. What no client can read is 500 with warn, "
+        "too. Per route too",
     )
     metrics: bool = Field(default=True, description="serve Prometheus metrics on /metrics")
     log_format: Literal["text", "json"] = Field(

@@ -16,13 +16,23 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from inference_gateway import Gateway, Settings
 from inference_gateway.answer.stream import ResponseStream
-from inference_gateway.execution.check import prepare
+from inference_gateway.execution.check import Contract, prepare
 from inference_gateway.payload.contract import BINARY_TYPES
 from inference_gateway.payload.element import BLOCK
 from tests.conftest import Serve
 from tests.harness.asgi import app_thread
 from tests.harness.raw import exchange
-from tests.harness.results import INPUT_HASH, LARGE, TEMP, TOKEN, TYPES, described, prepared, streamed
+from tests.harness.results import (
+    CONTRACT,
+    INPUT_HASH,
+    LARGE,
+    TEMP,
+    TOKEN,
+    TYPES,
+    described,
+    prepared,
+    streamed,
+)
 from tests.harness.server import plain_server
 from tests.harness.serving import POST, TYPE, check_ok
 from tests.harness.waiting import until
@@ -43,7 +53,7 @@ class TestFraming:
         types = [list(TYPES)[index % len(TYPES)] for index in range(len(sizes))]
         elements = [LARGE[:size] for size in sizes]
         value = described(*types)
-        sent = await streamed(prepare((value, elements), TYPES, TEMP))
+        sent = await streamed(prepare((value, elements), CONTRACT))
         expected = [(TYPES[name], element) for name, element in zip(types, elements, strict=True)]
         assert_same(sent.body, reply_bytes(TOKEN, value, expected, INPUT_HASH))
         assert sent.content_length == len(sent.body)
@@ -53,7 +63,7 @@ class TestFraming:
 
     @pytest.mark.parametrize("name", BINARY_TYPES)
     def test_media_types(self, name: str) -> None:
-        ready = prepare((described(name), [b""]), BINARY_TYPES, TEMP)
+        ready = prepare((described(name), [b""]), Contract(BINARY_TYPES, TEMP))
         kind = "application/dicom" if name.startswith("dicom") else "application/binary"
         assert [media_type for media_type, _ in ready.elements] == [kind]
 
@@ -77,7 +87,7 @@ class TestFraming:
 
     async def test_large_json(self) -> None:
         value = {"k": ["x" * 100] * 20_000}
-        sent = await streamed(prepare(value, TYPES, TEMP))
+        sent = await streamed(prepare(value, CONTRACT))
         assert_same(sent.body, reply_bytes(TOKEN, value, [], INPUT_HASH))
         assert sent.content_length == len(sent.body)
         assert max(map(len, sent.blocks)) <= BLOCK

@@ -71,7 +71,7 @@ def test_a_failure_says_what_to_do(url: str) -> None:
     assert result.exit_code == 1
     lines = result.output.splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("fail     dicom"))
-    assert "cannot be read as DICOM" in lines[at]
+    assert "no DICOM file" in lines[at]
     assert lines[at + 1].lstrip().startswith("→ send whole DICOM files")
     assert "2 fail" in lines[-1]  # and no protocol_version
 

@@ -106,6 +106,10 @@ FAULTS: dict[str, tuple[Change, set[str]]] = {
     "a number without a label": (without("parts", 2, "label_map", "2"), {"label-maps"}),
     "a label without a number": (set_in("parts", 2, "label_map", "two", to="two"), {"label-maps"}),
     "a label without a name": (set_in("parts", 2, "label_map", "1", to=""), {"label-maps"}),
+    "no number over 1 in a probability mask": (
+        lambda answer, elements: elements.__setitem__(0, elements[0] // 2),
+        {"values"},
+    ),
     "DICOM that is none": (element_as(4, b"no DICOM" * 100), {"dicom"}),
     "DICOM that is empty": (element_as(4, b""), {"dicom"}),
     "DICOM without its last pixels": (cut_element, {"dicom"}),

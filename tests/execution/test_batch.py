@@ -1,11 +1,12 @@
 """One call for several requests: what it gives for each, and what fails it as a whole."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from inference_gateway import Request
-from inference_gateway.errors import InvalidModelOutput, ModelFailed
+from inference_gateway.errors import InvalidModelOutput, ModelFailed, Refused
 from inference_gateway.execution.batch import call_together
 
 
@@ -13,7 +14,7 @@ async def requests(count: int) -> list[Request]:
     return [Request(str(number), "/", json_input=number) for number in range(count)]
 
 
-def check(result: Any) -> str:
+def check(result: Any, inputs: Sequence[Any]) -> str:
     if result == "misfit":
         raise InvalidModelOutput("it does not fit")
     if result == "raises":
@@ -34,6 +35,30 @@ async def test_a_result_that_fails_is_its_requests_own() -> None:
     assert found[1].__cause__ is error
     assert found[2].reason == "it does not fit"
     assert isinstance(found[3].__cause__, ValueError)
+
+
+async def test_one_of_them_may_be_refused() -> None:
+    refused = Refused("too few slices")
+    assert call_together(lambda _: ["fine", refused], check, await requests(2)) == ["checked fine", refused]
+    with pytest.raises(Refused):
+        call_together(_refuse, check, await requests(1))
+
+
+def _refuse(_: list[Request]) -> Any:
+    raise Refused("none of them")
+
+
+async def test_a_result_is_held_against_its_own_inputs() -> None:
+    given = await requests(2)
+    for number, each in enumerate(given):
+        each.inputs = [number]
+
+    def model(batch: list[Request]) -> Any:
+        for each in batch:
+            each.inputs.clear()
+        return ["a", "b"]
+
+    assert call_together(model, lambda result, inputs: (result, inputs), given) == [("a", (0,)), ("b", (1,))]
 
 
 @pytest.mark.parametrize(

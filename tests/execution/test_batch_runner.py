@@ -33,7 +33,7 @@ class Asked:
 
 
 class Result(Whole):
-    def __init__(self, result: Any) -> None:
+    def __init__(self, result: Any, inputs: Any = ()) -> None:
         super().__init__(result)
         self.closed = False
 
@@ -82,7 +82,7 @@ def batching(
     concurrency: int = 1,
     timeout: float | None = None,
     queue_timeout: float | None = None,
-    check: Callable[[Any], Any] = Result,
+    check: Callable[[Any, Any], Any] = Result,
 ) -> BatchRunner:
     line = Line("m", concurrency)
     runner = ThreadRunner("/", model, check, line, name="m", timeout=timeout, queue_timeout=queue_timeout)
@@ -263,7 +263,7 @@ async def test_a_call_of_which_nobody_is_left_is_an_orphan_until_it_returns(mode
 async def test_a_result_that_nobody_waits_for_is_closed(model: Recorder) -> None:
     made: list[Result] = []
 
-    def check(result: Any) -> Result:
+    def check(result: Any, inputs: Any) -> Result:
         made.append(Result(result))
         return made[-1]
 

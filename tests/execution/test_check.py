@@ -5,6 +5,7 @@ import itertools
 import json
 from collections import UserDict, deque
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 
 from inference_gateway.errors import InvalidModelOutput
 from inference_gateway.execution.check import prepare
-from tests.harness.results import TEMP, TYPES, described
+from tests.harness.results import CONTRACT, described
+
+AT_REST = replace(CONTRACT, at_rest=True)
 
 """More than is sent in one piece, and more than a block."""
 
@@ -38,13 +41,13 @@ class TestObject:
         results: list[Any] = [value, (value, None), (value, [])]
         for result in results:
             with pytest.raises(InvalidModelOutput) as caught:
-                prepare(result, TYPES, TEMP)
+                prepare(result, CONTRACT)
             assert type(value).__name__.removesuffix("Type") in caught.value.reason
             assert 'return {"protocol_version": "1.0", "parts": [...]}, elements' in caught.value.reason
 
     def test_a_forgotten_return_is_asked_for(self) -> None:
         with pytest.raises(InvalidModelOutput) as caught:
-            prepare(None, TYPES, TEMP)
+            prepare(None, CONTRACT)
         assert "is a return missing?" in caught.value.reason
 
 
@@ -70,11 +73,11 @@ class TestResult:
         ],
     )
     def test_json_and_any_iterable_of_elements(self, result: Any, count: int) -> None:
-        assert len(prepare(result, TYPES, TEMP).elements) == count
+        assert len(prepare(result, CONTRACT).elements) == count
 
     def test_an_array_is_taken_along_its_first_axis(self) -> None:
         stack = np.arange(24, dtype=">i2").reshape(2, 3, 4)
-        ready = prepare((described("mine", "mine"), stack), TYPES, TEMP)
+        ready = prepare((described("mine", "mine"), stack), CONTRACT)
         sent = [b"".join(map(bytes, element.blocks())) for _, element in ready.elements]
         assert sent == [stack[0].tobytes(), stack[1].tobytes()]
 
@@ -122,7 +125,7 @@ class TestResult:
     )
     def test_what_does_not_fit_is_refused(self, result: Any) -> None:
         with pytest.raises(InvalidModelOutput) as caught:
-            prepare(result, TYPES, TEMP)
+            prepare(result, CONTRACT)
         assert caught.value.reason
         assert caught.value.reason not in caught.value.detail
 
@@ -132,7 +135,7 @@ class TestResult:
             raise KeyError("k")
 
         with pytest.raises(KeyError):
-            prepare((described("mine"), lazy()), TYPES, TEMP)
+            prepare((described("mine"), lazy()), CONTRACT)
 
     def test_lazy_elements_may_fill_the_json(self) -> None:
         value = described("mine")
@@ -141,7 +144,7 @@ class TestResult:
             value["seen"] = 1
             yield b"x"
 
-        assert json.loads(prepare((value, lazy()), TYPES, TEMP).json)["seen"] == 1
+        assert json.loads(prepare((value, lazy()), CONTRACT).json)["seen"] == 1
 
 
 PROTOCOLS = ["__array__", "__array_interface__", "__array_struct__", "__dlpack__"]
@@ -174,17 +177,17 @@ class TestElementsOfOtherLibraries:
         stack = np.arange(24, dtype="<i2").reshape(2, 3, 4)
         protocols = (protocol, "__dlpack_device__")
         result = (described("mine", "mine"), Library(stack, *protocols))
-        sent = [b"".join(map(bytes, each.blocks())) for _, each in prepare(result, TYPES, TEMP).elements]
+        sent = [b"".join(map(bytes, each.blocks())) for _, each in prepare(result, CONTRACT).elements]
         assert sent == [stack[0].tobytes(), stack[1].tobytes()]
 
     def test_one_array_too_many_is_told_how_to_be_one_element(self) -> None:
         with pytest.raises(InvalidModelOutput) as caught:
-            prepare((described("mine"), np.zeros((2, 3))), TYPES, TEMP)
+            prepare((described("mine"), np.zeros((2, 3))), CONTRACT)
         assert "[array]" in caught.value.reason
 
     def test_what_cannot_be_had_is_refused_with_the_remedy(self) -> None:
         with pytest.raises(InvalidModelOutput) as caught:
-            prepare((described("mine"), OnDevice(np.zeros((1, 3)))), TYPES, TEMP)
+            prepare((described("mine"), OnDevice(np.zeros((1, 3)))), CONTRACT)
         assert "OnDevice" in caught.value.reason
         assert ".cpu().numpy()" in caught.value.reason
         assert "SECRET" not in caught.value.reason
@@ -199,7 +202,7 @@ class TestAtRest:
         source = io.BytesIO(b"from a reader")
         elements: list[Any] = [(half for half in (b"ab", b"cd")), [b"e", b"f"], Reader(), b"bytes"]
         given = (described(*["mine"] * 4), elements)
-        found = prepare(given, TYPES, TEMP, at_rest=True)
+        found = prepare(given, AT_REST)
         assert not found.needs_model
         assert [each.size for _, each in found.elements] == [4, 2, 13, 5]
         sent = [b"".join(map(bytes, each.blocks())) for _, each in found.elements]
@@ -211,4 +214,4 @@ class TestAtRest:
             raise KeyError("the model's own")
 
         with pytest.raises(KeyError):
-            prepare((described("mine"), [fails()]), TYPES, TEMP, at_rest=True)
+            prepare((described("mine"), [fails()]), AT_REST)

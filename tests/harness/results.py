@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from inference_gateway.answer.stream import ResponseStream
-from inference_gateway.execution.check import InferenceResponse, prepare
+from inference_gateway.execution.check import Contract, InferenceResponse, prepare
 from inference_gateway.payload.contract import BINARY_TYPES
 
 TEMP = Path(tempfile.gettempdir())
 TYPES = {**BINARY_TYPES, "mine": "application/x-mine"}
+CONTRACT = Contract(TYPES, TEMP)
 TOKEN = "0123456789abcdef" * 2
 INPUT_HASH = "ab" * 32
 LARGE = bytes(range(256)) * 5000
@@ -22,7 +23,7 @@ def described(*binary_types: str) -> dict[str, Any]:
 
 def prepared(*elements: Any) -> InferenceResponse:
     """The response of a model that returned these elements."""
-    return prepare((described(*["heatmap"] * len(elements)), list(elements)), TYPES, TEMP)
+    return prepare((described(*["heatmap"] * len(elements)), list(elements)), CONTRACT)
 
 
 async def beside(*elements: Any) -> InferenceResponse:

@@ -33,7 +33,7 @@ class Whole:
 
     needs_model = False
 
-    def __init__(self, result: Any) -> None:
+    def __init__(self, result: Any, inputs: Any = ()) -> None:
         self.result = result
 
     def end_iterables(self) -> None:

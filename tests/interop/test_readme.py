@@ -1,15 +1,26 @@
-"""The commands of README's section on curl, as they stand there, against the gateway that they start."""
+"""README: the commands of its section on curl; its model, on every image that pydicom ships."""
 
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pydicom
 import pytest
+from numpy.typing import NDArray
+from pydicom.data import get_testdata_file
 
+from inference_gateway.execution.check import Contract, prepare
+from inference_gateway.payload.contract import BINARY_TYPES
+from inference_gateway.payload.part import Part
+from inference_gateway.payload.spool import Spool
+from inference_gateway.results.headers import is_dicom
 from tests.harness.process import Process, serve_command
 from tests.harness.raw import Answer
 from tests.harness.wire import decoded
@@ -53,3 +64,58 @@ def test_the_curl_line_gets_a_mask(gateway: Process, tmp_path: Path) -> None:
     mask = decoded(answer)[1][2]
     assert len(mask) == 128 * 128
     assert set(mask) - {0}
+
+
+# The example of a model
+
+
+def model() -> Any:
+    section = (ROOT / "README.md").read_text().partition("\n## Your model\n")[2]
+    found = re.search(r"```python\n(# my_model.py\n.*?)```", section, re.DOTALL)
+    assert found
+    names: dict[str, Any] = {}
+    exec(compile(found[1], "README.md", "exec"), names)
+    return names["model"]
+
+
+def decodable(path: Path) -> NDArray[Any] | None:
+    """The pixels of a file, None where it has none or pydicom cannot decode them here."""
+    try:
+        return pydicom.dcmread(path).pixel_array
+    except Exception:  # what pydicom raises for files that are damaged on purpose
+        return None
+
+
+def test_the_model_is_right_on_every_image_that_pydicom_ships(spool_dir: Path) -> None:
+    """Colour, frames, compressed: a mask of (rows, columns) for each frame, and no fault in the answer."""
+    kinds = set()
+    found = get_testdata_file("CT_small.dcm", download=False)
+    assert isinstance(found, str)
+    for path in Path(found).parent.rglob("*"):
+        if not path.is_file() or not is_dicom(path.read_bytes()[:132]):
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            pixels = decodable(path)
+            header = pydicom.dcmread(path, stop_before_pixels=True)
+            if pixels is None and "Rows" in header:
+                continue
+            spool = Spool(spool_dir, 64 << 20)
+            spool.append(path.read_bytes())
+            inputs = [Part(spool, 0, 0, spool.size)]
+            try:
+                result = model()({}, list(inputs), "")
+                response = prepare(result, Contract(BINARY_TYPES, spool_dir, "warn"), inputs)
+            finally:
+                spool.release()
+        assert (path.name, list(response.warnings)) == (path.name, [])
+        if pixels is None:
+            assert response.elements == []
+            continue
+        colour, frames = header.SamplesPerPixel > 1, int(header.get("NumberOfFrames") or 1)
+        kinds.add((colour, frames > 1))
+        grey = pixels.mean(axis=-1) if colour else pixels
+        expected = (grey > grey.mean()).reshape(frames, header.Rows, header.Columns)
+        masks = [b"".join(map(bytes, element.blocks())) for _, element in response.elements]
+        assert masks == [(plane * np.uint8(255)).tobytes() for plane in expected]
+    assert kinds == {(colour, frames) for colour in (False, True) for frames in (False, True)}

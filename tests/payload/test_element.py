@@ -26,13 +26,13 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, Secondar
 
 from inference_gateway.answer.stream import ResponseStream
 from inference_gateway.errors import InvalidModelOutput, ModelFailed
-from inference_gateway.execution.check import prepare
+from inference_gateway.execution.check import Contract, prepare
 from inference_gateway.payload import element
 from inference_gateway.payload.element import BLOCK
 from tests.harness.results import (
+    CONTRACT,
     INPUT_HASH,
     LARGE,
-    TEMP,
     TOKEN,
     TYPES,
     Streamed,
@@ -696,7 +696,7 @@ class TestDatasets:
 
     def test_a_large_one_rests_in_the_spool_folder(self, spool_dir: Path) -> None:
         large = dataset(9 << 20)
-        ready = prepare((described("dicom"), [large]), TYPES, spool_dir)
+        ready = prepare((described("dicom"), [large]), Contract(TYPES, spool_dir))
         [(media_type, element)] = ready.elements
         assert media_type == "application/dicom"
         assert list(spool_dir.iterdir()) == []
@@ -740,7 +740,7 @@ class TestDatasets:
 
     def test_elements_that_are_a_dataset_are_no_list_of_elements(self) -> None:
         with pytest.raises(InvalidModelOutput):
-            prepare((described("dicom"), dataset()), TYPES, TEMP)
+            prepare((described("dicom"), dataset()), CONTRACT)
 
 
 class TestKept:

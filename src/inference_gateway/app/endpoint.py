@@ -14,7 +14,14 @@ from inference_gateway.answer.problem import Problem
 from inference_gateway.answer.stream import ResponseStream, sending_bytes
 from inference_gateway.app.failures import forget, log_failure
 from inference_gateway.app.readiness import SHUTTING_DOWN, Readiness
-from inference_gateway.errors import ClientDisconnected, ModelError, RequestError, ResponseCut, Unavailable
+from inference_gateway.errors import (
+    ClientDisconnected,
+    ModelError,
+    Refused,
+    RequestError,
+    ResponseCut,
+    Unavailable,
+)
 from inference_gateway.execution.check import InferenceResponse
 from inference_gateway.execution.runner import ModelSlot, Runner
 from inference_gateway.extensions import ABORT, UNSENT
@@ -26,6 +33,7 @@ from inference_gateway.intake.header import RequestType, read_header
 from inference_gateway.intake.ingest import Ingest
 from inference_gateway.intake.uvicorn_body import body_of
 from inference_gateway.intake.workers import Workers
+from inference_gateway.payload.contract import FAULTS_HEADER
 from inference_gateway.payload.spool import Spool
 from inference_gateway.payload.spool_budget import SpoolBudget
 from inference_gateway.settings import Settings
@@ -194,6 +202,8 @@ class _Journey:
             (b"content-type", f"multipart/related; boundary={boundary}".encode()),
             (b"x-request-id", self.record.request_id.encode()),
         ]
+        if response.faults:
+            headers.append((FAULTS_HEADER, str(response.faults).encode()))
         length = stream.content_length
         if length is not None:
             headers.append((b"content-length", str(length).encode()))
@@ -243,6 +253,7 @@ class _Journey:
 
     async def _refuse(self, error: RequestError, body: Body | None, after_body: bool = False) -> None:
         self.record.status = error.status
+        self.record.refused_by_model = isinstance(error, Refused)
         problem = Problem.of(error, self.record.request_id, after_body=after_body)
         await problem.send(self._send, body, self._scope)
 

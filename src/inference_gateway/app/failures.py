@@ -10,6 +10,7 @@ from inference_gateway.errors import (
     ModelCrashed,
     ModelError,
     ModelTimeout,
+    Refused,
     RequestError,
     ResponseCut,
 )
@@ -22,6 +23,8 @@ def log_failure(record: Record, error: Exception) -> None:
     match error:
         case ClientDisconnected():
             log.info("the client left")
+        case Refused():
+            log.info("refused by the model: status %d", error.status)  # the sentence is for the client only
         case InvalidModelOutput():
             log.error("the model's result does not fit the wire contract: %s", error.reason)
         case ModelCrashed():

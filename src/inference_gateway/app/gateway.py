@@ -23,7 +23,7 @@ from inference_gateway.app.readiness import Readiness
 from inference_gateway.errors import MultipartError, Unauthorized, UnusableModel
 from inference_gateway.execution.batch_runner import BatchRunner
 from inference_gateway.execution.call import Model
-from inference_gateway.execution.check import prepare
+from inference_gateway.execution.check import Contract, prepare
 from inference_gateway.execution.process.host import Recipe
 from inference_gateway.execution.process.keeper import SharedKeeper
 from inference_gateway.execution.process.runner import Ends, ProcessRunner
@@ -38,6 +38,7 @@ from inference_gateway.intake.workers import Workers
 from inference_gateway.multipart import Encoder
 from inference_gateway.payload.contract import BINARY_TYPES
 from inference_gateway.payload.spool_budget import SpoolBudget
+from inference_gateway.results.mode import Mode
 from inference_gateway.settings import Settings
 from inference_gateway.telemetry.metrics import Metrics
 from inference_gateway.telemetry.record import new_request_id
@@ -103,6 +104,7 @@ class Gateway(Starlette):
         isolation: Literal["thread", "process"] | None = None,
         slots: Slots | None = None,
         max_calls: int = 0,
+        validate: Mode | None = None,
         max_batch_size: int | None = None,
         max_batch_wait: float = 0.01,
     ) -> None:
@@ -117,6 +119,8 @@ class Gateway(Starlette):
         `isolation`: "process" gives the model processes of its own; then it is a function or a class of a
         module, or its name as "module:object", which this process does not import. `slots`: devices, or calls
         at once, that several routes share. `max_calls`: after so many a process is replaced, 0 for never.
+        `validate`: what is done about faults in its answers ("off", "warn", "strict"), from the settings
+        where not given.
 
         `max_batch_size`: the model is `model(requests)`, called with up to so many requests at once, and
         returns a list with the result or the exception of each. `max_batch_wait`: seconds that a free slot
@@ -132,10 +136,12 @@ class Gateway(Starlette):
         slots = slots or Slots(concurrency or self.settings.model_concurrency, name=name)
         limit = self.settings.model_timeout if timeout is None else timeout or None
         batches = max_batch_size is not None
+        mode = validate or self.settings.validation
+        contract = Contract(self._binary_types, self.settings.spool_dir, mode, at_rest=batches)
         calling = (
-            self._process_runner(route, model, name, slots, limit, max_calls, batches)
+            self._process_runner(route, model, name, slots, limit, max_calls, contract)
             if in_process
-            else self._thread_runner(route, model, name, slots, limit, batches)
+            else self._thread_runner(route, model, name, slots, limit, contract)
         )
         runner: Runner = calling
         if max_batch_size is not None:
@@ -162,7 +168,7 @@ class Gateway(Starlette):
             self.metrics.gauge("model_setup_seconds", lambda: calling.set_up_seconds, route)
 
     def _thread_runner(
-        self, route: str, model: Any, name: str, slots: Slots, timeout: float | None, batches: bool
+        self, route: str, model: Any, name: str, slots: Slots, timeout: float | None, contract: Contract
     ) -> ThreadRunner:
         if isinstance(model, str):
             raise UnusableModel(f"{model} is a name: give the model itself, or isolation='process'")
@@ -170,16 +176,11 @@ class Gateway(Starlette):
         if inspect.isclass(model):
             check_signature(model, name)
             instance = model()
-        check_model(instance, name, batches=batches)
+        check_model(instance, name, batches=contract.at_rest)
         return ThreadRunner(
             route,
             instance,
-            partial(
-                prepare,
-                binary_types=self._binary_types,
-                spool_dir=self.settings.spool_dir,
-                at_rest=batches,
-            ),
+            lambda result, inputs: prepare(result, contract, inputs),
             slots.line,
             name=name,
             timeout=timeout,
@@ -194,19 +195,18 @@ class Gateway(Starlette):
         slots: Slots,
         timeout: float | None,
         max_calls: int,
-        batches: bool,
+        contract: Contract,
     ) -> ProcessRunner:
         if inspect.isclass(model):
             check_signature(model, name)
         elif callable(model):
-            check_model(model, name, batches=batches)
+            check_model(model, name, batches=contract.at_rest)
         recipe = Recipe(
             target_of(model),
             route,
-            self._binary_types,
-            self.settings.spool_dir,
+            contract,
             memory=self.settings.model_memory_bytes,
-            batches=batches,
+            batches=contract.at_rest,
         )
         return ProcessRunner(
             recipe,

@@ -1,4 +1,4 @@
-"""What a gateway says to those who ask how it is: `/ping`, `/healthcheck` and `/metrics`."""
+"""What a gateway says to those who ask how it is: `/ping`, `/healthcheck`, `/metrics`; and `/schema`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from inference_gateway.execution.line import Line
 from inference_gateway.execution.slot import Slot
 from inference_gateway.intake.api_keys import ApiKeys
 from inference_gateway.payload.contract import PONG
+from inference_gateway.results.schema import published
 from inference_gateway.telemetry.logs import logger
 from inference_gateway.telemetry.metrics import Metrics
 from inference_gateway.telemetry.record import new_request_id
@@ -27,6 +28,7 @@ HealthHandler = Callable[[], Health | Awaitable[Health]]
 
 _HEALTH_SECONDS = 10.0  # for the health check's handler: probes give up long before
 _HEALTH_THREADS = 2
+_SCHEMA = published()  # read now: later it would be on the event loop
 _NOT_NOW = {"retry-after": "2"}
 
 
@@ -47,6 +49,7 @@ class Probes:
             Route("/ping", self._ping, methods=methods),
             Route("/healthcheck", self._healthcheck, methods=methods),
         ]
+        found.append(Route("/schema", self._tell_schema, methods=["GET"]))
         if metrics:
             found.append(Route("/metrics", self._tell_metrics, methods=["GET"]))
         return found
@@ -72,6 +75,9 @@ class Probes:
             return PlainTextResponse("the health check failed", 503, _NOT_NOW)
         finally:
             slot.release()
+
+    async def _tell_schema(self, request: Request) -> Response:
+        return Response(_SCHEMA, media_type="application/schema+json")
 
     async def _tell_metrics(self, request: Request) -> Any:
         if self._api_keys is not None:

@@ -6,9 +6,9 @@ import hashlib
 import io
 import json
 import secrets
-import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,16 @@ class NoStudy(Exception):
 class Study:
     """Files in the order in which they are sent.
 
-    `uids`: SOP and series instance UIDs of the images, None where pydicom is not there to read them.
     `ignored`: how many files were not DICOM.
     """
 
     files: tuple[Path | bytes, ...]
-    uids: frozenset[str] | None
     ignored: int = 0
+
+    @property
+    def heads(self) -> list[Callable[[int], bytes]]:
+        """Return what gives the first bytes of each file."""
+        return [partial(_head_of, each) for each in self.files]
 
 
 def read_study(path: Path) -> Study:
@@ -53,7 +56,7 @@ def read_study(path: Path) -> Study:
     files = tuple(each for each in candidates if _is_dicom(each))
     if not files:
         raise NoStudy(f"{path} has no DICOM file (PS3.10): name a folder that has some")
-    return Study(files, _uids(files), len(candidates) - len(files))
+    return Study(files, len(candidates) - len(files))
 
 
 def make_study() -> Study:
@@ -70,7 +73,7 @@ def make_study() -> Study:
         file = io.BytesIO()
         dataset.save_as(file, enforce_file_format=True)
         files.append(file.getvalue())
-    return Study(tuple(files), _uids(files))
+    return Study(tuple(files))
 
 
 def _is_dicom(path: Path) -> bool:
@@ -79,22 +82,11 @@ def _is_dicom(path: Path) -> bool:
         return file.read(len(_MAGIC)) == _MAGIC
 
 
-def _uids(files: Iterable[Path | bytes]) -> frozenset[str] | None:
-    try:
-        import pydicom
-    except ImportError:
-        return None
-    found: set[str] = set()
-    for each in files:
-        source = each if isinstance(each, Path) else io.BytesIO(each)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # they quote values
-                header = pydicom.dcmread(source, stop_before_pixels=True)
-                found |= {str(header.get(key)) for key in ("SOPInstanceUID", "SeriesInstanceUID")}
-        except Exception:  # noqa: S112 - a damaged file is the model's business; pydicom raises anything
-            continue
-    return frozenset(found - {"None"})
+def _head_of(each: Path | bytes, size: int) -> bytes:
+    if isinstance(each, bytes):
+        return each[:size]
+    with each.open("rb") as file:
+        return file.read(size)
 
 
 class Upload:

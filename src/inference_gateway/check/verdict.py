@@ -17,6 +17,9 @@ PROBE_SECONDS = 30.0
 """For an answer that needs neither a body nor a model."""
 
 
+_ALL = 1 << 62  # bytes: more than any mask has
+
+
 class Verdict(StrEnum):
     """`DIFFERS`: not as the contract has it, but as the old Flask gateway is known to do it."""
 
@@ -70,6 +73,7 @@ class Subject:
     canary: str = field(default_factory=lambda: "canary" + secrets.token_hex(8))
     refusals: dict[str, Answer] = field(default_factory=dict)
     _inference: Inference | NoAnswer | None = None
+    _faults: list[Any] | None = None
 
     def infer(self) -> Inference:
         """Return the answer to the study, which is sent once. Raises `NoAnswer` where none came."""
@@ -132,6 +136,23 @@ class Subject:
         if not found:
             raise Skipped("the answer has no such element")
         return found
+
+    def faults(self) -> list[Any]:
+        """Return what is wrong with the answer, `results.faults.Fault`s. Raises `Skipped` as `json` does.
+
+        The rules are imported here: they need what a command that only shows its help can do without.
+        """
+        from inference_gateway.payload.element import FileElement
+        from inference_gateway.results.validation import faults_in
+
+        if self._faults is None:
+            self.json()
+            message = self.message()
+            bodies = [piece.body for piece in message.elements]
+            elements = [FileElement(body, body.size) for body in bodies]
+            text = message.pieces[0].body.getvalue()
+            self._faults = faults_in(text, bodies, elements, self.study.heads, look=_ALL)
+        return self._faults
 
     def close(self) -> None:
         """Free the answer to the study."""

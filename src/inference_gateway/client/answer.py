@@ -44,13 +44,17 @@ _HASHES = re.compile(rb"[0-9a-f]{64}:[0-9a-f]{64}")
 _PROBLEM_BYTES = 64 << 10
 
 
+_COUNT = re.compile("[0-9]{1,9}")
+
+
 class Answer:
     """One answer of status 200. `content_type`: its header; raises `BrokenAnswer` where it is another kind.
 
     Memory: 1 MiB of spool, the JSON, and some 200 bytes for each part. Blocks on the disk.
     """
 
-    def __init__(self, content_type: str) -> None:
+    def __init__(self, content_type: str, faults: str = "") -> None:
+        self._faults = int(faults) if _COUNT.fullmatch(faults) else 0
         try:
             boundary = check_boundary(parse_media_type(content_type).parameters.get("boundary", ""))
         except MultipartError as error:
@@ -108,7 +112,7 @@ class Answer:
         if len(entries) != len(bodies):
             raise BrokenAnswer(f"the answer has {len(bodies)} elements for {len(entries)} entries of 'parts'")
         elements = [ResultElement(entry, body) for entry, body in zip(entries, bodies, strict=True)]
-        return InferenceResult(value, elements, input_hash, output_hash, timings, self._spool)
+        return InferenceResult(value, elements, input_hash, output_hash, timings, self._spool, self._faults)
 
     def close(self) -> None:
         """Frees what has come. Not to be called once there is a result."""
@@ -151,7 +155,8 @@ class Refusal:
         detail = _text(document.get("detail")) or instead
         request_id = _text(document.get("request_id")) or _text(self._headers.get("x-request-id"))
         if self._status != HTTPStatus.SERVICE_UNAVAILABLE:
-            return ProblemAnswer(self._status, detail, request_id, title=title)
+            kind = _text(document.get("type")) or "about:blank"
+            return ProblemAnswer(self._status, detail, request_id, title=title, type=kind)
         retry_after = _seconds(self._headers.get("retry-after", ""))
         return Overloaded(self._status, detail, request_id, title=title, retry_after=retry_after)
 

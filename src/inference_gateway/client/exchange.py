@@ -25,6 +25,7 @@ from inference_gateway.client.answer import Answer, Refusal, plain
 from inference_gateway.client.result import InferenceResult
 from inference_gateway.client.upload import OnProgress, Upload
 from inference_gateway.errors import ClientError, CutAnswer, GatewayUnreachable
+from inference_gateway.payload.contract import FAULTS_HEADER
 
 _INTERIM = re.compile(rb"HTTP/1\.. 1")  # 100 Continue and the like: the answer is still to come
 
@@ -142,7 +143,7 @@ class Exchange:
         length = headers.get("content-length", "")
         self._answer_total = int(length) if _LENGTH.fullmatch(length) else None
         if status == httpx.codes.OK:
-            self._incoming = Answer(headers.get("content-type", ""))
+            self._incoming = Answer(headers.get("content-type", ""), headers.get(FAULTS_HEADER.decode(), ""))
         else:
             self._incoming = Refusal(status, headers)
 

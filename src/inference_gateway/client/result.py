@@ -14,13 +14,12 @@ import numpy.typing as npt
 
 from inference_gateway.client.temporary import TemporarySpool
 from inference_gateway.extras import extra
+from inference_gateway.payload.contract import AXES
 from inference_gateway.payload.element import BLOCK
 from inference_gateway.payload.part import Part
 
 if TYPE_CHECKING:
     from pydicom import FileDataset
-
-_AXES = ("timepoints", "depth", "height", "width")
 
 
 class ResultElement:
@@ -43,6 +42,11 @@ class ResultElement:
         """Its length in bytes."""
         return self._body.size
 
+    @property
+    def file(self) -> Part:
+        """Its bytes as a seekable binary file."""
+        return self._body
+
     def read(self) -> bytes:
         """All its bytes."""
         return self._body.getvalue()
@@ -57,7 +61,7 @@ class ResultElement:
         Raises `ValueError` where the shape is missing or does not fit the size.
         """
         told = self.part.get("binary_data_shape")
-        shape = [told[axis] for axis in _AXES if axis in told] if isinstance(told, Mapping) else []
+        shape = [told[axis] for axis in AXES if axis in told] if isinstance(told, Mapping) else []
         if not shape:
             raise ValueError("this element's entry of 'parts' has no binary_data_shape: use read() or save()")
         if not all(isinstance(length, int) and length >= 0 for length in shape):
@@ -91,8 +95,9 @@ class InferenceResult:
     """A whole answer: `elements[i]` belongs to `json["parts"][i]`.
 
     `input_hash`, `output_hash`: SHA-256 hex, as the gateway has them too. `timings`: seconds of `upload`,
-    `model` (until the first byte of the answer) and `download`. A context manager: closing it ends the
-    reading of its elements.
+    `model` (until the first byte of the answer) and `download`. `faults`: how many the gateway has found in
+    what its model said, and has sent all the same (docs/answers.md); its log has them. A context manager:
+    closing it ends the reading of its elements.
     """
 
     json: Any = field(repr=False)  # a record of a patient: not for logs
@@ -101,6 +106,7 @@ class InferenceResult:
     output_hash: str
     timings: Mapping[str, float]
     _spool: TemporarySpool = field(repr=False)
+    faults: int = 0
 
     def close(self) -> None:
         """Frees what the elements are read from."""

@@ -8,7 +8,7 @@ import queue
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from inference_gateway.errors import InvalidModelOutput, ModelCrashed, ModelFailed, RequestCancelled
+from inference_gateway.errors import InvalidModelOutput, ModelCrashed, ModelFailed, Refused, RequestCancelled
 from inference_gateway.execution.current_request import CurrentRequest, current_request
 from inference_gateway.execution.job import that_travels
 
@@ -30,14 +30,14 @@ def run_to_end(function: Callable[..., Any], *args: Any) -> Any:
 
 
 def guarded(model: Callable[..., Any], *args: Any) -> Any:
-    """Call the model; whatever it raises comes as `ModelFailed` with the exception as its cause.
+    """Call the model; whatever it raises but `Refused` comes as `ModelFailed`, the exception as its cause.
 
     Some exceptions cannot travel through a future (`StopIteration`), some would end a thread
     (`SystemExit`), and a model's own `RequestError` must not choose the answer.
     """
     try:
         return run_to_end(model, *args)
-    except (InvalidModelOutput, ModelCrashed):
+    except (InvalidModelOutput, ModelCrashed, Refused):
         raise
     except BaseException as error:
         raise ModelFailed from error

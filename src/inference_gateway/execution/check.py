@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,9 @@ from inference_gateway.payload.element import (
     kept,
     type_name,
 )
+from inference_gateway.payload.part import Part
+from inference_gateway.results.answer import Answer
+from inference_gateway.results.mode import Mode, is_plain, judge
 
 _WHAT_TO_RETURN = 'return {"protocol_version": "1.0", "parts": [...]}, elements'
 _NOT_READABLE = (
@@ -32,12 +36,13 @@ class InferenceResponse(NamedTuple):
     """A checked result, ready to be sent.
 
     `elements`: media type and element, one for each of `parts`. `warnings`: for the log; what is sent
-    although not every client can read it.
+    although not every client can read it. `faults`: how many these are.
     """
 
     json: bytes
     elements: list[tuple[str, Element]]
-    warnings: Sequence[str]
+    warnings: Sequence[str] = ()
+    faults: int = 0
 
     @property
     def needs_model(self) -> bool:
@@ -57,40 +62,64 @@ class InferenceResponse(NamedTuple):
                 element.file.close()
 
 
-def prepare(
-    result: Any, binary_types: Mapping[str, str], spool_dir: Path, *, at_rest: bool = False
-) -> InferenceResponse:
-    """Check what a model returned: `(json, elements)`, or just `json`.
+@dataclass(frozen=True)
+class Contract:
+    """What a route's answers have to keep.
 
-    Blocks; exhausts `elements`, and asks each element that is an iterable for its first item. `at_rest`:
-    reads such an element to its end, so that nothing of the result is still to be made. `binary_types`:
-    `binary_type` → media type. Raises `InvalidModelOutput` where the result does not fit the wire contract,
-    and what a lazy `elements` or an iterable element raises.
+    `binary_types`: `binary_type` → media type. `mode`: what is done about faults. `at_rest`: an element that
+    is an iterable is read to its end, so that nothing of the result is still to be made.
     """
+
+    binary_types: Mapping[str, str]
+    spool_dir: Path
+    mode: Mode = "off"
+    at_rest: bool = False
+
+
+def prepare(result: Any, contract: Contract, inputs: Sequence[Part] = ()) -> InferenceResponse:
+    """Check what a model returned: `(json, elements)`, just `json`, or an `Answer`.
+
+    Blocks; exhausts `elements`, and asks each element that is an iterable for its first item. `inputs`: of
+    the request, which the answer is held against. Raises `InvalidModelOutput` where the result does not fit
+    the wire contract, and what a lazy `elements` or an iterable element raises.
+    """
+    if isinstance(result, Answer):
+        result = result.result()
     json_value, elements = (result, None) if isinstance(result, dict) else _split(result)
     parts = json_value.get("parts", [])
     if not isinstance(parts, list | tuple):
         raise InvalidModelOutput(f"'parts' is a {type_name(parts)}, not a list")
-    media_types = [_media_type(index, part, binary_types) for index, part in enumerate(parts)]
+    media_types = [_media_type(index, part, contract.binary_types) for index, part in enumerate(parts)]
     found = [] if elements is None else _listed(elements, len(media_types))
     if len(found) != len(media_types):
         raise InvalidModelOutput(_miscounted(elements, found, len(media_types)))
     text, not_finite = json_text(json_value)
-    warnings = (_not_finite(not_finite),) if not_finite else ()
-    response = InferenceResponse(text.encode("ascii"), [], warnings)
+    response = InferenceResponse(text.encode("ascii"), [])
     try:
         for index, value in enumerate(found):
-            element = _element(index, value, spool_dir)
+            element = _element(index, value, contract.spool_dir)
             response.elements.append((media_types[index], element))
             if isinstance(element, IterableElement) and element.size is None:
                 _begin(index, value, element)
-            if at_rest and (element.size is None or isinstance(element, IterableElement)):
-                response.elements[-1] = (media_types[index], kept(element, spool_dir))
+            if contract.at_rest and (element.size is None or isinstance(element, IterableElement)):
+                response.elements[-1] = (media_types[index], kept(element, contract.spool_dir))
+        if contract.mode == "off" or (not not_finite and is_plain(json_value)):
+            return response
+        # Here, and not above: a process whose models have no such answers does without pydantic.
+        from inference_gateway.results.validation import faults_in
+
+        faults = faults_in(
+            response.json,
+            found,
+            [element for _, element in response.elements],
+            [part.head for part in inputs],
+            not_finite,
+        )
+        return response._replace(warnings=judge(faults, contract.mode), faults=len(faults))
     except BaseException:
         response.end_iterables()
         response.close()
         raise
-    return response
 
 
 def _split(result: Any) -> tuple[dict[Any, Any], Any]:
@@ -145,15 +174,6 @@ def _miscounted(elements: Any, found: list[Any], count: int) -> str:
     if isinstance(found[0] if found else None, np.ndarray | np.generic):
         return f"{said}: an array is taken along its first axis, [array] is one element"
     return f"{said}: they came as a {type_name(elements)}"
-
-
-def _not_finite(paths: Sequence[str]) -> str:
-    """Return the warning of numbers that are none."""
-    more = f" and {len(paths) - 1} more places" if len(paths) > 1 else ""
-    return (
-        f"the JSON had NaN or Infinity at {paths[0]}{more}, and null was sent, since JSON has neither: "
-        "write null or a number"
-    )
 
 
 def _element(index: int, value: Any, spool_dir: Path) -> Element:

@@ -19,15 +19,15 @@ class ThreadRunner:
 
     `model`: a blocking callable, an `async def` one, or an instance with `__call__`; `setup()`, `warm_up()`
     and `teardown()` are called where it has them, once each, on a model thread. `check` makes of what the
-    model returns what `compute` gives, on the model's thread too. `line`: whose threads they are. `timeout`,
-    `queue_timeout`: seconds or None.
+    model returns, and of the request's inputs, what `compute` gives, on the model's thread too. `line`: whose
+    threads they are. `timeout`, `queue_timeout`: seconds or None.
     """
 
     def __init__(
         self,
         route: str,
         model: Callable[..., Any],
-        check: Callable[[Any], Checked],
+        check: Callable[[Any, Sequence[Any]], Checked],
         line: Line,
         *,
         name: str,
@@ -101,7 +101,7 @@ class ThreadSlot(Slot):
         line: Line,
         request: CurrentRequest,
         model: Callable[..., Any],
-        check: Callable[[Any], Checked],
+        check: Callable[[Any, Sequence[Any]], Checked],
         **options: Any,
     ) -> None:
         super().__init__(line, request, **options)
@@ -124,8 +124,9 @@ class ThreadSlot(Slot):
         more_to_come = False
         try:
             with study.spool:
+                inputs = tuple(study.inputs)  # what the model does with its list is its own business
                 result = guarded(self._model, study.json_input, study.inputs, study.input_hash)
-                checked: Checked = guarded(self._check_result, result)
+                checked: Checked = guarded(self._check_result, result, inputs)
             more_to_come = checked.needs_model
             if more_to_come:
                 self.on_release(checked.end_iterables)

@@ -21,7 +21,7 @@ from inference_gateway.dicom.limits import Limits
 from inference_gateway.errors import BrokenAnswer, ClientError, GatewayUnreachable, ProblemAnswer
 from inference_gateway.infer.gather import GatherError
 from inference_gateway.infer.geometry import plain
-from inference_gateway.infer.hints import hint_on_no_answer, hint_on_refusal, why_no_file
+from inference_gateway.infer.hints import hint_on_no_answer, hint_on_refusal, refuser, why_no_file
 from inference_gateway.infer.options import ManyValues, address_of, headers_of, pair_of, tls_of
 from inference_gateway.infer.pictures import MOST_PIXELS
 from inference_gateway.infer.progress import Phases
@@ -184,7 +184,7 @@ def infer(
       1    a file cannot be read or written here
       2    the command line or the study is wrong; nothing was sent
       3    unreachable: no gateway answered
-      4    refused: the gateway did not call the model (4xx, 503, 507)
+      4    refused: by the gateway or by the model itself (4xx, 503, 507)
       5    failed: the model failed or took too long (other 5xx)
       6    broken: what came is not a whole and true answer
       130  interrupted by Ctrl-C or SIGTERM; the result folder is as it was
@@ -270,7 +270,7 @@ def _told(say: _Voice, order: Order, *, with_certificate: bool) -> Iterator[None
         if error.status < HTTPStatus.BAD_REQUEST:  # such as a redirect of something in between
             say.failure("broken", BROKEN, f"no gateway answers so, {detail}. Is the URL its route?", **known)
         if error.status < 500 or error.status in _NOT_NOW:
-            say.failure("refused", REFUSED, f"the gateway refused it, {detail}", **known)
+            say.failure("refused", REFUSED, f"{refuser(error)} refused it, {detail}", **known)
         hint = f" (request {plain(error.request_id)} in the gateway's log)" if error.request_id else ""
         say.failure("failed", FAILED, f"the model failed, {detail}{hint}", **known)
     except GatewayUnreachable as error:
@@ -342,4 +342,5 @@ def _document(read: Reading, outcome: Outcome) -> dict[str, Any]:
         "not_drawn": written.notes,
         "not_decoded": dict(written.undecoded),
         "warnings": written.warnings,
+        "faults": list(outcome.faults),
     }

@@ -8,9 +8,14 @@ import httpx
 
 from inference_gateway.caller.key import HEADER, VARIABLE
 from inference_gateway.caller.tls import Handshake, handshake, remedy, speaks_tls
-from inference_gateway.errors import GatewayUnreachable, ProblemAnswer
+from inference_gateway.errors import REFUSED_TYPE, GatewayUnreachable, ProblemAnswer
 
 _START = "`inference-gateway serve my_model:model` starts one; --host, --port and --url say where it is."
+
+
+def refuser(error: ProblemAnswer) -> str:
+    """Return who it was that refused: a model may do so, by its own sentence."""
+    return "the model" if error.type == REFUSED_TYPE else "the gateway"
 
 
 def hint_on_refusal(error: ProblemAnswer, url: str, *, with_key: bool) -> str:

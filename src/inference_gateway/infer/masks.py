@@ -15,9 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-MASK_TYPES = ("probability_mask", "heatmap", "boolean_mask", "numeric_label_mask")
-
-_AXES = ("timepoints", "depth", "height", "width")
+from inference_gateway.payload.contract import AXES
 
 # What an item of so many bytes is; the contract has one byte.
 _LABELS = {1: "|u1", 2: "<u2", 4: "<u4", 8: "<u8"}
@@ -108,7 +106,7 @@ def _shape(part: Mapping[str, Any]) -> tuple[int, ...]:
     told = part.get("binary_data_shape")
     if not isinstance(told, Mapping) or not {"height", "width"} <= set(told):
         raise ValueError("its entry of 'parts' has no binary_data_shape with height and width")
-    shape = [told[axis] for axis in _AXES if axis in told]
+    shape = [told[axis] for axis in AXES if axis in told]
     if not all(isinstance(length, int) and 0 < length < 1 << 31 for length in shape):
         raise ValueError("its binary_data_shape has a length that is no positive number")
     return tuple(shape)

@@ -31,10 +31,11 @@ from inference_gateway.dicom.series import Frame, Instance, Study
 from inference_gateway.infer.drawings import Drawings, Json
 from inference_gateway.infer.geometry import plain
 from inference_gateway.infer.groups import Drawing, Group, Overlay
-from inference_gateway.infer.masks import MASK_TYPES, Element, store_mask
+from inference_gateway.infer.masks import Element, store_mask
 from inference_gateway.infer.objects import Objects
 from inference_gateway.infer.report import Facts, Report, Texts
 from inference_gateway.infer.words import counted
+from inference_gateway.payload.contract import MASK_TYPES
 
 # What may lie in a result folder from a former run; nothing else is ever replaced or deleted.
 RESULT_FILES = ("series-*.png", "element-*.*", "contact-sheet.png", "response.json", "report.html")

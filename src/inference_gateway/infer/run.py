@@ -10,13 +10,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 
-from inference_gateway.client import InferenceClient, RetryPolicy
+from inference_gateway.client import InferenceClient, InferenceResult, RetryPolicy
 from inference_gateway.dicom.limits import Limits
 from inference_gateway.dicom.series import NO_PIXELS, Study, read_study
 from inference_gateway.errors import BrokenAnswer
@@ -117,7 +118,7 @@ def said_of(found: Found) -> list[str]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it. `seconds`: of each phase."""
+    """What came of it. `seconds`: of each phase. `faults`: of the answer, by the rules of the contract."""
 
     folder: Path
     url: str
@@ -128,6 +129,7 @@ class Outcome:
     answer: Any
     elements: int
     written: Written
+    faults: Sequence[str] = ()
 
     def __str__(self) -> str:
         """Say what came back, how long it took, and where it is."""
@@ -150,6 +152,7 @@ class Outcome:
                 f"sent {counted(self.sent_files, 'file')} to {self.url}",
                 spent,
                 *(f"the model warns: {warning}" for warning in self.written.warnings),
+                *(f"the answer has a fault: {fault}" for fault in self.faults),
                 *self.written.notes,
                 f"Look at it: {self.folder / 'report.html'}",
             ]
@@ -230,6 +233,7 @@ def send(reading: Reading, order: Order, phases: Phases) -> Outcome:
         ]
         try:
             write_json(result.json, staged / "response.json")
+            faults = _faults_of(result, inputs)
             written = write_results(
                 reading.study,
                 result.json,
@@ -255,7 +259,30 @@ def send(reading: Reading, order: Order, phases: Phases) -> Outcome:
         result.json,
         len(result.elements),
         written,
+        faults,
     )
+
+
+def _faults_of(result: InferenceResult, inputs: Sequence[Path]) -> list[str]:
+    """Return what is wrong with an answer, a line each, by the rules that a gateway has, too.
+
+    They are imported here: they need what a command that only shows its help can do without.
+    """
+    from inference_gateway.payload.element import FileElement
+    from inference_gateway.results.faults import told
+    from inference_gateway.results.validation import faults_in
+
+    if not isinstance(result.json, dict):
+        return []
+    files = [element.file for element in result.elements]
+    elements = [FileElement(file, file.size) for file in files]
+    heads = [partial(_head_of, path) for path in inputs]
+    return told(faults_in(json.dumps(result.json).encode(), files, elements, heads))
+
+
+def _head_of(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(size)
 
 
 @contextmanager

@@ -65,6 +65,10 @@ class Part(io.BufferedIOBase):
         """Tell whether the file is closed, or the request over that it belongs to."""
         return self._closed or self._spool.closed
 
+    def head(self, size: int) -> bytes:
+        """Return the first bytes, `size` at the most, and leave the position alone; of a closed part, too."""
+        return self._spool.read(self._start, min(self._start + size, self._stop))
+
     def close(self) -> None:
         """Close this part only."""
         self._closed = True

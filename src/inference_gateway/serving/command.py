@@ -211,6 +211,11 @@ def _worker_arguments(context: click.Context) -> list[str]:
     return [*options, context.params["target"]]
 
 
+def variable_of(name: object) -> str:
+    """Return the environment variable of a setting, by its name or by that variable's own."""
+    return f"GATEWAY_{str(name).upper().removeprefix('GATEWAY_')}"
+
+
 def settings_of_environment() -> Settings:
     """Read the settings. Raises `click.UsageError` with the name of what is wrong."""
     from pydantic import ValidationError
@@ -221,7 +226,7 @@ def settings_of_environment() -> Settings:
         return Settings()
     except ValidationError as error:
         lines = [
-            f"  GATEWAY_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+            f"  {variable_of('_'.join(str(part) for part in item['loc']))}: {item['msg']}"
             for item in error.errors()
         ]
         raise click.UsageError(

@@ -69,6 +69,7 @@ class Metrics:
         route = self._routes[record.route]
         route.requests[record.status] += 1
         route.received += record.received
+        route.refused += record.refused_by_model
 
     def text(self) -> bytes:
         """Return the exposition format, as Prometheus scrapes it."""
@@ -93,6 +94,9 @@ class Metrics:
         seconds = HistogramMetricFamily(
             "gateway_request_seconds", "Time of an inference request by phase", labels=["route", "phase"]
         )
+        refused = CounterMetricFamily(
+            "gateway_model_refusals", "Requests that the model itself refused", labels=["route"]
+        )
         received = CounterMetricFamily("gateway_received_bytes", "Bytes of request bodies", labels=["route"])
         for name, route in self._routes.items():
             for status, count in route.requests.items():
@@ -100,7 +104,8 @@ class Metrics:
             for phase, durations in route.phases.items():
                 seconds.add_metric([name, phase], durations.buckets(), durations.sum)
             received.add_metric([name], route.received)
-        return requests, seconds, received
+            refused.add_metric([name], route.refused)
+        return requests, seconds, received, refused
 
     def _told(self) -> Iterator[Metric]:
         if self._restarts:
@@ -150,6 +155,7 @@ class _RouteCounts:
 
     def __init__(self) -> None:
         self.received = 0
+        self.refused = 0
         self.requests: defaultdict[int, int] = defaultdict(int)  # by status
         self.phases: defaultdict[str, _Durations] = defaultdict(_Durations)
 

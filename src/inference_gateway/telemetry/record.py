@@ -41,14 +41,16 @@ class Observer(Protocol):
 class Record:
     """What is known of one inference request; tells its observers when a phase or the request has ended.
 
-    `status` 0: no answer, or none that was whole. `received`, `sent`: bytes of the two bodies. `phases`:
-    seconds of each phase that has ended. `seconds`: of the whole, once it has ended.
+    `status` 0: no answer, or none that was whole. `refused_by_model`: it is the model's own refusal.
+    `received`, `sent`: bytes of the two bodies. `phases`: seconds of each phase that has ended. `seconds`: of
+    the whole, once it has ended.
     """
 
     def __init__(self, request_id: str, route: str, observers: Iterable[Observer] = ()) -> None:
         self.request_id = request_id
         self.route = route
         self.status = 0
+        self.refused_by_model = False
         self.received = 0
         self.sent = 0
         self.seconds = 0.0

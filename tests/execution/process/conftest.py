@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from inference_gateway.execution.check import Contract
 from inference_gateway.execution.process.host import ModelProcess, Recipe
 from inference_gateway.execution.process.keeper import SharedKeeper
 from inference_gateway.payload.contract import BINARY_TYPES
@@ -29,7 +30,7 @@ def start(keeper: SharedKeeper, spool_dir: Path) -> Iterator[Start]:
 
     def begin(name: str) -> ModelProcess:
         process = ModelProcess(
-            keeper, Recipe(f"tests.execution.process.models:{name}", "/", BINARY_TYPES, spool_dir)
+            keeper, Recipe(f"tests.execution.process.models:{name}", "/", Contract(BINARY_TYPES, spool_dir))
         )
         started.append(process)
         process.start()

@@ -20,12 +20,13 @@ import sys
 import threading
 import warnings
 from collections import deque
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from inference_gateway.execution.call import guarded, run_to_end
-from inference_gateway.execution.check import InferenceResponse, prepare
+from inference_gateway.execution.check import Contract, InferenceResponse, prepare
 from inference_gateway.execution.current_request import CurrentRequest, Request
 from inference_gateway.execution.process.arena import Arena, Arenas
 from inference_gateway.execution.process.child_batch import Batch
@@ -69,6 +70,8 @@ class _Child:
         self._held: _Held | None = None
         self._arenas = Arenas(setup["memory"])
         self._model: Any = None
+        spool_dir, mode, at_rest = Path(setup["spool_dir"]), setup["validation"], setup["batches"]
+        self._contract = Contract(setup["binary_types"], spool_dir, mode, at_rest)
         if setup["memory"]:  # more raises MemoryError, where the model asks the C library for it
             resource.setrlimit(resource.RLIMIT_DATA, (setup["memory"], setup["memory"]))
         logging.basicConfig(level=setup["log_level"], handlers=[_Forward(control)], force=True)
@@ -180,13 +183,13 @@ class _Child:
                 held.close()
 
     def _compute(self, head: dict[str, Any], inputs: list[Any]) -> InferenceResponse:
+        kept = tuple(inputs)  # what the model does with its list is its own business
         result = guarded(self._model, json.loads(head["json"]), inputs, head["input_hash"])
-        response: InferenceResponse = guarded(self._check, result)
+        response: InferenceResponse = guarded(self._check, result, kept)
         return response
 
-    def _check(self, result: Any) -> InferenceResponse:
-        spool_dir, at_rest = Path(self._setup["spool_dir"]), self._setup["batches"]
-        return prepare(result, self._setup["binary_types"], spool_dir, at_rest=at_rest)
+    def _check(self, result: Any, inputs: Sequence[Any]) -> InferenceResponse:
+        return prepare(result, self._contract, inputs)
 
     def _answer_next(self, index: int) -> None:
         held = self._held

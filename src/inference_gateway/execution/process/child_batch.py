@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from inference_gateway.execution.batch import call_together
@@ -35,7 +35,7 @@ class Batch:
         request.cancelled = request.cancelled or head["cancelled"]
         self.requests.append(request)
 
-    def call(self, model: Callable[[list[Request]], Any], check: Callable[[Any], Any]) -> None:
+    def call(self, model: Callable[[list[Request]], Any], check: Callable[[Any, Sequence[Any]], Any]) -> None:
         """Call the model with all of them. Raises what fails the call as a whole."""
         self._outcomes = call_together(model, check, self.requests)
 

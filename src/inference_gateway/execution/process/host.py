@@ -8,22 +8,22 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, TimeoutError
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from inference_gateway.errors import (
     InvalidModelOutput,
     ModelCrashed,
     ModelFailed,
+    Refused,
     RequestError,
     SetupFailed,
     Unavailable,
 )
-from inference_gateway.execution.check import InferenceResponse
+from inference_gateway.execution.check import Contract, InferenceResponse
 from inference_gateway.execution.current_request import CurrentRequest, Request, current_request
 from inference_gateway.execution.process.arena import Borrowed
 from inference_gateway.execution.process.child import STACKS
@@ -69,8 +69,7 @@ class Recipe:
 
     target: str
     route: str
-    binary_types: Mapping[str, str]
-    spool_dir: Path
+    contract: Contract
     device: str | None = None
     memory: int = 0
     batches: bool = False
@@ -125,8 +124,9 @@ class ModelProcess:
                     "target": recipe.target,
                     "route": recipe.route,
                     "device": device_inside(recipe.device),
-                    "binary_types": dict(recipe.binary_types),
-                    "spool_dir": str(recipe.spool_dir),
+                    "binary_types": dict(recipe.contract.binary_types),
+                    "spool_dir": str(recipe.contract.spool_dir),
+                    "validation": recipe.contract.mode,
                     "log_level": logging.getLogger().getEffectiveLevel(),
                     "memory": recipe.memory,
                     "batches": recipe.batches,
@@ -143,7 +143,8 @@ class ModelProcess:
     def call(self, json_input: Any, inputs: list[Any], input_hash: str, spool: Any) -> InferenceResponse:
         """Call the model and return its checked result. Blocks; call it in the request's context.
 
-        Raises `InvalidModelOutput`, `ModelFailed` with a `RemoteError` as its cause, or `ModelCrashed`.
+        Raises `InvalidModelOutput`, `Refused`, `ModelFailed` with a `RemoteError` as its cause, or
+        `ModelCrashed`.
         """
         self.calls += 1
         handle = StudyHandle.of(inputs, spool)
@@ -290,6 +291,8 @@ class ModelProcess:
 
     def _raise(self, frame: Frame) -> None:
         kind = frame.head.get("error")
+        if kind == "refused":
+            raise Refused(frame.head["detail"], status=frame.head["status"])
         if kind == "invalid":
             raise InvalidModelOutput(frame.head["reason"])
         if kind == "device memory":

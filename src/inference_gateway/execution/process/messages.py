@@ -55,6 +55,7 @@ class Packed:
             "done": "call",
             "json": len(response.json),
             "warnings": response.warnings,
+            "faults": response.faults,
             "arena": [arena.place, again, is_new] if self._arena_used else None,
             "elements": [
                 [media_type, *place]
@@ -135,7 +136,7 @@ def unpack(
             if descriptor is not None:
                 os.close(descriptor)
     at = head["json"]
-    response = InferenceResponse(bytes(payload[:at]), [], head["warnings"])
+    response = InferenceResponse(bytes(payload[:at]), [], head["warnings"], head["faults"])
     try:
         for index, (media_type, kind, *where) in enumerate(head["elements"]):
             element: Element

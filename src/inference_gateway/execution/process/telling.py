@@ -7,11 +7,13 @@ import signal
 import traceback
 from typing import Any
 
-from inference_gateway.errors import InvalidModelOutput, ModelFailed, RequestCancelled
+from inference_gateway.errors import InvalidModelOutput, ModelFailed, Refused, RequestCancelled
 
 
 def told(error: BaseException) -> dict[str, Any]:
     """Return an exception as the head of a frame."""
+    if isinstance(error, Refused):
+        return {"error": "refused", "detail": error.detail, "status": error.status}
     cause = error.__cause__ if isinstance(error, ModelFailed) and error.__cause__ else error
     kind = "failed"
     if isinstance(error, InvalidModelOutput):
