@@ -36,10 +36,8 @@ def test_a_mask_of_an_image() -> None:
 
 @pytest.mark.parametrize("shape", [(10, 12, 5), (12, 10), (5, 10, 12), (2, 5, 12, 10), (5, 12, 10, 1)])
 def test_a_mask_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"over 1 x 5 x 12 x 10: timepoints, depth, height, width$"):
+    with pytest.raises(ValueError, match=r"^the array is .*, and the series (is|has) 5"):
         mask_part(volume_of(ct(5)), np.zeros(shape, np.uint8))
-    with pytest.raises(ValueError, match="over 3 x 4 x 12 x 10"):
-        mask_part(series_of(phases(4, 3)), np.zeros((4, 12, 10), np.uint8))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.bool_, np.int64])

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from inference_gateway.errors import Refused
 
-class StudyError(ValueError):
-    """The study is not what a model asks for; the message says why, with numbers, and quotes nothing."""
+
+class StudyError(Refused):
+    """The study is not what a model asks for: the client reads why, with numbers and nothing of it."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)

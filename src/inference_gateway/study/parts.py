@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inference_gateway.results.sources import described
 from inference_gateway.study.images import Image
 from inference_gateway.study.series import Series
 from inference_gateway.study.volume import Volume
-
-_AXES = ("timepoints", "depth", "height", "width")
 
 
 def mask_part(
@@ -29,20 +28,6 @@ def mask_part(
     """
     if mask.dtype != np.uint8:
         raise ValueError(f"a mask is uint8, and this one is {mask.dtype}: 0 to 255 for 0.0 to 1.0, or labels")
-    wanted: tuple[int, ...]
-    axes: tuple[str, ...]
-    named: dict[str, Any]
-    if isinstance(source, Image):
-        wanted, axes, named = source.shape, _AXES[2:], {"dicom_image": source.reference}
-    else:
-        wanted, axes = (source.timepoints, *source.shape), _AXES
-        named = {"SeriesInstanceUID": source.series_instance_uid}
-        mask = mask[None] if mask.ndim == 3 and source.timepoints == 1 else mask
-    if mask.shape != wanted:
-        raise ValueError(f"a mask of {_written(mask.shape)} over {_written(wanted)}: {', '.join(axes)}")
-    shape = dict(zip(axes, map(int, mask.shape), strict=True))
-    return {"binary_type": binary_type, "binary_data_shape": shape, **named, **further}
-
-
-def _written(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))
+    described_by = (source.header(), source.frame_number - 1) if isinstance(source, Image) else (source, None)
+    told = described(described_by[0], mask.shape, described_by[1])
+    return {"binary_type": binary_type, **told, **further}
