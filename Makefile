@@ -59,7 +59,7 @@ test: install  ## Run the tests: branch coverage at least 95 %, of the wire form
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --include='src/inference_gateway/multipart/*' --fail-under=100
 
-test-quick: install  ## Run the tests that are not marked as slow, without coverage: less than a minute
+test-quick: install  ## Run the tests that are not marked as slow, without coverage: about a minute
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not slow'
 
 check: install  ## Lint, format, types and the floors that imports may not climb

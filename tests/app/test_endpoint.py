@@ -692,6 +692,7 @@ def serve_early(status: int, serve: Serve, spool_dir: Path) -> tuple[RunningServ
         *((413, how) for how in ("Content-Length", "Expect")),  # chunked, nothing is declared
     ],
 )
+@pytest.mark.slow
 def test_every_client_that_is_still_sending_sees_an_early_answer(
     status: int, how: str, spool_dir: Path, serve: Serve, log: LogCapture
 ) -> None:
@@ -724,6 +725,7 @@ def test_every_client_that_is_still_sending_sees_an_early_answer(
 @pytest.mark.wire("request: Expect 100-continue", "aftermath: early answer seen while still sending")
 @pytest.mark.parametrize("size", [100, 20 * MESSAGE])
 @pytest.mark.parametrize("status", [400, 413, 503])
+@pytest.mark.slow
 def test_an_early_refusal_asks_for_no_body(status: int, size: int, spool_dir: Path, serve: Serve) -> None:
     if status == 413:
         size += MESSAGE
@@ -965,6 +967,7 @@ class TimeLimit:
 
 
 @pytest.mark.parametrize("stage", ["upload", "queue", "model"])
+@pytest.mark.slow
 def test_a_middlewares_time_limit_is_its_own(
     stage: str, held: Held, spool_dir: Path, serve: Serve, log: LogCapture
 ) -> None:
@@ -1012,6 +1015,7 @@ def test_a_middlewares_time_limit_in_the_middle_of_an_answer_cuts_it(
 
 @pytest.mark.wire("refused: draining")
 @pytest.mark.parametrize("hardened", [True, False], ids=["hardened", "uvicorn"])
+@pytest.mark.slow
 def test_the_end_of_a_drain_says_so(hardened: bool, held: Held, spool_dir: Path, log: LogCapture) -> None:
     app = gateway(held, spool_dir, drain_timeout=1)
     server = make_server(app, port=0) if hardened else plain_server(app, timeout_graceful_shutdown=1)

@@ -20,6 +20,8 @@ from tests.harness.server import RunningServer
 from tests.harness.waiting import until
 from tests.harness.wire import check_problem, message, part
 
+pytestmark = pytest.mark.slow
+
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
 LIMIT = 20.0
 MISSING = "was not started before its first message"

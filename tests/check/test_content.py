@@ -130,6 +130,7 @@ FAULTS: dict[str, tuple[Change, set[str]]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.slow
 def test_fault(fault: str, spool_dir: Path) -> None:
     change, expected = FAULTS[fault]
     assert failing(spool_dir, model=changed(change), checks=AREA) == expected

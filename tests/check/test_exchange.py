@@ -131,6 +131,7 @@ def test_a_late_answer() -> None:
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 90000\r\n\r\n", b"a"),
     ],
 )
+@pytest.mark.slow
 def test_an_answer_that_never_ends(first: bytes, again: bytes) -> None:
     """Each byte comes in time."""
     over = threading.Event()

@@ -134,11 +134,13 @@ FAULTS: dict[str, tuple[Rewrite, set[str]]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.slow
 def test_fault(fault: str, spool_dir: Path) -> None:
     rewrite, expected = FAULTS[fault]
     assert failing(spool_dir, rewrite=rewrite, checks=AREA) == expected
 
 
+@pytest.mark.slow
 def test_a_gateway_that_waits_for_the_body(spool_dir: Path) -> None:
     """Both early answers come too late, however quick or slow this machine is."""
     assert failing(spool_dir, greedy=True, patience=0.5) == {"early-length", "early-type"}

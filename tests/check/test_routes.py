@@ -62,6 +62,7 @@ FAULTS: dict[str, tuple[Rewrite, set[str]]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.slow
 def test_fault(fault: str, spool_dir: Path) -> None:
     rewrite, expected = FAULTS[fault]
     assert failing(spool_dir, rewrite=rewrite, checks=AREA) == expected

@@ -85,6 +85,7 @@ def test_demo_models_pass(name: str, serve: Serve, spool_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["2d", "3d", "box", "classification", "capture"])
+@pytest.mark.slow
 def test_the_old_gateway_passes_with_its_differences(name: str) -> None:
     with pydicom_2(), serving_old(mock_server(load(NEW_LINES).HANDLERS[name])) as running:
         found = {each.check: each for each in findings(running.url, old=True, patience=0.5)}

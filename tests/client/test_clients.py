@@ -703,6 +703,7 @@ async def test_the_event_loop_is_never_blocked(start: Start, tmp_path: Path) -> 
 
 @pytest.mark.wire("response: client refuses an answer without hashes", "response: output_hash")
 @pytest.mark.parametrize("called", [model, streaming_model], ids=["length", "chunked"])
+@pytest.mark.slow
 def test_a_proxy_that_cuts_the_answer(called: Callable[..., Any], call: Call, start: Start) -> None:
     """After 60 numbers of bytes, from none to all but one: there is never a result but of the whole."""
     running = start(called)
@@ -832,6 +833,7 @@ ENDLESS = {
 
 @pytest.mark.parametrize("what", ENDLESS)
 @pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.slow
 def test_a_wait_without_end_ends(what: str, tls: bool, call: Call, authority: trustme.CA) -> None:
     """Each byte comes in time, and the answer never."""
     first, again = ENDLESS[what]

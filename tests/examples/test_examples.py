@@ -14,6 +14,8 @@ from pydicom import dcmread
 from inference_gateway.demo.phantom import Phantom, write_phantom
 from tests.examples.serving import EXAMPLES, asked, gateway_of, loaded, values_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Phantom]:

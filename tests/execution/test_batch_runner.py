@@ -279,6 +279,7 @@ async def test_a_result_that_nobody_waits_for_is_closed(model: Recorder) -> None
     assert {each.result: each.closed for each in made} == {1: True, 2: False}
 
 
+@pytest.mark.slow
 async def test_a_deadline_counts_from_when_the_request_came_into_the_batch() -> None:
     """The one who came first is late first; the call, and the others, go on."""
     seen = threading.Event()
@@ -312,6 +313,7 @@ async def test_without_a_time_limit_there_is_no_deadline() -> None:
     assert await ask(runner) == (None, None)
 
 
+@pytest.mark.slow
 async def test_waiting_too_long_for_the_slot(model: Recorder) -> None:
     runner = batching(model, queue_timeout=2.0)
     model.go.clear()

@@ -23,6 +23,8 @@ from tests.harness.server import RunningServer, left_in, serving
 from tests.harness.waiting import until
 from tests.harness.wire import check_problem, check_reply, decoded, digest
 
+pytestmark = pytest.mark.slow
+
 Isolation = Literal["thread", "process"]
 Add = Callable[..., "Place"]
 

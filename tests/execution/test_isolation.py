@@ -18,6 +18,8 @@ from tests.harness.server import left_in, serving
 from tests.harness.waiting import until
 from tests.harness.wire import check_problem, check_reply, decoded, digest
 
+pytestmark = pytest.mark.slow
+
 Isolation = Literal["thread", "process"]
 
 LIMIT = 60.0
@@ -87,7 +89,6 @@ def test_the_current_request(place: Place, log: LogCapture) -> None:
     assert 0 < found["remaining"] <= LIMIT
 
 
-@pytest.mark.slow
 def test_a_model_without_a_time_limit(place: Place, tmp_path: Path) -> None:
     app = Gateway(settings=Settings(spool_dir=tmp_path, isolation=place.isolation))
     app.add_inference_route("/", callbacks.Asked, timeout=0)
@@ -213,7 +214,6 @@ def test_an_async_callback(place: Place) -> None:
 
 
 @pytest.mark.parametrize("isolation", ["thread", "process"])
-@pytest.mark.slow
 def test_a_models_life(
     isolation: Isolation, spool_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,7 @@ def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.mark.wire("refused: by the model itself")
 @pytest.mark.parametrize("status", [400, 404, 409, 422, 451, 499])
+@pytest.mark.slow
 def test_the_sentence_and_the_status_reach_the_client(address: Any, status: int, log: LogCapture) -> None:
     problem = check_problem(send(address, {"sentence": SENTENCE, "status": status}), status)
     assert problem["detail"] == SENTENCE

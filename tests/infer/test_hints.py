@@ -160,6 +160,7 @@ def test_tls_to_a_port_with_plain_http(command: Command, serve: Serve) -> None:
     assert "inference-gateway serve" not in result.stderr
 
 
+@pytest.mark.slow
 def test_a_refusal_of_somebody_else_has_no_hint_where_nothing_is_known(command: Command) -> None:
     with lying(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n") as port:
         result = command("-p", port)

@@ -176,6 +176,7 @@ def check_nothing_left(running: RunningServer, spool_dir: Path, app: Gateway) ->
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 @pytest.mark.parametrize("size", [100, 127_000, 129_000, BLOCK, 700_000, INLINE - 200])
+@pytest.mark.slow
 def test_a_small_body_needs_neither_a_worker_nor_a_file(
     size: int, framing: str, spool_dir: Path, serve: Serve
 ) -> None:
@@ -313,6 +314,7 @@ async def peak_of(uploads: Iterable[tuple[int, bool]], spool_dir: Path, workers:
         ([(111, True)] * 8, 64),
     ],
 )
+@pytest.mark.slow
 async def test_memory_does_not_grow_with_the_body(
     uploads: list[tuple[int, bool]], most: int, spool_dir: Path
 ) -> None:
@@ -399,6 +401,7 @@ async def test_two_windows_are_in_flight_when_the_worker_is_behind(
     await asyncio.to_thread(upload.spool.release)
 
 
+@pytest.mark.slow
 def test_a_client_feels_that_the_worker_is_behind(spool_dir: Path, workers: Workers, serve: Serve) -> None:
     """Through TCP: what it sends is not taken beyond two windows and what sockets hold."""
     uploads: list[Upload] = []
@@ -447,6 +450,7 @@ def trickle(connection: socket.socket, pieces: Iterable[bytes], pause: float = 0
 @pytest.mark.wire("refused: client sends nothing")
 @pytest.mark.parametrize("size", [200_000, 3 * MESSAGE], ids=["small", "large"])
 @pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.slow
 def test_a_client_that_stops_sending(
     framing: str, size: int, spool_dir: Path, serve: Serve, log: LogCapture
 ) -> None:
@@ -474,6 +478,7 @@ def test_a_client_that_stops_sending(
     ],
     ids=["rate", "whole upload without idle limit", "whole upload"],
 )
+@pytest.mark.slow
 def test_a_client_that_is_too_slow(limits: dict[str, float], spool_dir: Path, serve: Serve) -> None:
     app, model = model_of(spool_dir, **limits)
     running = serve(app)
@@ -488,6 +493,7 @@ def test_a_client_that_is_too_slow(limits: dict[str, float], spool_dir: Path, se
     assert len(model.take()) == 1
 
 
+@pytest.mark.slow
 def test_a_slow_client_above_the_least_rate(spool_dir: Path, serve: Serve) -> None:
     """Some idle periods long, and served."""
     app, model = model_of(spool_dir, idle_timeout=1, min_upload_rate=100)

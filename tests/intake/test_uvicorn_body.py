@@ -131,6 +131,7 @@ def test_expect_100_continue(start: Callable[..., RunningServer], reads: list[in
     assert sum(reads) > 0
 
 
+@pytest.mark.slow
 def test_an_early_answer_is_seen_and_the_rest_is_thrown_away(
     start: Callable[..., RunningServer], reads: list[int], spool_dir: Path
 ) -> None:
@@ -185,6 +186,7 @@ CLOSING = (b"Connection", b"close")
 
 
 @pytest.mark.parametrize("then", [b"", b"\r\n", b"GARBAGE\r\n\r\n", request(TYPE, message(part(b"{}")))])
+@pytest.mark.slow
 def test_what_follows_is_judged_alike_after_a_small_and_a_large_body(
     then: bytes, start: Callable[..., RunningServer], reads: list[int]
 ) -> None:

@@ -18,6 +18,8 @@ from inference_gateway.errors import ModelError
 from tests.harness.process import Process, serve_command
 from tests.moving.application import NEW_LINES, OLD_LINES
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "moving-from-flask.md"
 TEXT = DOCUMENT.read_text()

@@ -13,6 +13,8 @@ from inference_gateway.multipart import Limits, check_boundary
 from tests.multipart.oracle import Oracle
 from tests.multipart.reading import Message, Part, bytewise, cut, encode, messages, read
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     pass
 

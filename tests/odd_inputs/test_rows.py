@@ -51,6 +51,7 @@ def test_in_small_chunks(row: Row, benches: Benches, log: LogCapture) -> None:
 
 
 @pytest.mark.parametrize("row", TABLE)
+@pytest.mark.slow
 def test_of_a_model_in_a_process(row: Row, process_benches: Benches, log: LogCapture) -> None:
     """Through memory and through a file by turns."""
     bench = process_benches(limited=row.limited, spooled=len(row.name) % 2 == 1)

@@ -102,6 +102,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("sent", REFUSED.values(), ids=REFUSED)
+@pytest.mark.slow
 def test_what_is_refused_over_a_socket(sent: bytes, serve: Serve, spool_dir: Path) -> None:
     """Refused, and the connection closed: what follows might be another's request."""
     app = Gateway(settings=Settings(spool_dir=spool_dir))

@@ -168,6 +168,7 @@ def test_a_second_request_hides_no_disconnect(size: int, start: Start) -> None:
 
 
 @pytest.mark.parametrize("size", [10, 3 * MESSAGE])
+@pytest.mark.slow
 def test_a_second_request_does_not_end_the_first(
     size: int, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +228,7 @@ OFFERS = {
 @pytest.mark.parametrize("chunk", [0, 1000])
 @pytest.mark.parametrize("size", [0, 10, 3 * MESSAGE])
 @pytest.mark.parametrize("offer", OFFERS)
+@pytest.mark.slow
 def test_an_offer_of_another_protocol_is_declined(
     offer: str, size: int, chunk: int, apart: bool, start: Start, log: LogCapture
 ) -> None:

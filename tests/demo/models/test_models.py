@@ -16,6 +16,8 @@ from tests.demo.study import files
 from tests.dicom import hostile
 from tests.dicom.objects import as_file, image, plane
 
+pytestmark = pytest.mark.slow
+
 EVERY_MODEL = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 
 
