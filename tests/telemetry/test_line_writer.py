@@ -279,17 +279,25 @@ def port_in(log: Path, server: subprocess.Popen[bytes]) -> int:
     raise AssertionError(log.read_text())
 
 
-def test_a_call_whose_arguments_do_not_fit_gets_a_line_without_them() -> None:
-    code = """
+@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize("arguments", ["'bad %d', 'Doe^Jane'", "'bad', 5", "'bad %s', Odd()"])
+def test_a_call_whose_arguments_do_not_fit_gets_a_line_without_them(arguments: str, log_format: str) -> None:
+    code = f"""
 import logging
 from inference_gateway.telemetry.logs import configure_logging
-configure_logging("json")
-logging.getLogger("a.model").warning("bad %d", "Doe^Jane")
+class Odd:
+    def __str__(self):
+        raise ValueError("Doe^Jane")
+configure_logging("{log_format}")
+logging.getLogger("a.model").warning({arguments})
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
-    (line,) = map(json.loads, done.stderr.splitlines())
-    assert (line["logger"], line["level"]) == ("a.model", "ERROR")
-    assert "do not fit" in line["message"]
+    if log_format == "json":
+        (line,) = map(json.loads, done.stderr.splitlines())
+        assert (line["logger"], line["level"]) == ("a.model", "ERROR")
+        assert "do not fit" in line["message"]
+    else:
+        assert " ERROR a.model: a line could not be written: the arguments of the log call" in done.stderr
     assert "Doe" not in done.stderr

@@ -56,6 +56,8 @@ class LineWriter(logging.Handler):
         file, line = record.pathname, record.lineno
         sentence = f"a line could not be written: the arguments of the log call at {file}:{line} do not fit"
         told = logging.LogRecord(record.name, logging.ERROR, file, line, sentence, (), None)
+        of_request = {"request": None, "of_request": "", **record.__dict__}
+        told.__dict__.update({name: of_request[name] for name in ("request", "of_request")})
         self._queue.append(self.format(told))
 
     def flush(self) -> None:

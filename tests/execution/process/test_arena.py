@@ -30,6 +30,40 @@ def test_an_array_of_zeros(shape: int | tuple[int, ...], dtype: str) -> None:
     assert array.flags.c_contiguous
 
 
+@pytest.mark.parametrize(
+    "shape", [np.int64(5), np.array([512, 512], "int16"), (np.uint8(200), np.uint8(200)), [3, np.int8(4)], ()]
+)
+def test_dimensions_of_numpy_are_no_smaller_than_they_are(shape: Any) -> None:
+    """Multiplied in their own type they overflow: an array of no size would have anybody's memory."""
+    arena = Arena()
+    array = arena.empty(shape, "int16")
+    assert array.shape == np.zeros(shape).shape
+    assert arena.offset_of(array.data.cast("B")) == 0
+    assert not array.any()
+
+
+@pytest.mark.parametrize(
+    ("shape", "error"),
+    [
+        (-1, ValueError),
+        ((-900,), ValueError),
+        ((2, -3), ValueError),
+        ((-2, -3), ValueError),
+        (1.5, TypeError),
+        ("12", TypeError),
+        (None, TypeError),
+        (1 << 50, MemoryError),
+        ((1 << 40, 1 << 40), MemoryError),
+        (np.array([1 << 62, 4]), MemoryError),
+    ],
+)
+def test_what_is_no_shape_is_refused(shape: Any, error: type[Exception]) -> None:
+    arena = Arena()
+    with pytest.raises(error):
+        arena.empty(shape)
+    assert arena.offset_of(arena.empty(3).data) == 0
+
+
 def test_arrays_lie_where_they_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     from inference_gateway.execution.process import arena as module
 

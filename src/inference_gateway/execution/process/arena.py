@@ -15,6 +15,7 @@ from __future__ import annotations
 import fcntl
 import math
 import mmap
+import operator
 import os
 import threading
 import weakref
@@ -28,6 +29,17 @@ _CHUNK = 64 << 20  # bytes mapped at once, as room for many small arrays; untouc
 _KEPT = 2  # arenas of a process: one is filled while the gateway sends the other
 
 Bytes = npt.NDArray[np.uint8]
+
+
+def _dimensions(shape: Any) -> tuple[int, ...]:
+    """Return a shape in Python's integers: NumPy's, such as a header's, overflow when they are multiplied."""
+    try:
+        dimensions: tuple[int, ...] = (operator.index(shape),)
+    except TypeError:
+        dimensions = tuple(operator.index(dimension) for dimension in shape)
+    if any(dimension < 0 for dimension in dimensions):
+        raise ValueError("negative dimensions are not allowed")
+    return dimensions
 
 
 class Arena:
@@ -55,18 +67,21 @@ class Arena:
     def empty(self, shape: Any, dtype: npt.DTypeLike = np.uint8) -> npt.NDArray[Any]:
         """Return a new zeroed array, C order, which crosses to the gateway without a copy.
 
-        Raises `MemoryError` over the limit.
+        Raises what `np.zeros` raises for a shape that is none, and `MemoryError` over the limit.
         """
         dtype = np.dtype(dtype)
         if dtype.hasobject:
             raise TypeError("an array of objects cannot be shared between processes")
-        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        shape = _dimensions(shape)
         size = math.prod(shape) * dtype.itemsize
         if not size:
-            return np.empty(shape, dtype)
+            return np.zeros(shape, dtype)
         if self._most and self._end + size > self._most:  # the kernel does not count it as data
             raise MemoryError(f"an array of {size} bytes is over GATEWAY_MODEL_MEMORY_BYTES")
-        begin, room = self._room(size)
+        try:
+            begin, room = self._room(size)
+        except (OSError, OverflowError, ValueError):  # more than a file, or the address space, can be
+            raise MemoryError(f"there is no room for an array of {size} bytes") from None
         room[: max(0, self._dirty - begin)] = 0
         return room.view(dtype).reshape(shape)
 

@@ -40,7 +40,10 @@ def device_trouble(error: BaseException) -> str | None:
     as well. Known by name and words, since no framework is imported here.
     """
     names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
-    text = str(error)
+    try:
+        text = str(error)
+    except Exception:  # of the model's own class
+        return None
     if names & {"torch.OutOfMemoryError", "cupy.OutOfMemoryError"} or any(word in text for word in _SPENT):
         return "device memory"
     return "device error" if any(word in text for word in _BROKEN) else None
