@@ -28,6 +28,7 @@ UNTESTED = {
     "execution/process/child": "the other side of the host, whose test runs it",
     "execution/process/child_batch": "the other side of the host, with batches: their tests run it",
     "execution/process/keeper": "starts and ends processes: the tests of the host and the warden do both",
+    "execution/process/log_lines": "the model's lines on threads and in processes: `test_isolation` has both",
     "execution/process/messages": "what host and child tell each other: the test of the host tells it all",
     "execution/process/telling": "sentences: the tests of the host and the runner read each",
     "execution/process/turn": "a part of the runner, whose test ends turns in every way",

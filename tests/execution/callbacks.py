@@ -16,6 +16,7 @@ import numpy as np
 
 from inference_gateway import current_request
 from inference_gateway.errors import Unavailable
+from inference_gateway.tagged_logger import TaggedLogger
 
 log = logging.getLogger("my_model")
 
@@ -62,6 +63,22 @@ class Asked:
             "steps": self.steps,
             "pid": os.getpid(),
         }
+
+    def logs(self, json_input: Any, inputs: list[Any], input_hash: str) -> Any:
+        """Lines of every kind, from a logger whose level is its own."""
+        own = logging.getLogger("my_model.own")
+        own.setLevel(logging.DEBUG)
+        own.debug("below %s", "the root's level", extra={"shape": [1, 2], "kind": "extra"})
+        own.info("with a stack", stack_info=True)
+        try:
+            raise ValueError("as asked for")
+        except ValueError:
+            own.exception("with a traceback")
+        tagged = TaggedLogger(own)
+        tagged.add_tags({"tag": {"b": 1, "a": "100%"}})
+        tagged.info("with tags: %d", 3)
+        own.info("the last")
+        return {}
 
     def read(self, json_input: Any, inputs: list[Any], input_hash: str) -> Any:
         """The inputs, by each way to read them."""

@@ -1,6 +1,7 @@
 """Callbacks on threads and in processes: whatever a callback may do, both do it alike."""
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 import pytest
 
 from inference_gateway import Gateway, Settings
+from inference_gateway.telemetry.logs import JsonFormatter
 from tests.execution import callbacks
 from tests.execution.requests import ENTRY, is_ready, post
 from tests.harness.log import LogCapture
@@ -111,6 +113,39 @@ def test_a_models_log_lines_are_of_its_request(place: Place, log: LogCapture) ->
         answer = place.send({"do": "told"})
         until(lambda: seen)
     assert seen == [("a line of the model", answer.header("x-request-id"))]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_models_log_lines_are_whole(form: str, place: Place) -> None:
+    """What a handler of the gateway writes: level, extra fields, stack, traceback, tags."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.name == "my_model.own":
+                lines.append(self.format(record))
+
+    lines: list[str] = []
+    handler = Handler()
+    text = logging.Formatter("%(levelname)s %(filename)s %(funcName)s %(message)s")
+    handler.setFormatter(JsonFormatter() if form == "json" else text)
+    logging.getLogger().addHandler(handler)
+    try:
+        place.send({"do": "logs"})
+        until(lambda: len(lines) == 5)
+    finally:
+        logging.getLogger().removeHandler(handler)
+    below, stack, traceback, tags, _ = lines
+    if form == "text":
+        assert below == "DEBUG callbacks.py logs below the root's level"
+        assert "Stack (most recent call last)" in stack
+        assert traceback.endswith("ValueError: as asked for")
+        assert tags.endswith('{"tag": {"a": "100%", "b": 1}} - with tags: 3')
+        return
+    assert {"shape": [1, 2], "kind": "extra", "level": "DEBUG"}.items() <= json.loads(below).items()
+    assert "Stack (most recent call last)" in json.loads(stack)["stack"]
+    assert json.loads(traceback)["message"] == "with a traceback"
+    assert json.loads(traceback)["traceback"].endswith("ValueError: as asked for")
+    assert {"message": "with tags: 3", "tag": {"a": "100%", "b": 1}}.items() <= json.loads(tags).items()
 
 
 @pytest.mark.parametrize("size", [0, 11, 50_000, 3 << 20])

@@ -44,10 +44,11 @@ _OF_A_RECORD = {
 }
 
 
-class _JsonFormatter(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """One JSON object a line; a message's tags and fields, and what `extra` has, are fields of the object."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
         line: dict[str, Any] = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname,
@@ -67,6 +68,8 @@ class _JsonFormatter(logging.Formatter):
             line["message"] = record.getMessage()
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
+        elif record.exc_text:  # of another process
+            line["traceback"] = record.exc_text
         if record.stack_info:
             line["stack"] = record.stack_info
         more.update((name, value) for name, value in record.__dict__.items() if name not in _OF_A_RECORD)
@@ -85,7 +88,7 @@ def configure_logging(log_format: Literal["text", "json"] = "text", level: str =
     report_crashes()
     formatter: dict[str, object] = {"format": _TEXT}
     if log_format == "json":
-        formatter = {"()": _JsonFormatter}
+        formatter = {"()": JsonFormatter}
     logging.config.dictConfig(
         {
             "version": 1,

@@ -2,13 +2,18 @@
 
 import asyncio
 import ctypes
+import json
 import logging
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +116,86 @@ def held(json_input: Any, inputs: list[Any], input_hash: str) -> dict[str, Any]:
         while mark.exists():
             time.sleep(0.01)
     return {"visible": os.environ["CUDA_VISIBLE_DEVICES"]}
+
+
+def forks(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
+    """Forks a process that returns or raises beside it, and waits for its end where the JSON says so."""
+    answer = {"pid": os.getpid(), "number": json_input["number"]}
+    if "how" not in json_input:
+        return answer
+    current_request().empty((100_000,))[:] = 1
+    pid = os.fork()
+    if not pid:
+        if json_input["how"] == "raises":
+            raise ValueError("in what was forked")
+        array = current_request().empty((100_000,))
+        array[:] = 2
+        return {"parts": [{"binary_type": "heatmap"}]}, [array]
+    return answer | {"ended": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}
+
+
+async def forks_in_a_coroutine(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
+    """As `forks`."""
+    return forks(json_input, inputs, input_hash)
+
+
+def logs_much(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
+    """A line that is too long in every respect, one whose arguments do not fit, and a short one."""
+    much = "\U0001f600" * 100_000
+    log.warning("long: %s", much, extra={"much": much, "little": 1}, stack_info=True)
+    log.warning("not a number: %d", "x")
+    log.warning("the last")
+    return {}
+
+
+def forges(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
+    """Writes an answer of its own to the socket on which the gateway waits, where the JSON says so."""
+    if "forged" in json_input:
+        head = json.dumps(json_input["forged"]).encode()
+        for name in os.listdir("/proc/self/fd"):
+            with suppress(OSError), socket.socket(fileno=os.dup(int(name))) as found:
+                if found.type == socket.SOCK_STREAM:
+                    found.sendall(struct.pack("=IQ", len(head), 2) + head + b"{}")
+    return {"pid": os.getpid()}
+
+
+def moves(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
+    """Goes to a folder, and names a file there as its element."""
+    os.chdir(json_input["folder"])
+    Path("element").write_bytes(b"of the model's folder")
+    return {"parts": [{"binary_type": "dicom"}]}, [Path("element")]
+
+
+class LeavesLate:
+    """Does with its end what the environment says."""
+
+    def teardown(self) -> None:
+        while os.environ["LEAVES"] == "hangs":
+            time.sleep(0.01)
+        raise ValueError("in its teardown")
+
+    def __call__(self, json_input: Any, inputs: list[Any], input_hash: str) -> Any:
+        return {}
+
+
+def hangs_with_threads(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
+    """Hangs, and so do many threads, each deep inside: their stacks are long."""
+
+    def down(depth: int) -> None:
+        while not depth:
+            time.sleep(1)
+        down(depth - 1)
+
+    if "hangs" in json_input:
+        for _ in range(90):
+            threading.Thread(target=down, args=(90,), daemon=True).start()
+        last_in_the_dump()
+    return {"pid": os.getpid()}
+
+
+def last_in_the_dump() -> None:
+    while True:
+        time.sleep(0.01)
 
 
 class Lives:

@@ -205,6 +205,35 @@ def test_a_process_that_does_not_listen_is_ended(start: Start, call: Caller) -> 
     assert not Path(f"/proc/{pid}").exists()
 
 
+@pytest.mark.parametrize("how", ["raises", "returns"])
+@pytest.mark.parametrize("model", ["forks", "forks_in_a_coroutine"])
+def test_what_a_model_forks_answers_nobody(
+    model: str, how: str, start: Start, call: Caller, log: LogCapture
+) -> None:
+    process = start(model)
+    for number in range(3):
+        found = json.loads(call(process, {"number": number, "how": how}).json)
+        assert found == {"pid": process.pid, "number": number, "ended": int(how == "raises")}
+        assert json.loads(call(process, {"number": -number}).json) == {"pid": process.pid, "number": -number}
+    until(lambda: log.text.count("has forked came out of the model's code") == 3)
+    assert ("in what was forked" in log.text) == (how == "raises")
+
+
+@pytest.mark.parametrize("number", [{}, {"asked": 1}])
+def test_an_answer_to_another_question_is_a_crash(number: Any, start: Start, call: Caller) -> None:
+    process = start("forges")
+    assert json.loads(call(process).json) == {"pid": process.pid}
+    forged = {"done": "call", "json": 2, "warnings": [], "faults": [], "arena": None, "elements": []}
+    with pytest.raises(ModelCrashed) as crashed:
+        call(process, {"forged": forged | number})
+    assert "no answer to what it was asked" in crashed.value.reason
+    assert process.spoilt == "crash"
+
+
+def test_a_path_is_of_the_models_folder(start: Start, call: Caller, tmp_path: Path) -> None:
+    assert elements(call(start("moves"), {"folder": str(tmp_path)})) == [b"of the model's folder"]
+
+
 def test_what_a_model_starts_ends_with_it(start: Start, call: Caller) -> None:
     process = start("begets")
     pids = json.loads(call(process, {}).json)["pids"]
@@ -243,6 +272,16 @@ def test_a_model_that_cannot_be_set_up(name: str, cause: str, start: Start) -> N
 def test_its_log_lines_are_the_gateways(start: Start, call: Caller, log: LogCapture) -> None:
     call(start("sizes"), {}, b"x")
     until(lambda: "called with 1 inputs" in log.text)
+
+
+def test_a_log_line_that_is_too_long_is_cut(start: Start, call: Caller, log: LogCapture) -> None:
+    call(start("logs_much"))
+    until(lambda: "the last" in log.text)
+    long, unfit, _ = [record for record in log.records if record.name == "my_model"]
+    assert long.getMessage().startswith("long: \U0001f600")
+    assert len(long.getMessage()) == 12_000
+    assert (long.__dict__["much"], long.__dict__["little"]) == ("(left out: too long)", 1)
+    assert "do not fit" in unfit.getMessage()
 
 
 def test_nothing_is_left(start: Start, call: Caller, spool_dir: Path) -> None:

@@ -20,6 +20,7 @@ from tests.conftest import Serve
 from tests.harness.log import LogCapture
 from tests.harness.raw import Address, Answer, Connection, exchange, head, request
 from tests.harness.rounds import ROUNDS
+from tests.harness.server import serving
 from tests.harness.waiting import until
 from tests.harness.wire import check_problem, check_reply, decoded, digest, message, part
 
@@ -112,6 +113,55 @@ def test_at_the_deadline_the_call_has_ended_and_the_slot_is_free(
     assert not Path(f"/proc/{first}").exists()
     assert "did not come back (deadline)" in log.text
     assert restarts(address) == {"deadline": 1}
+
+
+@pytest.mark.setting("CANCEL_GRACE")
+def test_at_the_deadline_the_stacks_are_told_whole(
+    app: Gateway, serve: Serve, log: LogCapture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The main thread's is the last of them, and `hangs_with_threads` the last but one of the model's."""
+    app.add_inference_route("/", model("hangs_with_threads"), timeout=1)
+    address = serve(app).address
+    ready(address)
+    for _ in range(3):
+        capfd.readouterr()
+        check_problem(post(address, {"hangs": True}), 504)
+        assert result(post(address, {}))["pid"]
+        told = capfd.readouterr().err
+        assert " in last_in_the_dump\n" in told
+        assert told.rstrip().endswith("in _run_code") or " in <module>\n" in told
+    assert "told to write the stacks" in log.text
+
+
+@pytest.mark.parametrize(("how", "words"), [("hangs", "took too long"), ("raises", "failed")])
+def test_a_teardown_that_goes_wrong_is_in_the_log(
+    how: str, words: str, app: Gateway, log: LogCapture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEAVES", how)
+    monkeypatch.setattr("inference_gateway.execution.process.runner._TEAR_DOWN_SECONDS", 0.5)
+    app = Gateway(settings=app.settings.model_copy(update={"drain_timeout": LIMIT}))
+    app.add_inference_route("/", model("LeavesLate"))
+    with serving(app) as running:
+        ready(running.address)
+    assert f"teardown of model {model('LeavesLate')} {words}" in log.text
+    assert ("in its teardown" in log.text) == (how == "raises")
+
+
+@pytest.mark.parametrize("how", ["hangs", "raises"])
+def test_so_it_is_where_a_process_is_replaced(
+    how: str, app: Gateway, serve: Serve, log: LogCapture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEAVES", how)
+    monkeypatch.setattr("inference_gateway.execution.process.runner._TEAR_DOWN_SECONDS", 0.5)
+    app.add_inference_route("/", model("LeavesLate"), max_calls=1)
+    address = serve(app).address
+    ready(address)
+
+    def is_told() -> bool:
+        post(address, {})
+        return "teardown of model" in log.text
+
+    until(is_told)
 
 
 def test_a_generator_that_does_not_end_costs_its_process(app: Gateway, serve: Serve) -> None:

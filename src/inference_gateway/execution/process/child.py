@@ -20,7 +20,7 @@ import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from inference_gateway.execution.current_request import CurrentRequest, Request
 from inference_gateway.execution.process.arena import Arena, Arenas
 from inference_gateway.execution.process.child_batch import Batch
 from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send, send_pieces, split
+from inference_gateway.execution.process.log_lines import forward
 from inference_gateway.execution.process.messages import Packed, open_study
 from inference_gateway.execution.process.telling import told
 from inference_gateway.execution.signature import check_model
@@ -41,7 +42,8 @@ from inference_gateway.telemetry.context import working_for
 WORK, CONTROL = 3, 4  # the descriptors that the warden gives it
 STACKS = signal.SIGUSR1  # has it write the stacks of its threads to standard error
 _IDLE_MILLISECONDS = 2000  # after which the memory of results goes back to the system
-_LOG_CHARACTERS = 12_000  # of one record; the rest is cut off. In JSON they are 144 KB at the most
+
+logger = logging.getLogger("inference_gateway")
 
 
 def main() -> None:
@@ -64,6 +66,7 @@ class _Child:
         self._work = work
         self._control = control
         self._setup = setup
+        self._asked = setup["asked"]  # the number of what is being answered
         self._request: CurrentRequest | None = None
         self._cancelled: deque[str] = deque(maxlen=1000)  # ids of those of which it was said
         self._batch = Batch()
@@ -74,10 +77,12 @@ class _Child:
         self._contract = Contract(setup["binary_types"], spool_dir, mode, at_rest)
         if setup["memory"]:  # more raises MemoryError, where the model asks the C library for it
             resource.setrlimit(resource.RLIMIT_DATA, (setup["memory"], setup["memory"]))
-        logging.basicConfig(level=setup["log_level"], handlers=[_Forward(control)], force=True)
+        forward(control, setup["log_levels"])
         logging.raiseExceptions = False
         if not sys.warnoptions:
             warnings.simplefilter("ignore")
+        self._pid = os.getpid()
+        os.register_at_fork(after_in_child=self._fall_silent)
         threading.Thread(target=self._listen, name="control", daemon=True).start()
 
     def serve(self) -> None:
@@ -86,6 +91,7 @@ class _Child:
             return
         while True:
             frame = receive(self._work)
+            self._asked = frame.head["asked"]
             match frame.head["kind"]:
                 case "call":
                     self._call(frame)
@@ -100,18 +106,21 @@ class _Child:
                 case "release":
                     self._release()
                     self._arenas.give_back()
-                    send(self._work, {"done": "release"})
+                    self._send({"done": "release"})
                 case _:
                     self._answer(self._tear_down)
                     return
+
+    def _send(self, head: dict[str, Any], payload: Any = (), descriptors: Any = ()) -> None:
+        send(self._work, head | {"asked": self._asked}, payload, descriptors)
 
     def _answer(self, step: Any) -> bool:
         try:
             step()
         except BaseException as error:
-            send(self._work, told(error))
+            self._send(told(error))
             return False
-        send(self._work, {"done": "step"})
+        self._send({"done": "step"})
         return True
 
     # The model's life
@@ -143,13 +152,32 @@ class _Child:
         try:
             return function(*args)
         finally:
+            self._end_a_fork()
             working_for.reset(token)
             self._request = None
 
     @cached_property
     def _loop(self) -> Any:
         """The event loop of `async def` callbacks, on a thread of its own: started when it is needed."""
-        return _LazyLoop()
+        return _LazyLoop(self._end_a_fork)
+
+    # What the model forks
+
+    def _fall_silent(self) -> None:
+        """In what was forked: the answer is the parent's to give. Log lines go on."""
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, self._work.fileno(), inheritable=False)
+        os.close(null)
+
+    def _end_a_fork(self) -> None:
+        """Where the model's code is left: a process that it has forked ends here, and writes no buffers."""
+        if os.getpid() != self._pid:
+            failed = sys.exc_info()[0] is not None
+            logger.warning(
+                "a process that the model has forked came out of the model's code: it ends there",
+                exc_info=failed,
+            )
+            os._exit(failed)
 
     # A call
 
@@ -171,10 +199,10 @@ class _Child:
             del response
         except BaseException as error:
             held.close()
-            send(self._work, told(error))
+            self._send(told(error))
             return
         try:
-            send(self._work, packed.head, packed.payload, packed.descriptors)
+            self._send(packed.head, packed.payload, packed.descriptors)
         finally:
             if packed.is_held:
                 self._held = held
@@ -197,12 +225,12 @@ class _Child:
         try:
             block = self._in_context(held.request, next, held.blocks[index], None)
         except BaseException as error:
-            send(self._work, told(error))
+            self._send(told(error))
             return
         if block is None:
-            send(self._work, {"done": "next", "end": True})
+            self._send({"done": "next", "end": True})
         else:
-            send(self._work, {"done": "next", "end": False}, [block])
+            self._send({"done": "next", "end": False}, [block])
 
     def _release(self) -> None:
         if self._held is not None:
@@ -222,12 +250,12 @@ class _Child:
             self._in_context(request, self._batch.call, self._model, self._check)
         except BaseException as error:
             self._batch.close()
-            send(self._work, told(error))
+            self._send(told(error))
         else:
             self._answer_outcomes()
 
     def _answer_outcomes(self) -> None:
-        send_pieces(self._work, {"done": "outcomes"}, self._batch.next_outcomes(told))
+        send_pieces(self._work, {"done": "outcomes", "asked": self._asked}, self._batch.next_outcomes(told))
         if self._batch.all_gone:
             self._batch.close()
 
@@ -285,6 +313,19 @@ class _Held:
 class _LazyLoop:
     """`call_soon_threadsafe` and `create_task` of an event loop that is started by the first of them."""
 
+    def __init__(self, at_end: Callable[[], None]) -> None:
+        self._at_end = at_end
+
+    def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run a callback; `at_end` is called when it has ended, before anybody hears of it."""
+        return self._loop.create_task(self._to_the_end(coroutine))
+
+    async def _to_the_end(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            return await coroutine
+        finally:
+            self._at_end()
+
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()
@@ -293,29 +334,6 @@ class _LazyLoop:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loop, name)
-
-
-class _Forward(logging.Handler):
-    """Sends records to the gateway, which has the handlers."""
-
-    def __init__(self, control: socket.socket) -> None:
-        super().__init__()
-        self._control = control
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Send one record; a gateway that has gone needs none."""
-        text = record.getMessage()
-        if record.exc_info:
-            text += "\n" + logging.Formatter().formatException(record.exc_info)
-        request = working_for.get(None)
-        line = {
-            "name": record.name,
-            "level": record.levelno,
-            "message": text[:_LOG_CHARACTERS],
-            "request_id": None if request is None else request.request_id,
-        }
-        with contextlib.suppress(OSError):
-            self._control.send(json.dumps({"log": line}).encode())
 
 
 if __name__ == "__main__":

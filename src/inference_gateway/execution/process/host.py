@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import socket
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, TimeoutError
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from inference_gateway.errors import (
@@ -37,11 +37,11 @@ from inference_gateway.execution.process.frames import (
     split,
 )
 from inference_gateway.execution.process.keeper import SharedKeeper
+from inference_gateway.execution.process.log_lines import levels, write
 from inference_gateway.execution.process.messages import StudyHandle, device_inside, environment_of, unpack
 from inference_gateway.execution.process.telling import in_words
 from inference_gateway.execution.runner import Study
 from inference_gateway.payload.element import IterableElement
-from inference_gateway.telemetry.context import working_for
 
 _RESTART_SECONDS = 10  # for a client to wait while a model is set up again
 _TERM_SECONDS = 1.0  # between SIGTERM and SIGKILL
@@ -76,14 +76,6 @@ class Recipe:
     path: list[str] = field(default_factory=lambda: [os.getcwd(), *sys.path])
 
 
-@dataclass
-class _Origin:
-    """Whose log line it is."""
-
-    request_id: str
-    route: str
-
-
 class ModelProcess:
     """One process with one model. `start` it, `call` it, `end` it; it may end by itself at any time."""
 
@@ -92,6 +84,7 @@ class ModelProcess:
         self._recipe = recipe
         self.pid: int | None = None
         self.calls = 0
+        self._asked = 0  # the number of what was asked last, which its answer has
         self.spoilt: str | None = None  # why it should not be called again
         self._end: Future[int | None] = Future()
         self._is_held = False
@@ -117,7 +110,7 @@ class ModelProcess:
                 raise SetupFailed("no process could be started for the model") from error
         with suppress(OSError):  # it has ended already
             self._statm = os.open(f"/proc/{self.pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
-        self._keeper.watch(self._control, self._hear)
+        self._keeper.watch(self._control, partial(write, route=recipe.route))
         try:
             frame = self._ask(
                 {
@@ -127,7 +120,7 @@ class ModelProcess:
                     "binary_types": dict(recipe.contract.binary_types),
                     "spool_dir": str(recipe.contract.spool_dir),
                     "validation": recipe.contract.mode,
-                    "log_level": logging.getLogger().getEffectiveLevel(),
+                    "log_levels": levels(),
                     "memory": recipe.memory,
                     "batches": recipe.batches,
                     "path": recipe.path,
@@ -209,10 +202,17 @@ class ModelProcess:
                 self._work.settimeout(None)
 
     def tear_down(self, seconds: float) -> None:
-        """Have the model torn down, and end the process."""
-        with suppress(PeerGone):
-            send(self._work, {"kind": "teardown"})
-        self.end(seconds)
+        """Have the model torn down, and end the process; it gets `seconds` for that.
+
+        Raises `TimeoutError`, `ModelCrashed`, and `RemoteError` where the model's `teardown` raises.
+        """
+        try:
+            self._work.settimeout(seconds)
+            self._raise(self._ask({"kind": "teardown"}))
+        except ModelFailed as failed:
+            raise failed.__cause__ or failed from None
+        finally:
+            self.end(_TERM_SECONDS)
 
     def cancel(self, request_id: str) -> None:
         """Tell the model that nobody waits for the result of this request. From any thread; does not wait."""
@@ -272,18 +272,27 @@ class ModelProcess:
         descriptors: Any = (),
         pieces: Sequence[Piece] = (),
     ) -> Frame:
-        """Send a frame and wait for the answer. Raises `ModelCrashed`."""
+        """Send a frame and wait for its answer. Raises `ModelCrashed` or `TimeoutError`."""
+        self._asked += 1
+        head = head | {"asked": self._asked}
         try:
             if pieces:
                 send_pieces(self._work, head, pieces)
             else:
                 send(self._work, head, payload, descriptors)
-            return receive(self._work)
-        except PeerGone:
+            frame = receive(self._work)
+        except PeerGone as gone:
+            self.spoilt = self.spoilt or "crash"
+            if isinstance(gone.__cause__, TimeoutError):
+                raise TimeoutError from None
             raise self._crash() from None
+        if frame.head.get("asked") != self._asked:
+            frame.close()
+            self.spoilt = "crash"
+            raise ModelCrashed("what came from it was no answer to what it was asked")
+        return frame
 
     def _crash(self) -> ModelCrashed:
-        self.spoilt = self.spoilt or "crash"
         try:
             return ModelCrashed(in_words(self._end.result(_TERM_SECONDS)))
         except TimeoutError:  # it has closed its socket, and lives
@@ -315,22 +324,6 @@ class ModelProcess:
             if frame.head["end"]:
                 return
             yield frame.payload
-
-    def _hear(self, message: dict[str, Any]) -> None:
-        """Write a log line of the process here, with the request's id."""
-        line = message["log"]
-        logger = logging.getLogger(line["name"])
-        if not logger.isEnabledFor(line["level"]):
-            return
-        record = logger.makeRecord(line["name"], line["level"], "(model)", 0, line["message"], (), None)
-        if line["request_id"] is None:
-            logger.handle(record)
-            return
-        token = working_for.set(_Origin(line["request_id"], self._recipe.route))
-        try:
-            logger.handle(record)
-        finally:
-            working_for.reset(token)
 
 
 def _about(request: CurrentRequest, json_input: Any, input_hash: str) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class Packed:
             case StridedElement():
                 return self._write(element.blocks())
             case PathElement(path, size):
-                return "path", str(path), size
+                return "path", str(path.absolute()), size  # the gateway has a folder of its own
             case FileElement(size=int()):
                 return self._file(element)
             case _:

@@ -117,15 +117,18 @@ class ProcessRunner:
             self._install(place, process)
 
     async def tear_down(self) -> None:
-        """Tear the model down in each process, and end them."""
+        """Tear the model down in each process, and end them. Raises the first thing that fails."""
         self._closed.set()
+        ended: list[Any] = []
         try:
             living = [process for process in self._processes if process is not None]
-            await _at_once([partial(process.tear_down, _TEAR_DOWN_SECONDS) for process in living])
+            ended = await _at_once([partial(process.tear_down, _TEAR_DOWN_SECONDS) for process in living])
         finally:
             keeper = self._close()
         if keeper is not None:
             await asyncio.to_thread(keeper.join)
+        for error in filter(None, ended):
+            raise error
 
     def close(self) -> None:
         """Kill what is left, and do not wait. The gateway ends."""
@@ -245,9 +248,17 @@ class ProcessRunner:
         if successor is not None:
             self._count_restart("max_calls")
             self._install(place, successor)
-            threading.Thread(target=process.tear_down, args=(_TEAR_DOWN_SECONDS,), daemon=True).start()
+            threading.Thread(target=self._end_worn_out, args=(process,), daemon=True).start()
         elif process.calls == self._max_calls:  # one attempt: the old one goes on until there is a new one
             threading.Thread(target=self._start_successor, args=(place,), daemon=True).start()
+
+    def _end_worn_out(self, process: ModelProcess) -> None:
+        try:
+            process.tear_down(_TEAR_DOWN_SECONDS)
+        except TimeoutError:
+            logger.warning("teardown of model %s took too long", self.name)
+        except Exception:
+            logger.exception("teardown of model %s failed", self.name)
 
     def _start_successor(self, place: int) -> None:
         try:

@@ -20,6 +20,7 @@ from inference_gateway.execution.slot import Slot
 if TYPE_CHECKING:
     from inference_gateway.execution.process.runner import ProcessRunner
 
+_STACKS_SECONDS = 0.5  # for a process to write its stacks before SIGTERM: nothing tells when it has
 _TERM_SECONDS = 1.0  # between SIGTERM and SIGKILL
 
 logger = logging.getLogger("inference_gateway")
@@ -108,26 +109,32 @@ class ProcessSlot(Slot):
             left, why = 0.0, "abandoned"
         if left is not None:
             loop = self.request.loop
+            term = left + ends.grace + _STACKS_SECONDS
             self._timers = [
-                loop.call_later(left + ends.grace, self._end_process, why, signal.SIGTERM),
-                loop.call_later(left + ends.grace + _TERM_SECONDS, self._end_process, why, signal.SIGKILL),
+                loop.call_later(left + ends.grace, self._give_up, why),
+                loop.call_later(term, self._kill, signal.SIGTERM),
+                loop.call_later(term + _TERM_SECONDS, self._kill, signal.SIGKILL),
             ]
 
-    def _end_process(self, why: str, number: int) -> None:
+    def _give_up(self, why: str) -> None:
         with self._lock:
             process = self._process
             if process is None:
                 return
             if process.spoilt is None:
                 logger.warning(
-                    "model %s did not come back (%s): its process is ended; the stacks of its threads are on "
-                    "standard error",
+                    "model %s did not come back (%s): its process is ended, after it was told to write the "
+                    "stacks of its threads to standard error",
                     self._runner.name,
                     why,
                 )
                 process.spoilt = why
                 process.tell_stacks()
-            process.kill(number)
+
+    def _kill(self, number: int) -> None:
+        with self._lock:
+            if self._process is not None:
+                self._process.kill(number)
 
     def _call_off_the_end(self) -> None:
         for timer in self._timers:
