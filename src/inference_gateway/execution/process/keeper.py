@@ -50,6 +50,7 @@ class Keeper:
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._gone = False
         self._closing = False
+        self._over = False  # the thread does nothing more
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
         self._thread.start()
 
@@ -95,7 +96,8 @@ class Keeper:
                 self._selector.unregister(control)
             control.close()
 
-        self._do(close)
+        if not self._do(close):
+            close()
 
     def close(self) -> None:
         """End everything. Does not wait; `join` does."""
@@ -109,10 +111,15 @@ class Keeper:
         """Wait until everything has ended, after `close`."""
         self._thread.join()
 
-    def _do(self, job: Callable[[], None]) -> None:
-        self._jobs.put(job)
-        with suppress(OSError):
-            self._wake_write.send(b"x")  # where there is no room, it wakes anyway
+    def _do(self, job: Callable[[], None]) -> bool:
+        """Have the thread do it; returns False where that has ended."""
+        with self._lock:
+            if self._over:
+                return False
+            self._jobs.put(job)
+            with suppress(OSError):
+                self._wake_write.send(b"x")  # where there is no room, it wakes anyway
+        return True
 
     def _run(self) -> None:
         while not self._closing:
@@ -130,6 +137,10 @@ class Keeper:
             self._sock.close()  # which ends the warden
         self._warden.wait()
         self._forget_all()
+        with self._lock:
+            self._over = True
+        while not self._jobs.empty():
+            self._jobs.get()()
         self._selector.close()
         self._wake.close()
         self._wake_write.close()
