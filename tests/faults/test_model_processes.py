@@ -194,6 +194,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         "cancel_grace": 0.1,
         "model_memory_bytes": MEMORY,
         "queue_timeout": LIMIT,
+        "validate": "off",  # what the model gives back is no DICOM
     }
     process = Process(PROJECT, serve_command("tests.faults.violent_app:app"), **settings)
     found = Bench(process, clocks, spool)

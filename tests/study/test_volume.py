@@ -1,9 +1,6 @@
 """A volume is what SimpleITK reads of the same files, and costs little more than reading them."""
 
 import importlib
-import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -11,7 +8,6 @@ import numpy as np
 import pytest
 from pydicom import uid
 
-from inference_gateway.demo.phantom import make_phantom
 from inference_gateway.study import Volume, read_study
 from tests.dicom.encoded import encoded
 from tests.dicom.objects import as_file, image
@@ -98,48 +94,6 @@ def test_rescaled_values_are_those_of_double_precision(dtype: str, slope: float,
     dataset.PixelData = stored.tobytes()
     (values,) = read_study([as_file(dataset)]).volume().values
     np.testing.assert_array_equal(values, (stored * slope + intercept).astype(np.float32))
-
-
-COSTS = """
-import io, os, sys, time
-from pathlib import Path
-import numpy as np, pydicom
-from inference_gateway.study import read_study
-
-files = [path.read_bytes() for path in Path(sys.argv[1]).iterdir()]
-os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-
-def bare(inputs):
-    read = [pydicom.dcmread(one) for one in inputs]
-    read.sort(key=lambda one: one.ImagePositionPatient[2])
-    planes = [one.pixel_array * float(one.RescaleSlope) + float(one.RescaleIntercept) for one in read]
-    return np.stack([plane.astype(np.float32) for plane in planes])
-
-def cost(function):
-    inputs = [io.BytesIO(one) for one in files]
-    start = time.process_time()
-    values = function(inputs)
-    return time.process_time() - start, values
-
-for _ in range(5):
-    of_bare, expected = cost(bare)
-    of_study, values = cost(lambda inputs: read_study(inputs).volume().values)
-    assert np.array_equal(values, expected)
-    print(of_study / of_bare, flush=True)
-    if of_study <= 1.3 * of_bare:
-        break
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs a process on one core")
-def test_a_volume_costs_one_core_little_more_than_a_loop_of_pydicom(tmp_path: Path) -> None:
-    """By processor time and interleaved: one round of five within the limit will do."""
-    written(tmp_path, list(make_phantom(slices=300, rows=256, columns=256).datasets()))
-    ran = subprocess.run(
-        [sys.executable, "-c", COSTS, tmp_path], capture_output=True, text=True, timeout=100, check=True
-    )
-    assert min(map(float, ran.stdout.split())) <= 1.3
 
 
 def test_native_frames_of_a_large_image_are_decoded_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:

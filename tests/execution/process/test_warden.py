@@ -198,6 +198,12 @@ def test_what_a_process_has_left_behind_is_killed(alone: Warden) -> None:
     assert alive(living)
 
 
+def test_a_child_that_has_no_session_yet_is_signalled_alone() -> None:
+    with subprocess.Popen(SLEEPS) as child:
+        warden.signal_child(child.pid, signal.SIGTERM)
+        assert child.wait(LIMIT) == -signal.SIGTERM
+
+
 def test_it_ends_with_all_that_it_has_started_when_nobody_speaks_to_it_any_more(alone: Warden) -> None:
     pids = [alone.start(SLEEPS) for _ in range(2)]
     alone.close()

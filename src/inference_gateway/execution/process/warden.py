@@ -55,7 +55,7 @@ def main(descriptor: int) -> None:
         if gateway in ready or (descriptor in ready and not _obey(sock, tokens, libc)):
             break
     for pid in tokens:
-        _signal(pid, signal.SIGKILL)
+        signal_child(pid, signal.SIGKILL)
     while tokens:
         tokens.pop(os.waitpid(-1, 0)[0], None)
     _kill_orphans(tokens)
@@ -82,7 +82,7 @@ def _obey(sock: socket.socket, tokens: dict[int, str], libc: ctypes.CDLL) -> boo
         for descriptor in descriptors:
             os.close(descriptor)
     elif message["pid"] in tokens:  # else it has ended already, and its number may be another's
-        _signal(message["pid"], message["signal"])
+        signal_child(message["pid"], message["signal"])
     return True
 
 
@@ -123,14 +123,19 @@ def _reap(sock: socket.socket, tokens: dict[int, str]) -> None:
         if not pid:
             return
         if tokens.pop(pid, None) is not None:
-            _signal(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
             _kill_orphans(tokens)
             _tell(sock, {"ended": pid, "status": status})
 
 
-def _signal(session: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(session, number)
+def signal_child(pid: int, number: int) -> None:
+    """Signal the session of a child that has not been waited for, or it alone where it has made none yet."""
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _kill_orphans(tokens: dict[int, str]) -> None:
