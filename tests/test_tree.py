@@ -30,7 +30,6 @@ UNTESTED = {
     "execution/process/keeper": "starts and ends processes: the tests of the host and the warden do both",
     "execution/process/log_lines": "the model's lines on threads and in processes: `test_isolation` has both",
     "execution/process/messages": "what host and child tell each other: the test of the host tells it all",
-    "execution/process/telling": "sentences: the tests of the host and the runner read each",
     "execution/process/turn": "a part of the runner, whose test ends turns in every way",
     "execution/waiting": "a request's wait: the tests of slots and of batches run into each of its ends",
     "execution/runner": "a protocol: the test of what fulfils it holds it",

@@ -20,6 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from inference_gateway.execution.process.warden import kill_marked
+
 _WARDEN = Path(__file__).with_name("warden.py")
 _LARGEST = 256 << 10  # bytes of a message
 
@@ -49,6 +51,7 @@ class Keeper:
         self._selector.register(self._sock, selectors.EVENT_READ)
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._gone = False
+        self._mark = os.urandom(16).hex()  # of all that its warden starts
         self._closing = False
         self._over = False  # the thread does nothing more
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
@@ -66,7 +69,7 @@ class Keeper:
 
         The future gives None where nobody knows. Raises `OSError`.
         """
-        message = {"start": list(argv), "cwd": os.getcwd(), "env": dict(environment)}
+        message = {"start": list(argv), "cwd": os.getcwd(), "env": dict(environment), "mark": self._mark}
         started: Future[tuple[int, Future[int | None]]] = Future()
         with self._lock:
             if self._gone:
@@ -182,10 +185,12 @@ class Keeper:
             self._ends.pop(message["ended"]).set_result(message["status"])
 
     def _lose_warden(self) -> None:
-        """Its processes are killed by the kernel then."""
+        """Its processes are killed by the kernel then, but not what they have started."""
         with self._lock:
             self._gone = True
         self._selector.unregister(self._sock)
+        self._warden.wait()  # the kernel has told its processes before that returns
+        kill_marked(self._mark)
         self._forget_all()
 
     def _next_start(self) -> Future[tuple[int, Future[int | None]]]:

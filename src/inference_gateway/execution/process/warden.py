@@ -6,9 +6,13 @@ reaper of what model processes start in their turn (PR_SET_CHILD_SUBREAPER): eac
 and what has left the session is known by a token in its environment. Where the gateway goes, however it does,
 the socket to it says so, or the kernel (pidfd_open(2)) where a fork keeps the socket, and all are killed.
 
-Messages, JSON in one datagram each. To it: `{"start": [argv], "cwd": ..., "env": {...}}` with the descriptors
-that the process inherits as 3, 4, ...; `{"signal": number, "pid": pid}` for a whole session. From it:
-`{"started": pid}` or `{"failed": "why"}`, and `{"ended": pid, "status": waitpid's}`.
+Where it is itself killed by force, the kernel kills the model processes, and the gateway what
+these have started (`kill_marked`).
+
+Messages, JSON in one datagram each. To it: `{"start": [argv], "cwd": ..., "env": {...}, "mark": "..."}` with
+the descriptors that the process inherits as 3, 4, ..., and what its token begins with;
+`{"signal": number, "pid": pid}` for a whole session. From it: `{"started": pid}` or `{"failed": "why"}`, and
+`{"ended": pid, "status": waitpid's}`.
 """
 
 from __future__ import annotations
@@ -72,7 +76,7 @@ def _obey(sock: socket.socket, tokens: dict[int, str], libc: ctypes.CDLL) -> boo
     message = json.loads(data)
     if "start" in message:
         try:
-            token = os.urandom(16).hex()
+            token = f"{message['mark']}-{os.urandom(16).hex()}"
             pid = _start(message, descriptors, token, libc)
         except OSError as error:
             _tell(sock, {"failed": error.strerror or "no process"})
@@ -157,6 +161,24 @@ def _kill_orphans(tokens: dict[int, str]) -> None:
                 if not living & set(_read(pid, "environ").split(b"\0")):
                     os.kill(pid, signal.SIGKILL)
                     orphans = True
+
+
+def kill_marked(mark: str) -> None:
+    """Kill all whose token begins with `mark`: what a warden leaves that was itself killed by force."""
+    begin = f"{TOKEN}={mark}-".encode()
+    killed: set[int] = set()
+    goes_on = True
+    while goes_on:  # what one has started while this looked
+        goes_on = False
+        for entry in os.listdir("/proc"):
+            with contextlib.suppress(OSError, ValueError):
+                pid = int(entry)
+                if pid in killed:
+                    continue
+                if any(each.startswith(begin) for each in _read(pid, "environ").split(b"\0")):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
+                    goes_on = True
 
 
 def _read(pid: int, name: str) -> bytes:
