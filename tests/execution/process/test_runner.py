@@ -444,3 +444,27 @@ def children() -> list[str]:
                 line = (entry / "cmdline").read_text()
                 found += [line] if "warden" in line else []
     return found
+
+
+def test_a_gateway_that_ends_closes_what_it_has_of_its_processes(app: Gateway) -> None:
+    """Of one, too, that stands ready to follow another."""
+    app.add_inference_route("/", model("sizes"), max_calls=2)
+    with serving(app) as running:
+        ready(running.address)
+        before = sockets()
+        for _ in range(2):
+            result(post(running.address, {}))
+        until(lambda: app._runners[0]._successors, "a process that is to follow")  # type: ignore[attr-defined]
+    until(lambda: sockets() <= before - 5, "the end of two sockets of a process and three of the keeper")
+
+
+def sockets() -> int:
+    """How many Unix sockets this process has open."""
+    lines = Path("/proc/net/unix").read_text().splitlines()[1:]
+    inodes = {line.split()[6] for line in lines}
+    found = 0
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            named = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(entry))
+            found += named is not None and named[1] in inodes
+    return found

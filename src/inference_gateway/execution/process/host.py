@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, TimeoutError
 from contextlib import ExitStack, suppress
@@ -90,6 +91,7 @@ class ModelProcess:
         self._is_held = False
         self._borrowed = Borrowed(self._give_back)
         self._statm = -1  # of its memory, in /proc
+        self._closing = threading.Lock()
 
     def start(self) -> None:
         """Start the process and set the model up in it; as long as that takes. Raises `SetupFailed`."""
@@ -233,12 +235,18 @@ class ModelProcess:
                 self._end.result(seconds)
                 break
             self._keeper.signal(self.pid, number)
-        self._keeper.unwatch(self._control)
-        self._work.close()
-        self._borrowed.close()
-        statm, self._statm = self._statm, -1
-        if statm >= 0:
-            os.close(statm)
+        with self._closing:
+            self._keeper.unwatch(self._control)
+            self._work.close()
+            self._borrowed.close()
+            if self._statm >= 0:
+                os.close(self._statm)
+                self._statm = -1
+
+    def drop(self) -> None:
+        """End a process that nobody calls, and do not wait. From any thread."""
+        self.on_end(partial(self.end, 0.0))
+        self.kill()
 
     def tell_stacks(self) -> None:
         """Have the process write to standard error what its threads are doing. From any thread."""

@@ -108,11 +108,14 @@ class ProcessRunner:
         """Start all processes, at once, and set the model up in each. Raises `SetupFailed`."""
         places = range(len(self._devices))
         started = await _at_once([partial(self._start, place) for place in places])
-        if self._closed.is_set():  # it has been ended meanwhile: no failure
-            raise asyncio.CancelledError
-        for process in started:
-            if isinstance(process, BaseException):
-                raise SetupFailed(f"model {self.name}: {process}") from process.__cause__
+        failed = [error for error in started if isinstance(error, BaseException)]
+        if self._closed.is_set() or failed:
+            for process in started:
+                if isinstance(process, ModelProcess):
+                    process.drop()
+            if self._closed.is_set():  # it has been ended meanwhile: no failure
+                raise asyncio.CancelledError
+            raise SetupFailed(f"model {self.name}: {failed[0]}") from failed[0].__cause__
         for place, process in enumerate(started):
             self._install(place, process)
 
@@ -141,6 +144,8 @@ class ProcessRunner:
         for process in self._processes:
             if process is not None:
                 process.kill()
+        for successor in self._successors.values():
+            successor.drop()
         return self._keeper.close()
 
     def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> ProcessSlot:
@@ -195,13 +200,16 @@ class ProcessRunner:
     def _ended(self, process: ModelProcess) -> None:
         """On the keeper's thread: a process has ended. In a turn that is the turn's affair."""
         with self._lock:
-            if process not in self._processes or self._closed.is_set():
+            if process not in self._processes:
                 return
             place = self._processes.index(process)
             if place in self._in_turn:
                 return
             self._processes[place] = None
-        self._replace(place, process)
+        if self._closed.is_set():
+            process.end(0.0)
+        else:
+            self._replace(place, process)
 
     def _replace(self, place: int, process: ModelProcess) -> None:
         """Return when the process has really ended: from then on nothing of it runs on the device."""
@@ -262,7 +270,9 @@ class ProcessRunner:
 
     def _start_successor(self, place: int) -> None:
         try:
-            self._successors[place] = self._start(place)
+            successor = self._successors[place] = self._start(place)
+            if self._closed.is_set():
+                successor.drop()
         except SetupFailed as error:
             logger.error("model %s: %s", self.name, error, exc_info=error.__cause__)
 
