@@ -40,6 +40,7 @@ UNTESTED = {
     "results/fields": "the contract: each wrong answer of the test of validation breaks one of them",
     "results/json_rules": "fields become faults: the test of validation sees each kind",
     "study/errors": "one class: the tests of what raises it match its sentences",
+    "study/planes": "what series and volumes share: the tests of both ask for it",
     "study/identity": "codes and names: the tests of segmentations and reports read them back",
     "telemetry/context": "one variable: the tests of log lines and of the current request read it",
     "serving/exit_codes": "numbers: the tests of server and supervisor compare them",

@@ -9,14 +9,13 @@ import random
 import signal
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.harness.process import Process, serve_command
+from tests.harness.process import Process, alive, descendants, serve_command
 from tests.harness.raw import Answer, Connection, exchange, head, request
 from tests.harness.rounds import ROUNDS
 from tests.harness.waiting import until
@@ -30,27 +29,6 @@ MASK = 20_000_000  # more than sockets and buffers take
 TIMEOUT = 1.0
 MEMORY = 4 << 30
 MAY_GROW = 24 << 20  # bytes: what allocators and caches of the gateway may keep
-
-
-def alive(pid: int) -> bool:
-    with suppress(OSError):
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return False
-
-
-def descendants(pid: int) -> set[int]:
-    """The processes that `pid` has started, and theirs."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                stat = (entry / "stat").read_text().rpartition(")")[2].split()
-                if stat[0] != "Z":
-                    parents[int(entry.name)] = int(stat[1])
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {pid}
 
 
 class Bench:

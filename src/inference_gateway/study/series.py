@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,6 +12,7 @@ from inference_gateway.dicom.irregularities import TOLERANCE
 from inference_gateway.dicom.stacks import Stack
 from inference_gateway.study.errors import StudyError
 from inference_gateway.study.images import Image, values_of
+from inference_gateway.study.planes import Planes
 from inference_gateway.study.volume import Volume
 
 # Irregularities that an error names.
@@ -20,7 +20,7 @@ _MOST_NAMED = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Series:
+class Series(Planes):
     """Images of one DICOM series with one size, orientation and pixel spacing, sorted along their normal.
 
     A DICOM series whose images differ in these is several of it, with one UID. `of_study` says what of the
@@ -41,27 +41,12 @@ class Series:
         return self.stack.timepoints
 
     @property
-    def modality(self) -> str:
-        """Modality of its images, such as "CT"."""
-        return self.frames[0].instance.modality
-
-    @property
-    def series_instance_uid(self) -> str:
-        """SeriesInstanceUID of its images."""
-        return self.frames[0].instance.series_instance_uid
-
-    @property
-    def study_instance_uid(self) -> str:
-        """StudyInstanceUID of its images."""
-        return self.frames[0].instance.study_instance_uid
-
-    @property
     def spacing(self) -> Vector | None:
         """Distance in mm between planes, rows and columns; None where it is not known."""
         return self.stack.spacing
 
     @cached_property
-    def frames(self) -> tuple[Frame, ...]:
+    def frames(self) -> tuple[Frame, ...]:  # type: ignore[override]  # read-only, as all of it
         """The frame of each plane: all planes of the first timepoint, then of the next."""
         return tuple(place[at] for at in range(self.timepoints) for place in self.stack.places)
 
@@ -70,16 +55,6 @@ class Series:
         """Every image in the order of space, one timepoint after the other where none is lost."""
         every = len(self.frames) == len(self.stack.frames)
         return tuple(map(Image, self.frames if every else self.stack.frames))
-
-    @property
-    def sop_instance_uids(self) -> Sequence[str]:
-        """SOPInstanceUID of each of its frames."""
-        return [frame.instance.sop_instance_uid for frame in self.frames]
-
-    @property
-    def frame_numbers(self) -> Sequence[int]:
-        """Number of each of its frames in its image, from 1."""
-        return [frame.number for frame in self.frames]
 
     @property
     def irregularities(self) -> tuple[str, ...]:

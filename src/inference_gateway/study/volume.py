@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from inference_gateway.dicom import volume as dicom
 from inference_gateway.dicom.instances import Frame
 from inference_gateway.study.images import Image
+from inference_gateway.study.planes import Planes
 
 if TYPE_CHECKING:
     from inference_gateway.study.nifti import Kind, Program
@@ -24,7 +24,7 @@ _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True, eq=False)
-class Volume(dicom.Volume):
+class Volume(dicom.Volume, Planes):
     """Modality values, float32 of (depth, rows, columns), and where they lie.
 
     `spacing`: mm between planes, rows and columns. `affine_lps` leads from (plane, row, column, 1) to (x, y,
@@ -52,35 +52,10 @@ class Volume(dicom.Volume):
         """The affine with x to the patient's right and y to the front, as NIfTI has them."""
         return None if self.affine_lps is None else _TO_RAS @ self.affine_lps
 
-    @property
-    def modality(self) -> str:
-        """Modality of its images, such as "CT"."""
-        return self.frames[0].instance.modality
-
-    @property
-    def series_instance_uid(self) -> str:
-        """SeriesInstanceUID of its images."""
-        return self.frames[0].instance.series_instance_uid
-
-    @property
-    def study_instance_uid(self) -> str:
-        """StudyInstanceUID of its images."""
-        return self.frames[0].instance.study_instance_uid
-
     @cached_property
     def images(self) -> tuple[Image, ...]:
         """The image of each plane."""
         return tuple(map(Image, self.frames))
-
-    @property
-    def sop_instance_uids(self) -> Sequence[str]:
-        """SOPInstanceUID of each plane."""
-        return [frame.instance.sop_instance_uid for frame in self.frames]
-
-    @property
-    def frame_numbers(self) -> Sequence[int]:
-        """Number of each plane in its image, from 1."""
-        return [frame.number for frame in self.frames]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.values, dtype=dtype, copy=copy)

@@ -20,6 +20,13 @@ _GATHER_SECONDS = 0.05  # in which more lines may come: a thread that wakes for 
 _MOST = 10_000  # lines in the queue: who logs more waits until they are written
 
 
+def instead_of(record: logging.LogRecord) -> logging.LogRecord:
+    """Return what to write in the place of a record whose arguments do not fit: where that was, no values."""
+    file, line = record.pathname, record.lineno
+    sentence = f"a line could not be written: the arguments of the log call at {file}:{line} do not fit"
+    return logging.LogRecord(record.name, logging.ERROR, file, line, sentence, (), None)
+
+
 class LineWriter(logging.Handler):
     """Writes lines to `stream`, by default standard error. `flush` and `close` write what is in the queue."""
 
@@ -53,9 +60,7 @@ class LineWriter(logging.Handler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
         """Put a line in the place of one that cannot be made: `logging` would print its arguments."""
-        file, line = record.pathname, record.lineno
-        sentence = f"a line could not be written: the arguments of the log call at {file}:{line} do not fit"
-        told = logging.LogRecord(record.name, logging.ERROR, file, line, sentence, (), None)
+        told = instead_of(record)
         of_request = {"request": None, "of_request": "", **record.__dict__}
         told.__dict__.update({name: of_request[name] for name in ("request", "of_request")})
         self._queue.append(self.format(told))

@@ -7,14 +7,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from inference_gateway.execution.process import warden
-from tests.harness.process import Process, serve_command
+from tests.harness.process import Process, alive, descendants, serve_command
 from tests.harness.raw import Answer, Connection, exchange, head, request
 from tests.harness.waiting import until
 from tests.harness.wire import decoded, message, part
@@ -24,26 +23,6 @@ pytestmark = pytest.mark.slow
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
 LIMIT = 60.0
 MODELS = Path(__file__).parents[3]
-
-
-def alive(pid: int) -> bool:
-    with suppress(OSError):
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return False
-
-
-def descendants(pid: int) -> set[int]:
-    """The processes that `pid` has started, and theirs."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                stat = (entry / "stat").read_text()
-                parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {pid}
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inference_gateway.telemetry.context import working_for
+from inference_gateway.telemetry.line_writer import instead_of
 from inference_gateway.telemetry.tagged_logger import TaggedMessage
 
 _MOST = 12_000  # characters of a record's texts; the rest is cut off. In JSON they are 144 KB at the most
@@ -85,11 +86,8 @@ class _Forward(logging.Handler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
         """Send a line in the place of one that cannot be made: the model's call goes on, as on a thread."""
-        file, line = record.pathname, record.lineno
-        sentence = f"a line could not be written: the arguments of the log call at {file}:{line} do not fit"
-        told = logging.LogRecord(record.name, logging.ERROR, file, line, sentence, (), None)
         with contextlib.suppress(OSError):
-            self._control.send(_packed(told))
+            self._control.send(_packed(instead_of(record)))
 
 
 def _packed(record: logging.LogRecord) -> bytes:
