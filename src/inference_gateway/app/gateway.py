@@ -158,6 +158,11 @@ class Gateway(Starlette):
         # Looked at before the probes, unless it might match theirs.
         at = len(self.router.routes) if "{" in route else 0
         self.router.routes.insert(at, Route(route, endpoint, methods=["POST"]))
+        self._measure(endpoint, calling)
+
+    def _measure(self, endpoint: InferenceEndpoint, calling: Runner) -> None:
+        """Have the metrics tell of a route; `calling`: what calls its model, below its batches."""
+        runner, route = endpoint.runner, endpoint.runner.route
         self.metrics.add_route(route)
         self.metrics.gauge("queued", lambda: endpoint.queue.count, route)
         self.metrics.gauge("slots_taken", lambda: runner.readiness.taken, route)
