@@ -11,7 +11,7 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 SECONDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-quick check format dist bench bench-quick fuzz soak clean
+.PHONY: help install demo test test-quick test-ray check format dist bench bench-quick fuzz soak clean
 
 help:  ## Explain the commands (this)
 	@echo "inference-gateway: put a medical-imaging model behind HTTP."
@@ -61,6 +61,12 @@ test: install  ## Run the tests: branch coverage at least 95 %, of the wire form
 
 test-quick: install  ## Run the tests that are not marked as slow, without coverage: about a minute
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not slow'
+
+# Apart from the others: Ray is 80 MB to fetch, a cluster takes ten seconds to start, and one serves all tests.
+test-ray: install  ## Run the tests of models on Ray, on a cluster of two nodes on this machine: about five minutes
+	@$(BIN)/python -c 'import ray' 2>/dev/null || \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --constraint constraints.txt --editable '.[ray]'
+	$(BIN)/pytest tests/execution -k 'ray or actors' -m slow
 
 check: install  ## Lint, format, types and the floors that imports may not climb
 	$(BIN)/ruff check .

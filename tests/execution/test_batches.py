@@ -1,4 +1,4 @@
-"""Batches on threads and in processes: each request keeps its promises, whatever its neighbours do."""
+"""Batches, wherever the model runs: each request keeps its promises, whatever its neighbours do."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pydicom
 import pytest
@@ -16,6 +16,7 @@ from pydicom.data import get_testdata_file
 
 from inference_gateway import Gateway, Settings
 from tests.execution import batching, callbacks
+from tests.execution.clusters import PLACES, Isolation, isolated, needs, placed
 from tests.execution.requests import ENTRY, is_ready, post
 from tests.harness.log import LogCapture
 from tests.harness.raw import Address, Answer, Connection, exchange, head
@@ -25,7 +26,6 @@ from tests.harness.wire import check_problem, check_reply, decoded, digest
 
 pytestmark = pytest.mark.slow
 
-Isolation = Literal["thread", "process"]
 Add = Callable[..., "Place"]
 
 LIMIT = 60.0
@@ -68,9 +68,10 @@ def result(answer: Answer) -> Any:
     return json.loads(decoded(answer)[0][2])
 
 
-@pytest.fixture(params=["thread", "process"])
+@pytest.fixture(params=["thread", "process", "ray"])
 def isolation(request: pytest.FixtureRequest) -> Isolation:
     found: Isolation = request.param
+    needs(found, request)
     return found
 
 
@@ -82,8 +83,9 @@ def add(isolation: Isolation, spool_dir: Path) -> Iterator[Add]:
 
         def begin(model: Any = batching.Batched, *, settings: Any = None, **options: Any) -> Place:
             given: dict[str, Any] = {"model_timeout": LIMIT, "cancel_grace": 0.2, "spool_memory_bytes": 1000}
+            given["isolation"] = isolated(isolation)
             app = Gateway(settings=Settings(spool_dir=spool_dir, **{**given, **(settings or {})}))
-            app.add_inference_route("/", model, isolation=isolation, **options)
+            app.add_inference_route("/", placed(isolation, model), **options)
             running = stack.enter_context(serving(app))
             until(lambda: is_ready(running.address))
             return Place(running, isolation, threads)
@@ -185,12 +187,14 @@ def test_elements_of_every_kind(kind: str, size: int, kinds: Place, tmp_path: Pa
     check_reply(answer, ENTRY, elements, digest(json.dumps(asked).encode()))
 
 
-@pytest.fixture(scope="module", params=["thread", "process"])
+@pytest.fixture(scope="module", params=PLACES)
 def kinds(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A gateway for many tests that change nothing."""
     folder = tmp_path_factory.mktemp("spool")
-    app = Gateway(settings=Settings(spool_dir=folder, model_timeout=LIMIT, isolation=request.param))
-    app.add_inference_route("/", batching.Batched, max_batch_size=2, max_batch_wait=0)
+    needs(request.param, request)
+    isolation = isolated(request.param)
+    app = Gateway(settings=Settings(spool_dir=folder, model_timeout=LIMIT, isolation=isolation))
+    app.add_inference_route("/", placed(request.param, batching.Batched), max_batch_size=2, max_batch_wait=0)
     with serving(app) as running, ThreadPoolExecutor(4) as threads:
         until(lambda: is_ready(running.address))
         yield Place(running, request.param, threads)

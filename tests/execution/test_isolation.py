@@ -1,4 +1,4 @@
-"""Callbacks on threads and in processes: whatever a callback may do, both do it alike."""
+"""Callbacks on threads, in processes and on Ray: whatever a callback may do, all of them do it alike."""
 
 import json
 import logging
@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from inference_gateway import Gateway, Settings
 from inference_gateway.telemetry.logs import JsonFormatter
 from tests.execution import callbacks
+from tests.execution.clusters import PLACES, Isolation, isolated, needs, placed
 from tests.execution.requests import ENTRY, is_ready, post
 from tests.harness.log import LogCapture
 from tests.harness.raw import Address, Answer, Connection, exchange
@@ -21,8 +22,6 @@ from tests.harness.waiting import until
 from tests.harness.wire import check_problem, check_reply, decoded, digest
 
 pytestmark = pytest.mark.slow
-
-Isolation = Literal["thread", "process"]
 
 LIMIT = 60.0
 SHORT = 1.0
@@ -46,21 +45,24 @@ class Place(NamedTuple):
         return json.loads(decoded(answer)[0][2])
 
 
+def settings(isolation: Isolation, folder: Path) -> Settings:
+    own = isolated(isolation)
+    return Settings(spool_dir=folder, isolation=own, model_timeout=LIMIT, spool_memory_bytes=100_000)
+
+
 def gateway(isolation: Isolation, folder: Path) -> Gateway:
-    settings = Settings(
-        spool_dir=folder, isolation=isolation, model_timeout=LIMIT, spool_memory_bytes=100_000
-    )
-    app = Gateway(settings=settings)
+    app = Gateway(settings=settings(isolation, folder))
     model: Any = callbacks.Asked if isolation == "thread" else "tests.execution.callbacks:Asked"
-    app.add_inference_route("/", model)
-    app.add_inference_route("/short", callbacks.Asked, timeout=SHORT)
-    app.add_inference_route("/async", callbacks.asynchronous)
-    app.add_inference_route("/short-async", callbacks.asynchronous, timeout=SHORT)
+    app.add_inference_route("/", placed(isolation, model))
+    app.add_inference_route("/short", placed(isolation, callbacks.Asked), timeout=SHORT)
+    app.add_inference_route("/async", placed(isolation, callbacks.asynchronous))
+    app.add_inference_route("/short-async", placed(isolation, callbacks.asynchronous), timeout=SHORT)
     return app
 
 
-@pytest.fixture(scope="module", params=["thread", "process"])
+@pytest.fixture(scope="module", params=PLACES)
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    needs(request.param, request)
     folder = tmp_path_factory.mktemp("spool")
     with ExitStack() as stack:
         with LogCapture():  # a process forwards what was wanted when it started
@@ -92,8 +94,8 @@ def test_the_current_request(place: Place, log: LogCapture) -> None:
 
 
 def test_a_model_without_a_time_limit(place: Place, tmp_path: Path) -> None:
-    app = Gateway(settings=Settings(spool_dir=tmp_path, isolation=place.isolation))
-    app.add_inference_route("/", callbacks.Asked, timeout=0)
+    app = Gateway(settings=settings(place.isolation, tmp_path))
+    app.add_inference_route("/", placed(place.isolation, callbacks.Asked), timeout=0)
     with serving(app) as running:
         until(lambda: is_ready(running.address))
         assert Place(place.isolation, running.address, tmp_path).json({"do": "told"})["remaining"] is None
@@ -248,13 +250,20 @@ def test_an_async_callback(place: Place) -> None:
     assert json.loads(decoded(answer)[0][2]) == {"request": answer.header("x-request-id"), "read": [3]}
 
 
-@pytest.mark.parametrize("isolation", ["thread", "process"])
+@pytest.mark.parametrize("isolation", PLACES)
 def test_a_models_life(
-    isolation: Isolation, spool_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    isolation: Isolation,
+    spool_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
+    needs(isolation, request)
     monkeypatch.setenv("MARKS", str(tmp_path))
-    app = Gateway(settings=Settings(spool_dir=spool_dir, isolation=isolation))
-    app.add_inference_route("/", callbacks.Asked)
+    app = Gateway(settings=settings(isolation, spool_dir))
+    app.add_inference_route(
+        "/", placed(isolation, callbacks.Asked, runtime_env={"env_vars": {"MARKS": str(tmp_path)}})
+    )
     with serving(app) as running:
         until(lambda: is_ready(running.address))
         assert not (tmp_path / "teardown").exists()

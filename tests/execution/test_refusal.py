@@ -1,9 +1,9 @@
-"""A model that refuses: its own sentence and status reach the client, from a thread and from a process."""
+"""A model that refuses: its own sentence and status reach the client, wherever it runs."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
@@ -11,6 +11,7 @@ from inference_gateway import Gateway, Refused, Settings
 from inference_gateway.client import InferenceClient
 from inference_gateway.errors import ModelFailed, ProblemAnswer, RequestError
 from inference_gateway.execution.call import guarded
+from tests.execution.clusters import PLACES, Isolation, isolated, needs, placed
 from tests.harness.asking import call
 from tests.harness.log import LogCapture
 from tests.harness.raw import Answer, exchange, request
@@ -42,14 +43,15 @@ def elements_that_refuse(json_input: Any, inputs: Any, input_hash: str) -> Any:
     return {"protocol_version": "1.0", "parts": [{"binary_type": "heatmap"}]}, [lazy()]
 
 
-@pytest.fixture(scope="module", params=["thread", "process"])
+@pytest.fixture(scope="module", params=PLACES)
 def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    isolation: Literal["thread", "process"] = request.param
-    app = Gateway(settings=Settings(spool_dir=tmp_path_factory.mktemp("spool"), isolation=isolation))
-    app.add_inference_route("/", callbacks.refusing)
-    app.add_inference_route("/batch", callbacks.refusing_in_batches, max_batch_size=2)
-    app.add_inference_route("/later", refusing_later)
-    app.add_inference_route("/lazy", elements_that_refuse)
+    place: Isolation = request.param
+    needs(place, request)
+    app = Gateway(settings=Settings(spool_dir=tmp_path_factory.mktemp("spool"), isolation=isolated(place)))
+    app.add_inference_route("/", placed(place, callbacks.refusing))
+    app.add_inference_route("/batch", placed(place, callbacks.refusing_in_batches), max_batch_size=2)
+    app.add_inference_route("/later", placed(place, refusing_later))
+    app.add_inference_route("/lazy", placed(place, elements_that_refuse))
     with LogCapture(), serving(app) as running:
         until(lambda: call(running.address, b"/healthcheck").status == 200)
         yield running.address

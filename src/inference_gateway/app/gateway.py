@@ -26,8 +26,9 @@ from inference_gateway.execution.call import Model
 from inference_gateway.execution.check import Contract, prepare
 from inference_gateway.execution.process.host import Recipe
 from inference_gateway.execution.process.keeper import SharedKeeper
-from inference_gateway.execution.process.runner import Ends, ProcessRunner
-from inference_gateway.execution.runner import Runner
+from inference_gateway.execution.process.runner import ProcessRunner
+from inference_gateway.execution.process.turn import Ends
+from inference_gateway.execution.runner import Order, OwnRunner, Restarting, Runner
 from inference_gateway.execution.signature import check_model, check_signature
 from inference_gateway.execution.slots import Slots
 from inference_gateway.execution.target import target_of
@@ -96,7 +97,7 @@ class Gateway(Starlette):
     def add_inference_route(
         self,
         route: str,
-        model: Model | Callable[..., Any] | str,
+        model: Model | Callable[..., Any] | str | OwnRunner,
         *,
         name: str | None = None,
         concurrency: int | None = None,
@@ -125,12 +126,16 @@ class Gateway(Starlette):
         `max_batch_size`: the model is `model(requests)`, called with up to so many requests at once, and
         returns a list with the result or the exception of each. `max_batch_wait`: seconds that a free slot
         waits for more of them.
+
+        A model may bring what runs it, as `integrations.ray.RayModel` does.
         """
         taken = self._endpoints.get(route)
         if taken is not None:
             raise ValueError(f"Route {route} already maps to model {taken.runner.name}")
         if slots is not None and concurrency is not None:
             raise ValueError("give either slots, which say how many calls run at once, or concurrency")
+        if isinstance(model, OwnRunner) and (slots or concurrency or isolation or max_calls):
+            raise ValueError("a model that brings its runner has these options of its own")
         in_process = (isolation or self.settings.isolation) == "process"
         name = name or _name_of(model)
         slots = slots or Slots(concurrency or self.settings.model_concurrency, name=name)
@@ -139,7 +144,9 @@ class Gateway(Starlette):
         mode = validate or self.settings.validation
         contract = Contract(self._binary_types, self.settings.spool_dir, mode, at_rest=batches)
         calling = (
-            self._process_runner(route, model, name, slots, limit, max_calls, contract)
+            model.runner(Order(route, name, contract, self.settings, limit))
+            if isinstance(model, OwnRunner)
+            else self._process_runner(route, model, name, slots, limit, max_calls, contract)
             if in_process
             else self._thread_runner(route, model, name, slots, limit, contract)
         )
@@ -167,10 +174,11 @@ class Gateway(Starlette):
         self.metrics.gauge("queued", lambda: endpoint.queue.count, route)
         self.metrics.gauge("slots_taken", lambda: runner.readiness.taken, route)
         self.metrics.gauge("orphaned", lambda: runner.readiness.orphaned, route)
-        if isinstance(calling, ProcessRunner):
+        if isinstance(calling, Restarting):
             self.metrics.restarts(route, lambda: calling.restarts)
-            self.metrics.gauge("model_process_memory_bytes", lambda: calling.memory, route)
             self.metrics.gauge("model_setup_seconds", lambda: calling.set_up_seconds, route)
+            for gauge in calling.gauges:
+                self.metrics.gauge(gauge, partial(getattr, calling, calling.gauges[gauge]), route)
 
     def _thread_runner(
         self, route: str, model: Any, name: str, slots: Slots, timeout: float | None, contract: Contract
@@ -271,6 +279,8 @@ class Gateway(Starlette):
 
 
 def _name_of(model: Any) -> str:
+    if isinstance(model, OwnRunner):
+        return model.target
     return model if isinstance(model, str) else str(getattr(model, "__qualname__", type(model).__qualname__))
 
 

@@ -57,6 +57,7 @@ class Life:
         self._stack = AsyncExitStack()  # what would end, where nobody tells the gateway to
         self._alone_task: asyncio.Task[None] | None = None
         self._setting_up: list[asyncio.Task[None]] = []
+        self._watching: list[asyncio.Task[None]] = []  # those that may be lost
 
     @asynccontextmanager
     async def lived(self) -> AsyncIterator[Any]:
@@ -127,9 +128,16 @@ class Life:
             await asyncio.to_thread(exempt_from_collection)
             self._readiness.set_up(runner.route)
             self._say_when_ready()
+            self._watching.append(asyncio.create_task(self._watch(runner)))
+
+    async def _watch(self, runner: Runner) -> None:
+        logger.error("%s", await runner.lost())
+        self._readiness.fail([runner.route])
 
     async def _tear_down_all(self) -> None:
         """All at once, in what is left of the drain's time."""
+        for task in self._watching:
+            task.cancel()
         await asyncio.gather(*map(self._tear_down, self._runners))
 
     async def _tear_down(self, runner: Runner) -> None:

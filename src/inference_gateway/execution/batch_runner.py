@@ -108,6 +108,10 @@ class BatchRunner:
         """End what can be ended of a model that is still busy."""
         self.runner.close()
 
+    async def lost(self) -> str:
+        """Wait until the model is gone for good, and say why."""
+        return await self.runner.lost()
+
     def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> BatchSlot:
         """Return a place in a batch for one request. `on_start` is called when it is in one being made."""
         return BatchSlot(self, Request(request_id, self.route), on_start=on_start, **self._limits)

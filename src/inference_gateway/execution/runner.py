@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
+from inference_gateway.execution.check import Contract
 from inference_gateway.execution.line import Load
+from inference_gateway.settings import Settings
 
 
 class Study(Protocol):
@@ -104,6 +107,10 @@ class Runner(Protocol):
         """End what can be ended of a model that is still busy, and does not wait."""
         ...
 
+    async def lost(self) -> str:
+        """Wait until the model is gone for good, after its set-up, and say why, in one sentence."""
+        ...
+
     @property
     def needs_set_up(self) -> bool:
         """Whether `set_up` takes any time: the model is called only after it."""
@@ -112,4 +119,43 @@ class Runner(Protocol):
     @property
     def readiness(self) -> Load:
         """How busy it is: what is taken, what is orphaned, and for how long nothing has come back."""
+        ...
+
+
+@runtime_checkable
+class Restarting(Protocol):
+    """A `Runner` whose model is set up anew where it ends. `gauges`: name of a metric → of an attribute."""
+
+    gauges: Mapping[str, str]
+
+    @property
+    def restarts(self) -> Mapping[str, int]:
+        """Return how often it was, by reason."""
+        ...
+
+    @property
+    def set_up_seconds(self) -> float:
+        """Return how long that took last."""
+        ...
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a route asks of a runner. `timeout`: seconds of a call, or None."""
+
+    route: str
+    name: str
+    contract: Contract
+    settings: Settings
+    timeout: float | None
+
+
+@runtime_checkable
+class OwnRunner(Protocol):
+    """A model that is given to a route, and brings what runs it."""
+
+    target: str
+
+    def runner(self, order: Order) -> Any:
+        """Return the `Runner`, whose turns take several requests."""
         ...

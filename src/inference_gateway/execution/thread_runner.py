@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -70,6 +71,11 @@ class ThreadRunner:
 
     def close(self) -> None:
         """Do nothing: a thread cannot be ended."""
+
+    async def lost(self) -> str:
+        """Wait for ever: threads stay."""
+        never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        return await never
 
     async def _life_cycle(self, step: str) -> None:
         function = getattr(self._model, step, None)

@@ -57,7 +57,7 @@ class Gateway(gateway.Gateway):
             )
         self._error_handlers.insert(0, (kind, handler))
 
-    def add_inference_route(self, route: str, model: Callable[..., Any] | str, **options: Any) -> None:
+    def add_inference_route(self, route: str, model: Any, **options: Any) -> None:
         """As `inference_gateway.Gateway`; error handlers are for functions and methods, not `async` ones."""
         if inspect.isroutine(model) and not inspect.iscoroutinefunction(model):
             check_model(model, model.__qualname__)

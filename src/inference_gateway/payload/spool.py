@@ -219,7 +219,7 @@ class Spool:
 
     def _open_file(self) -> int:
         """Move what is in memory to a file."""
-        self._fd = fd = _unlinked_file(self._directory)
+        self._fd = fd = unlinked_file(self._directory)
         _files.add(self)
         for start, block in zip(self._starts, self._blocks, strict=True):
             self._write(fd, block, start)
@@ -304,7 +304,7 @@ def files_of_others() -> list[int]:
 def check_directory(directory: Path) -> None:
     """Raise `SetupFailed` where no spool file can be made in `directory`."""
     try:
-        fd = _unlinked_file(directory)
+        fd = unlinked_file(directory)
         try:
             _write(fd, b"\0", 0)
         finally:
@@ -316,7 +316,7 @@ def check_directory(directory: Path) -> None:
         ) from error
 
 
-def _unlinked_file(directory: Path) -> int:
+def unlinked_file(directory: Path) -> int:
     """Return a file of mode 0600 that no folder lists."""
     if hasattr(os, "O_TMPFILE"):
         try:

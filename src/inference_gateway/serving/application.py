@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 
 from inference_gateway.app.gateway import Gateway
 from inference_gateway.errors import UnusableModel
+from inference_gateway.execution.actors.model import RayModel
 from inference_gateway.execution.slots import Slots
 from inference_gateway.serving.target import named, not_made, resolve
 from inference_gateway.settings import Settings
@@ -22,6 +23,21 @@ def in_processes(target: str, route: str, settings: Settings, devices: list[str]
     gateway = Gateway(settings=settings)
     slots = Slots(devices=devices) if devices else None
     gateway.add_inference_route(route, model, name=target, isolation="process", slots=slots, **batches)
+    return gateway
+
+
+def on_ray(
+    target: str, route: str, settings: Settings, actors: tuple[int, int], num_gpus: float, **batches: Any
+) -> Any:
+    """Return the gateway of a model in Ray actors. Raises as `application` does."""
+    module, name = named(target)
+    model: Any = _demo_model(name) if module == "demo" else target
+    gateway = Gateway(settings=settings)
+    try:
+        on_actors = RayModel(model, actors=actors, num_gpus=num_gpus)
+        gateway.add_inference_route(route, on_actors, name=target, **batches)
+    except ModuleNotFoundError as error:  # Ray itself
+        raise click.UsageError(str(error)) from None
     return gateway
 
 

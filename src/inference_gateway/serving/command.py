@@ -64,6 +64,31 @@ _PASSWORD_VARIABLE = "GATEWAY_SSL_KEYFILE_PASSWORD"  # noqa: S105 - the name of 
     help="Such as cuda:0,cuda:1: one call at a time on each; a model process sees only its own.",
 )
 @click.option(
+    "--engine",
+    envvar="GATEWAY_ENGINE",
+    show_envvar=True,
+    type=click.Choice(["ray"]),
+    help="A bare callback or class runs in actors of the Ray cluster that this machine is a node of (extra "
+    '"ray"). Only they import TARGET then.',
+)
+@click.option(
+    "--actors",
+    default="1",
+    envvar="GATEWAY_ACTORS",
+    show_default=True,
+    show_envvar=True,
+    help="With --engine: how many, such as 2, or the least and the most, such as 1-8.",
+)
+@click.option(
+    "--num-gpus",
+    default=0.0,
+    envvar="GATEWAY_NUM_GPUS",
+    show_default=True,
+    show_envvar=True,
+    type=click.FloatRange(0),
+    help="With --engine: GPUs of each actor.",
+)
+@click.option(
     "--max-batch-size",
     envvar="GATEWAY_MAX_BATCH_SIZE",
     show_envvar=True,
@@ -115,6 +140,9 @@ def serve(
     worker: tuple[int, int, int] | None,
     isolation: str | None,
     devices: str | None,
+    engine: str | None,
+    actors: str,
+    num_gpus: float,
     max_batch_size: int | None,
     max_batch_wait: float,
     route: str,
@@ -138,7 +166,7 @@ def serve(
 
     from inference_gateway.app.gateway import Gateway
     from inference_gateway.errors import SetupFailed, UnusableModel
-    from inference_gateway.serving.application import application, in_processes
+    from inference_gateway.serving.application import application, in_processes, on_ray
     from inference_gateway.serving.server import make_server
     from inference_gateway.serving.supervisor import supervise
     from inference_gateway.telemetry.logs import configure_logging
@@ -160,11 +188,15 @@ def serve(
     if worker is not None:  # until the server listens for it: its parent says when to end
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     places = [device.strip() for device in (devices or "").split(",") if device.strip()]
+    batches = {"max_batch_size": max_batch_size, "max_batch_wait": max_batch_wait}
     make = in_processes if isolation == "process" else application
     try:
-        app = make(
-            target, route, settings, places, max_batch_size=max_batch_size, max_batch_wait=max_batch_wait
-        )
+        if engine is not None:
+            if isolation is not None or places:
+                raise click.UsageError("--engine goes without --isolation and --devices")
+            app = on_ray(target, route, settings, _range(actors), num_gpus, **batches)
+        else:
+            app = make(target, route, settings, places, **batches)
         server = make_server(app, host=host, port=port, **options)
     except UnusableModel as error:
         raise click.UsageError(str(error)) from None
@@ -187,6 +219,15 @@ def serve(
         ) from None
     server.run(sockets)
     server.exit()
+
+
+def _range(actors: str) -> tuple[int, int]:
+    """Return the least and the most of `2` or `1-8`. Raises `click.UsageError`."""
+    least, _, most = actors.partition("-")
+    try:
+        return int(least), int(most or least)
+    except ValueError:
+        raise click.UsageError(f"--actors is a number, or two such as 1-8, not {actors!r}") from None
 
 
 def _tls_options(tls: dict[str, str | None]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ _GAUGES = {
     "slots_taken": "Model slots in use, orphaned ones too",
     "orphaned": "Model calls whose caller is gone or whose time is up",
     "model_process_memory_bytes": "Resident bytes of a model's processes",
+    "model_actors": "Ray actors of a model, those that are being set up too; the same for all its gateways",
     "model_setup_seconds": "Time that the last model process took to be set up",
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from inference_gateway.execution.process.frames import PeerGone, Piece, receive, send, send_pieces, split
+from inference_gateway.execution.process.frames import PeerGone, Piece, merged, receive, send, split
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -47,7 +47,7 @@ def test_pieces_that_share_a_frame(pair: Pair) -> None:
         Piece({"number": 1}),
         Piece({"number": 2}, [b"d"], files[2:]),
     ]
-    send_pieces(pair[0], {"kind": "several"}, pieces)
+    send(pair[0], *merged({"kind": "several"}, pieces))
     frame = receive(pair[1])
     assert frame.head["kind"] == "several"
     found = split(frame)

@@ -132,6 +132,8 @@ class Arena:
 
     def seal(self) -> int:
         """Return the descriptor, of a file that cannot shrink any more. It stays the arena's."""
+        if self.place is None:  # it is not used again: nothing behind the end need cross
+            os.ftruncate(self._descriptor, self._end)
         fcntl.fcntl(self._descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         return self._descriptor
 
@@ -178,12 +180,12 @@ class Arena:
 class Arenas:
     """The arenas of a process. `take` and `give_back` are for one thread, the rest is for others.
 
-    `most`: bytes for the arrays of a call, 0 for no limit.
+    `most`: bytes for the arrays of a call, 0 for no limit. `kept`: how many are used again.
     """
 
-    def __init__(self, most: int = 0) -> None:
+    def __init__(self, most: int = 0, kept: int = _KEPT) -> None:
         self._most = most
-        self._kept: list[Arena | None] = [None] * _KEPT
+        self._kept: list[Arena | None] = [None] * kept
         self._size = 0  # bytes that were needed
         self._lock = threading.Lock()  # is an arena taken, or does it forget?
         self._taken: Arena | None = None

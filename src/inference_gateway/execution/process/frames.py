@@ -48,12 +48,12 @@ class Piece(NamedTuple):
     descriptors: Sequence[int] = ()
 
 
-def send_pieces(sock: socket.socket, head: dict[str, Any], pieces: Sequence[Piece]) -> None:
-    """Send one frame with several pieces, which have no more descriptors than one. Raises `PeerGone`."""
+def merged(head: dict[str, Any], pieces: Sequence[Piece]) -> Piece:
+    """Put several pieces, which have no more descriptors than one frame may have, into one."""
     sizes = [[piece.head, sum(map(len, piece.payload)), len(piece.descriptors)] for piece in pieces]
     payload = [part for piece in pieces for part in piece.payload]
     descriptors = [number for piece in pieces for number in piece.descriptors]
-    send(sock, head | {"pieces": sizes}, payload, descriptors)
+    return Piece(head | {"pieces": sizes}, payload, descriptors)
 
 
 def split(frame: Frame) -> list[Frame]:

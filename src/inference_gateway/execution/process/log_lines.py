@@ -6,11 +6,9 @@ set others.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +30,9 @@ def levels() -> dict[str, int]:
     return {"": logging.root.level} | {logger.name: logger.level for logger in loggers if logger.level}
 
 
-def forward(control: socket.socket, levels: Mapping[str, int]) -> None:
-    """From now on send this process's log lines through `control`; begin with `levels`."""
-    logging.basicConfig(handlers=[_Forward(control)], force=True)
+def forward(send: Callable[[bytes], object], levels: Mapping[str, int]) -> None:
+    """From now on give this process's log lines to `send`, one at a time; begin with `levels`."""
+    logging.basicConfig(handlers=[_Forward(send)], force=True)
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
 
@@ -70,24 +68,22 @@ def write(message: Mapping[str, Any], *, route: str) -> None:
 class _Forward(logging.Handler):
     """Sends records to the gateway, which has the handlers."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, send: Callable[[bytes], object]) -> None:
         super().__init__()
-        self._control = control
+        self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send one record; a gateway that has gone needs none."""
+        """Send one record."""
         try:
             data = _packed(record)
         except Exception:
             self.handleError(record)
             return
-        with contextlib.suppress(OSError):
-            self._control.send(data)
+        self._send(data)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
         """Send a line in the place of one that cannot be made: the model's call goes on, as on a thread."""
-        with contextlib.suppress(OSError):
-            self._control.send(_packed(instead_of(record)))
+        self._send(_packed(instead_of(record)))
 
 
 def _packed(record: logging.LogRecord) -> bytes:

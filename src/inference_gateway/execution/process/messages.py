@@ -14,6 +14,7 @@ from __future__ import annotations
 import array
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +37,13 @@ _INLINE = 64 << 10  # bytes of an answer's elements, or of a body, that go in th
 
 
 class Packed:
-    """A result on its way out: head, payload and descriptors of a frame. `blocks`: elements still to come."""
+    """A result on its way out: head, payload and descriptors of a frame. `blocks`: elements still to come.
 
-    def __init__(self, response: InferenceResponse, arena: Arena) -> None:
+    `by_name`: a file's path means the same to the gateway; elsewhere its bytes cross.
+    """
+
+    def __init__(self, response: InferenceResponse, arena: Arena, *, by_name: bool = True) -> None:
+        self._by_name = by_name
         self.payload: list[bytes | memoryview] = [response.json]
         self.descriptors: list[int] = []
         self._arena = arena
@@ -74,8 +79,10 @@ class Packed:
                 return self._buffer(view)
             case StridedElement():
                 return self._write(element.blocks())
-            case PathElement(path, size):
+            case PathElement(path, size) if self._by_name:
                 return "path", str(path.absolute()), size  # the gateway has a folder of its own
+            case PathElement():
+                return self._write(element.blocks())
             case FileElement(size=int()):
                 return self._file(element)
             case _:
@@ -199,6 +206,11 @@ def open_study(frame: Frame) -> tuple[Spool, list[Part]]:
         spool = Spool.of_memory(bytearray(frame.payload[24 * count :]))
     parts = [Part(spool, *offsets[at : at + 3]) for at in range(0, 3 * count, 3)]
     return spool, parts
+
+
+def deadline_of(head: Mapping[str, Any]) -> float | None:
+    """Return the deadline on this process's clock: another machine has one of its own."""
+    return None if head["remaining"] is None else time.monotonic() + head["remaining"]
 
 
 def environment_of(device: str | None, environment: Mapping[str, str]) -> dict[str, str]:

@@ -10,9 +10,9 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from inference_gateway.execution.current_request import CurrentRequest
 from inference_gateway.execution.line import Line, Load
 from inference_gateway.execution.process.host import ModelProcess, Recipe
 from inference_gateway.execution.process.keeper import Keeper, SharedKeeper
-from inference_gateway.execution.process.turn import ProcessSlot
+from inference_gateway.execution.process.turn import Ends, ProcessSlot
 
 logger = logging.getLogger("inference_gateway")
 
@@ -31,18 +31,6 @@ REASONS = ("crash", "deadline", "abandoned", "device memory", "device error", "m
 _CRASHES = 5  # in a row, after which something is wrong that no new process mends
 _LONGEST_PAUSE = 30.0  # seconds between two attempts to start a process
 _TEAR_DOWN_SECONDS = 30.0
-
-
-@dataclass(frozen=True)
-class Ends:
-    """When a call ends that nobody waits for.
-
-    `grace`: seconds that a model gets to see that it is cancelled; then its process is killed. After its
-    deadline always, and where its client has left, only if `kill_abandoned`: a new process costs a set-up.
-    """
-
-    grace: float = 5.0
-    kill_abandoned: bool = False
 
 
 class ProcessRunner:
@@ -88,6 +76,7 @@ class ProcessRunner:
         self._closed = threading.Event()
 
     needs_set_up = True
+    gauges: Mapping[str, str] = {"model_process_memory_bytes": "memory"}
 
     @property
     def readiness(self) -> Load:
@@ -136,6 +125,11 @@ class ProcessRunner:
     def close(self) -> None:
         """Kill what is left, and do not wait. The gateway ends."""
         self._close()
+
+    async def lost(self) -> str:
+        """Wait for ever: a process that ends is started anew."""
+        never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        return await never
 
     def _close(self) -> Keeper | None:
         self._closed.set()

@@ -8,17 +8,14 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from inference_gateway.execution.check import InferenceResponse
 from inference_gateway.execution.current_request import CurrentRequest, Request
 from inference_gateway.execution.line import Line
-from inference_gateway.execution.process.host import ModelProcess
 from inference_gateway.execution.runner import Study
 from inference_gateway.execution.slot import Slot
-
-if TYPE_CHECKING:
-    from inference_gateway.execution.process.runner import ProcessRunner
 
 _STACKS_SECONDS = 0.5  # for a process to write its stacks before SIGTERM: nothing tells when it has
 _TERM_SECONDS = 1.0  # between SIGTERM and SIGKILL
@@ -26,14 +23,88 @@ _TERM_SECONDS = 1.0  # between SIGTERM and SIGKILL
 logger = logging.getLogger("inference_gateway")
 
 
+@dataclass(frozen=True)
+class Ends:
+    """When a call ends that nobody waits for.
+
+    `grace`: seconds that a model gets to see that it is cancelled; then its process is killed. After its
+    deadline always, and where its client has left, only if `kill_abandoned`: a new process costs a set-up.
+    """
+
+    grace: float = 5.0
+    kill_abandoned: bool = False
+
+
+class Host(Protocol):
+    """A model elsewhere, for one turn."""
+
+    spoilt: str | None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is gone."""
+        ...
+
+    def call(self, json_input: Any, inputs: list[Any], input_hash: str, spool: Any) -> InferenceResponse:
+        """Call the model and return its checked result."""
+        ...
+
+    def call_together(self, calls: Sequence[tuple[Request, Study]]) -> Iterator[Any]:
+        """Call the model with several requests; give the outcome of each."""
+        ...
+
+    def release(self, seconds: float | None = None) -> None:
+        """Have it let go of what it keeps of the call."""
+        ...
+
+    def cancel(self, request_id: str) -> None:
+        """Tell it that nobody waits for the result of this request. Does not wait."""
+        ...
+
+    def tell_stacks(self) -> None:
+        """Have it write to standard error what its threads are doing. Does not wait."""
+        ...
+
+    def kill(self, number: int = ...) -> None:
+        """Send a signal to it, and do not wait."""
+        ...
+
+
+class Places(Protocol):
+    """Where the hosts of a route are: one for each place of the line. `ends`: when they are killed."""
+
+    name: str
+    ends: Ends
+
+    def has_process(self, place: int) -> bool:
+        """Whether the host of this place can be called."""
+        ...
+
+    def wait_for_process(self, place: int) -> None:
+        """Wait until it can."""
+        ...
+
+    def process(self, place: int) -> Host:
+        """Return the host of this place, for one turn that ends with `make_good`."""
+        ...
+
+    def call_succeeded(self) -> None:
+        """Note that all is well."""
+        ...
+
+    def make_good(self, place: int) -> None:
+        """End the turn."""
+        ...
+
+
 class ProcessSlot(Slot):
     """A turn on a thread that stands in for a model process."""
 
-    def __init__(self, line: Line, request: CurrentRequest, runner: ProcessRunner, **options: Any) -> None:
+    def __init__(self, line: Line, request: CurrentRequest, runner: Places, **options: Any) -> None:
         super().__init__(line, request, **options)
         self._runner = runner
         self._lock = threading.Lock()
-        self._process: ModelProcess | None = None  # while the turn goes on
+        self._process: Host | None = None  # while the turn goes on
         self._timers: list[asyncio.TimerHandle] = []
 
     def fits(self, place: int) -> bool:
@@ -59,7 +130,7 @@ class ProcessSlot(Slot):
         self._runner.call_succeeded()
         return response
 
-    def _begin_call(self) -> ModelProcess:
+    def _begin_call(self) -> Host:
         self.on_release(self._end_turn)
         self._process = process = self._runner.process(self.place)
         self.request.on_cancel = self._cancelled

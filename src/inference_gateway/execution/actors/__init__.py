@@ -1,0 +1,1 @@
+"""A model in Ray actors, on one machine or on many."""

@@ -1,0 +1,290 @@
+"""A model in Ray actors: a `Runner` whose turns begin when the pool has given an actor.
+
+The gateway keeps in touch with the pool twice a second, and with the cluster, without which it cannot live.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from inference_gateway.errors import SetupFailed
+from inference_gateway.execution.actors.cluster import NAMESPACE, ROOM, ClusterConnection
+from inference_gateway.execution.actors.host import ActorHost
+from inference_gateway.execution.actors.leases import Leases
+from inference_gateway.execution.actors.pool import SILENT, Plan, Pool
+from inference_gateway.execution.current_request import CurrentRequest
+from inference_gateway.execution.line import Line, Load
+from inference_gateway.execution.process.asking import RemoteError
+from inference_gateway.execution.process.host import Recipe
+from inference_gateway.execution.process.turn import Ends, ProcessSlot
+
+logger = logging.getLogger("inference_gateway")
+
+_CRASHES = 5  # in a row, after which something is wrong that no new life of an actor mends
+_BEAT = 0.5  # seconds
+_TEAR_DOWN_SECONDS = 30.0
+_NO_ROOM_SECONDS = 30.0  # after which it is said that actors wait for a node
+
+
+class RayRunner:
+    """One route's model in Ray actors. `recipe`: what is run; `plan`: in how many actors, of what.
+
+    `pool`: the name of the pool, the same for all gateways that share it. `may_spill`: serve although the
+    cluster writes what does not fit its memory to disk. `by_store`: files never cross by descriptor.
+    """
+
+    needs_set_up = True
+    gauges: Mapping[str, str] = {"model_actors": "actors"}
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        plan: Plan,
+        pool: str,
+        *,
+        name: str,
+        address: str | None,
+        ends: Ends,
+        timeout: float | None,
+        queue_timeout: float | None,
+        may_spill: bool,
+        by_store: bool,
+    ) -> None:
+        self.route = recipe.route
+        self.name = name
+        self.line = Line(f"model {name}", plan.most)
+        self.line.share()
+        self.ends = ends
+        self._recipe = recipe
+        self._plan = plan
+        self._pool_name = pool
+        self._address = address
+        self._limits: dict[str, Any] = {"timeout": timeout, "queue_timeout": queue_timeout}
+        self._may_spill = may_spill
+        self._by_store = by_store
+        self._id = uuid.uuid4().hex
+        self._cluster: ClusterConnection | None = None
+        self._pool: Any = None
+        self._state: dict[str, Any] = {}  # of the pool
+        self._heard = time.monotonic()  # when the pool answered last
+        self._closed = threading.Event()
+        self._lost: Future[str] = Future()
+        self._leases = Leases(self.line, plan.most, self._take, self._give, self._host)
+
+    # A runner
+
+    @property
+    def readiness(self) -> Load:
+        """How busy its turns are, and whether there are actors."""
+        load = self.line.load
+        cluster, state = self._cluster, self._state
+        if cluster is not None and cluster.lost is not None:
+            return load._replace(unhealthy=cluster.lost)
+        if state.get("crashes", 0) >= _CRASHES:
+            return load._replace(unhealthy="a model's actor ends again and again")
+        if cluster is not None and cluster.head_is_gone:
+            return load._replace(unready="the head of the Ray cluster does not answer")
+        if time.monotonic() - self._heard > SILENT / 2:
+            return load._replace(unready="the Ray cluster does not answer")
+        if not state.get("up"):
+            return load._replace(unready="no Ray actor of the model is up")
+        return load
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        """How often an actor was started anew, by reason, since the pool began."""
+        found: dict[str, int] = self._state.get("restarts", {})
+        return found
+
+    @property
+    def set_up_seconds(self) -> float:
+        """How long the last set-up took."""
+        return float(self._state.get("setup_seconds", 0.0))
+
+    @property
+    def actors(self) -> int:
+        """How many actors there are, those that are being set up, too."""
+        return int(self._state.get("actors", 0))
+
+    def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> RaySlot:
+        """Return a turn for one request. `on_start` is called on the turn's thread when it begins."""
+        return RaySlot(
+            self.line, CurrentRequest(request_id, self.route), self, on_start=on_start, **self._limits
+        )
+
+    async def set_up(self) -> None:
+        """Connect, and wait until an actor is up. Raises `SetupFailed`."""
+        await asyncio.to_thread(self._connect)
+        begun, said = time.monotonic(), False
+        while not self._state.get("up"):
+            if self._closed.is_set():
+                raise asyncio.CancelledError
+            if (failed := self._state.get("failed")) is not None:
+                raise SetupFailed(f"model {self.name}: it could not be set up") from RemoteError(
+                    failed["traceback"]
+                )
+            if self._lost.done():
+                raise SetupFailed(self._lost.result())
+            if not said and time.monotonic() - begun > _NO_ROOM_SECONDS:
+                said = True
+                logger.warning(
+                    "model %s: its actors are being set up, or no node of the cluster has what they need: "
+                    "see `ray status`",
+                    self.name,
+                )
+            await asyncio.sleep(0.05)
+
+    async def tear_down(self) -> None:
+        """Leave the pool, which tears the model down after the last gateway. Raises what fails there."""
+        told = await asyncio.to_thread(self._leave, _TEAR_DOWN_SECONDS)
+        if "error" in told:
+            raise RemoteError(told["traceback"])
+
+    def close(self) -> None:
+        """Leave the pool and do not wait: calls that go on are ended."""
+        self._leave(0.0)
+
+    async def lost(self) -> str:
+        """Wait until the cluster is gone for good, and say how."""
+        return await asyncio.shield(asyncio.wrap_future(self._lost))
+
+    # The pool
+
+    def _connect(self) -> None:
+        self._cluster = cluster = ClusterConnection(self._address, may_spill=self._may_spill)
+        if cluster.spills:
+            logger.warning(
+                "the Ray cluster spills objects to disk: what crosses to another node may lie there in a "
+                "file with a name, which every user of that machine can read"
+            )
+        if cluster.store_bytes < 2 * ROOM * self._plan.most:
+            raise SetupFailed(
+                f"the object store of the Ray node is too small: {self._plan.most} actors need "
+                f"{2 * ROOM * self._plan.most >> 20} MiB of it (ray start --object-store-memory)"
+            )
+        self._find_pool()
+        threading.Thread(target=self._beat, name="ray", daemon=True).start()
+
+    def _find_pool(self) -> None:
+        assert self._cluster is not None
+        self._pool = (
+            ray.remote(Pool)
+            .options(
+                name=self._pool_name,
+                namespace=NAMESPACE,
+                get_if_exists=True,
+                lifetime="detached",
+                num_cpus=0,
+                max_restarts=-1,
+                max_concurrency=10_000,
+                scheduling_strategy=self._cluster.near_the_head(),
+            )
+            .remote(self._recipe.told(), self._plan)
+        )
+
+    def _beat(self) -> None:
+        """Tell the pool twice a second that this gateway lives, and look whether the cluster does."""
+        assert self._cluster is not None
+        while not self._closed.is_set():
+            if (lost := self._cluster.check()) is not None:
+                self._leases.end(lost=True)
+                self._lost.set_result(lost)
+                return
+            try:
+                state = ray.get(self._pool.beat.remote(self._id), timeout=2.0)
+                if state["ending"]:  # its last gateway has gone before this one came
+                    self._find_pool()
+                else:
+                    self._state, self._heard = state, time.monotonic()
+                    self._leases.look()
+            except RayError as error:
+                self._state = self._state | {"up": 0}
+                if isinstance(error, ray.exceptions.ActorDiedError):
+                    self._find_again()
+            self._closed.wait(_BEAT)
+
+    def _find_again(self) -> None:
+        try:
+            self._find_pool()
+        except (RayError, ValueError) as error:
+            logger.warning(
+                "model %s: no pool of actors can be made now (%s)", self.name, type(error).__name__
+            )
+
+    def _leave(self, seconds: float) -> dict[str, Any]:
+        self._closed.set()
+        self._leases.end(lost=False)
+        self.line.close()
+        told: dict[str, Any] = {}
+        if self._pool is not None and not self._lost.done():
+            try:
+                ref = self._pool.leave.remote(self._id)
+                told = ray.get(ref, timeout=seconds) if seconds else {}
+            except RayError:
+                told = {}
+        return told
+
+    def _take(self) -> Any:
+        return self._pool.take.remote(self._id).future()
+
+    def _give(self, host: ActorHost) -> None:
+        reason = host.spoilt or ("crash" if host.has_ended else None)
+        self._pool.give.remote(host.turn, reason, host.killed)
+
+    def _host(self, grant: dict[str, Any]) -> ActorHost:
+        assert self._cluster is not None
+        return ActorHost(self._cluster, grant, self.route, by_store=self._by_store)
+
+    # For turns
+
+    def look(self) -> None:
+        """Look whether there are as many actors as requests."""
+        if self._pool is not None:
+            self._leases.look()
+
+    def has_process(self, place: int) -> bool:
+        """Whether there is an actor for this place."""
+        return self._leases.has(place)
+
+    def wait_for_process(self, place: int) -> None:
+        """Wait until the place has an actor."""
+        self._leases.wait_for(place)
+
+    def process(self, place: int) -> ActorHost:
+        """Return the actor of this place, for one turn that ends with `make_good`."""
+        return self._leases.begin(place)
+
+    def call_succeeded(self) -> None:
+        """Do nothing: the pool counts."""
+
+    def make_good(self, place: int) -> None:
+        """End the turn."""
+        self._leases.finish(place)
+
+
+class RaySlot(ProcessSlot):
+    """A turn on a thread that stands in for an actor, which is asked for when the turn is in line."""
+
+    def __init__(self, line: Line, request: CurrentRequest, runner: RayRunner, **options: Any) -> None:
+        super().__init__(line, request, runner, **options)
+        self._ray = runner
+
+    def _put(self, *args: Any) -> Any:
+        job = super()._put(*args)
+        self._ray.look()
+        return job
+
+    def release(self) -> None:
+        """End the turn, and the wait for an actor."""
+        super().release()
+        self._ray.look()
