@@ -66,7 +66,7 @@ test-quick: install  ## Run the tests that are not marked as slow, without cover
 test-ray: install  ## Run the tests of models on Ray, on a cluster of two nodes on this machine: about five minutes
 	@$(BIN)/python -c 'import ray' 2>/dev/null || \
 	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --constraint constraints.txt --editable '.[ray]'
-	$(BIN)/pytest tests/execution -k 'ray or actors' -m slow
+	$(BIN)/pytest tests -m ray
 
 check: install  ## Lint, format, types and the floors that imports may not climb
 	$(BIN)/ruff check .

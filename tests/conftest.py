@@ -14,6 +14,7 @@ import uvicorn
 from blockbuster import blockbuster_ctx
 from starlette.types import ASGIApp
 
+from tests.harness.clusters import RayCluster, a_cluster
 from tests.harness.log import LogCapture
 from tests.harness.server import RunningServer, serving
 
@@ -91,3 +92,10 @@ def serve() -> Iterator[Serve]:
             return stack.enter_context(serving(app, server))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[RayCluster]:
+    """The Ray cluster of all tests."""
+    with a_cluster() as found:
+        yield found

@@ -16,8 +16,8 @@ from pydicom.data import get_testdata_file
 
 from inference_gateway import Gateway, Settings
 from tests.execution import batching, callbacks
-from tests.execution.clusters import PLACES, Isolation, isolated, needs, placed
 from tests.execution.requests import ENTRY, is_ready, post
+from tests.harness.clusters import PLACES, Isolation, isolated, needs, placed
 from tests.harness.log import LogCapture
 from tests.harness.raw import Address, Answer, Connection, exchange, head
 from tests.harness.server import RunningServer, left_in, serving
@@ -68,7 +68,7 @@ def result(answer: Answer) -> Any:
     return json.loads(decoded(answer)[0][2])
 
 
-@pytest.fixture(params=["thread", "process", "ray"])
+@pytest.fixture(params=PLACES[:3])
 def isolation(request: pytest.FixtureRequest) -> Isolation:
     found: Isolation = request.param
     needs(found, request)

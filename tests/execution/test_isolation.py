@@ -13,8 +13,8 @@ import pytest
 from inference_gateway import Gateway, Settings
 from inference_gateway.telemetry.logs import JsonFormatter
 from tests.execution import callbacks
-from tests.execution.clusters import PLACES, Isolation, isolated, needs, placed
 from tests.execution.requests import ENTRY, is_ready, post
+from tests.harness.clusters import PLACES, Isolation, isolated, needs, placed
 from tests.harness.log import LogCapture
 from tests.harness.raw import Address, Answer, Connection, exchange
 from tests.harness.server import left_in, serving

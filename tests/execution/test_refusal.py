@@ -11,8 +11,8 @@ from inference_gateway import Gateway, Refused, Settings
 from inference_gateway.client import InferenceClient
 from inference_gateway.errors import ModelFailed, ProblemAnswer, RequestError
 from inference_gateway.execution.call import guarded
-from tests.execution.clusters import PLACES, Isolation, isolated, needs, placed
 from tests.harness.asking import call
+from tests.harness.clusters import PLACES, Isolation, isolated, needs, placed
 from tests.harness.log import LogCapture
 from tests.harness.raw import Answer, exchange, request
 from tests.harness.server import serving

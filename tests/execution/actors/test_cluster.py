@@ -9,14 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.execution.clusters import ENVIRONMENT, why_none
 from tests.execution.requests import is_ready, post
+from tests.harness.clusters import ENVIRONMENT, why_none
 from tests.harness.process import Process, serve_command
 from tests.harness.raw import Connection
 from tests.harness.waiting import until
 from tests.harness.wire import check_problem
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(why_none() is not None, reason=str(why_none()))]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.ray,
+    pytest.mark.skipif(why_none() is not None, reason=str(why_none())),
+]
 
 LIMIT = 60.0
 PROJECT = Path(__file__).parents[3]

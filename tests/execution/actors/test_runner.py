@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,15 @@ import pytest
 from inference_gateway import Gateway, Settings
 from inference_gateway.integrations.ray import RayModel
 from tests.conftest import Serve
-from tests.execution.clusters import STORE, RayCluster
 from tests.execution.requests import is_ready, post
+from tests.harness.clusters import STORE, RayCluster
 from tests.harness.log import LogCapture
 from tests.harness.process import Process, alive, serve_command
 from tests.harness.raw import Address, Answer, Connection, exchange, head
 from tests.harness.waiting import until
 from tests.harness.wire import check_problem, decoded
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.usefixtures("cluster")]
 
 LIMIT = 60.0
 PROJECT = Path(__file__).parents[3]
@@ -53,6 +54,11 @@ def send(address: Address, asked: Any, *inputs: bytes) -> Answer:
 def result(answer: Answer) -> Any:
     assert answer.status == 200, answer.body[:300]
     return json.loads(decoded(answer)[0][2])
+
+
+def pid_of(address: Address) -> int:
+    found: int = result(send(address, {"seconds": 0.2}))["pid"]
+    return found
 
 
 def get(address: Address, path: bytes) -> Answer:
@@ -222,7 +228,10 @@ def test_two_gateways_share_the_actors(serve: Serve, tmp_path: Path) -> None:
     ]
     addresses = [serve(app).address for app in apps]
     for address in addresses:
-        until(lambda address=address: is_ready(address) and metric(address, "gateway_model_actors") == 3)
+        until(partial(is_ready, address))
+    until(lambda: all(metric(address, "gateway_model_actors") == 3 for address in addresses))
+    with ThreadPoolExecutor(3) as threads:  # all three are up
+        until(lambda: len(set(threads.map(pid_of, [addresses[0]] * 3))) == 3)
     with ThreadPoolExecutor(60) as threads:
         answers = list(threads.map(lambda number: send(addresses[number % 2], {"seconds": 0.2}), range(60)))
     calls = [result(answer) for answer in answers]

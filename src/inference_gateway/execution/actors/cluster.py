@@ -46,7 +46,14 @@ class ClusterConnection:
         self.node: str = context.get_node_id()
         host, _, port = context.gcs_address.rpartition(":")
         self._head = host, int(port)
-        self._raylet = ray._private.worker._global_node.raylet_socket_name  # noqa: SLF001 - Ray tells it nowhere else
+        raylet = ray._private.worker._global_node.raylet_socket_name  # noqa: SLF001 - Ray tells it nowhere else
+        self._raylet = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)  # says nothing: hears of its end
+        self._raylet.settimeout(_PATIENCE)
+        try:
+            self._raylet.connect(raylet)
+        except OSError as error:
+            raise SetupFailed("the Ray node of this gateway does not answer") from error
+        self._raylet.setblocking(False)
         self._head_gone: float | None = None  # since when, by time.monotonic()
         self._seen: dict[str, int | None] = {}  # by the life of an actor: its process, where it is seen
         self._lock = threading.Lock()
@@ -61,17 +68,29 @@ class ClusterConnection:
     def check(self) -> str | None:
         """Look whether raylet and head are there; return why the connection is lost. Blocks for moments."""
         if self.lost is None:
-            if not _listens(socket.AF_UNIX, self._raylet):
+            if self._raylet_is_gone():
                 self.lost = (
                     "the Ray node of this gateway has ended (its raylet is gone), and so does the gateway"
                 )
-            elif _listens(socket.AF_INET, self._head):
+            elif _listens(self._head):
                 self._head_gone = None
             elif self._head_gone is None:
                 self._head_gone = time.monotonic()
             elif time.monotonic() - self._head_gone > _HEAD_SECONDS:
                 self.lost = "the head of the Ray cluster does not answer any more: the gateway ends"
         return self.lost
+
+    def close(self) -> None:
+        """Watch no more. Ray itself stays connected: other routes may use it."""
+        self._raylet.close()
+
+    def _raylet_is_gone(self) -> bool:
+        try:
+            return not self._raylet.recv(1)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     @property
     def store_bytes(self) -> float:
@@ -107,7 +126,7 @@ class ClusterConnection:
 
 def _connect(address: str) -> None:
     host, _, port = address.rpartition(":")
-    is_there = not (host and port.isdigit()) or _listens(socket.AF_INET, (host, int(port)))
+    is_there = not (host and port.isdigit()) or _listens((host, int(port)))
     try:
         if not is_there:  # Ray would look for a minute
             raise ConnectionError(f"nobody listens at {address}")
@@ -138,9 +157,7 @@ def spills() -> bool:
     return bool(config.get("automatic_object_spilling_enabled", True))
 
 
-def _listens(family: socket.AddressFamily, address: Any) -> bool:
-    with suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as sock:
-        sock.settimeout(_PATIENCE)
-        sock.connect(address)
+def _listens(address: tuple[str, int]) -> bool:
+    with suppress(OSError), socket.create_connection(address, _PATIENCE):
         return True
     return False

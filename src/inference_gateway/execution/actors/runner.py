@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import ActorDiedError, RayError
 
 from inference_gateway.errors import SetupFailed
 from inference_gateway.execution.actors.cluster import NAMESPACE, ROOM, ClusterConnection
@@ -168,58 +168,61 @@ class RayRunner:
                 "file with a name, which every user of that machine can read"
             )
         if cluster.store_bytes < 2 * ROOM * self._plan.most:
+            cluster.close()
             raise SetupFailed(
                 f"the object store of the Ray node is too small: {self._plan.most} actors need "
                 f"{2 * ROOM * self._plan.most >> 20} MiB of it (ray start --object-store-memory)"
             )
         self._find_pool()
-        threading.Thread(target=self._beat, name="ray", daemon=True).start()
+        threading.Thread(target=self._watch, args=(cluster,), name="ray", daemon=True).start()
 
     def _find_pool(self) -> None:
+        """Find the pool that serves the same model, or make it."""
         assert self._cluster is not None
-        self._pool = (
-            ray.remote(Pool)
-            .options(
-                name=self._pool_name,
-                namespace=NAMESPACE,
-                get_if_exists=True,
-                lifetime="detached",
-                num_cpus=0,
-                max_restarts=-1,
-                max_concurrency=10_000,
-                scheduling_strategy=self._cluster.near_the_head(),
-            )
-            .remote(self._recipe.told(), self._plan)
-        )
+        options = {
+            "name": self._pool_name,
+            "namespace": NAMESPACE,
+            "get_if_exists": True,
+            "lifetime": "detached",
+            "num_cpus": 0,
+            "max_restarts": -1,
+            "max_concurrency": 10_000,
+        }
+        try:
+            place = self._cluster.near_the_head()
+            pool: Any = ray.remote(Pool).options(scheduling_strategy=place, **options)
+            self._pool = pool.remote(self._recipe.told(), self._plan)
+        except (RayError, ValueError) as error:  # it is just ending: the next beat tries again
+            kind = type(error).__name__
+            logger.warning("model %s: its pool of actors cannot be made now (%s)", self.name, kind)
 
-    def _beat(self) -> None:
+    def _watch(self, cluster: ClusterConnection) -> None:
         """Tell the pool twice a second that this gateway lives, and look whether the cluster does."""
-        assert self._cluster is not None
         while not self._closed.is_set():
-            if (lost := self._cluster.check()) is not None:
+            if (lost := cluster.check()) is not None:
                 self._leases.end(lost=True)
                 self._lost.set_result(lost)
-                return
-            try:
-                state = ray.get(self._pool.beat.remote(self._id), timeout=2.0)
-                if state["ending"]:  # its last gateway has gone before this one came
-                    self._find_pool()
-                else:
-                    self._state, self._heard = state, time.monotonic()
-                    self._leases.look()
-            except RayError as error:
-                self._state = self._state | {"up": 0}
-                if isinstance(error, ray.exceptions.ActorDiedError):
-                    self._find_again()
+                break
+            self._beat()
             self._closed.wait(_BEAT)
+        cluster.close()
 
-    def _find_again(self) -> None:
-        try:
+    def _beat(self) -> None:
+        if self._pool is None:
             self._find_pool()
-        except (RayError, ValueError) as error:
-            logger.warning(
-                "model %s: no pool of actors can be made now (%s)", self.name, type(error).__name__
-            )
+            return
+        try:
+            state = ray.get(self._pool.beat.remote(self._id), timeout=2.0)
+        except RayError as error:
+            if isinstance(error, ActorDiedError):
+                self._state = self._state | {"up": 0}
+                self._find_pool()
+            return
+        if state["ending"]:  # its last gateway has gone before this one came
+            self._find_pool()
+        else:
+            self._state, self._heard = state, time.monotonic()
+            self._leases.look()
 
     def _leave(self, seconds: float) -> dict[str, Any]:
         self._closed.set()

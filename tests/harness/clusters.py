@@ -15,7 +15,7 @@ STORE = 200 << 20  # bytes of each node's object store
 ON_RAY = {"ray": "near", "ray elsewhere": "far"}
 """Where Ray runs a model: on the gateway's node, or on another."""
 
-PLACES = ["thread", "process", *ON_RAY]
+PLACES = ["thread", "process", *(pytest.param(place, marks=pytest.mark.ray) for place in ON_RAY)]
 """Where models run."""
 
 Isolation = Literal["thread", "process", "ray", "ray elsewhere"]
@@ -48,6 +48,7 @@ class RayCluster:
         )
         self.far = self.add_far_node()
         os.environ["RAY_ADDRESS"] = self.cluster.address
+        ray.init(address=self.cluster.address, namespace="tests", log_to_driver=False)
 
     def add_far_node(self) -> Any:
         return self.cluster.add_node(num_cpus=8, resources={"far": 100}, object_store_memory=STORE)
