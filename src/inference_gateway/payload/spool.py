@@ -233,7 +233,7 @@ class Spool:
                 self._free(block)
 
     def _write(self, fd: int, data: bytes | bytearray, start: int) -> None:
-        _write(fd, data, start)
+        write_at(fd, data, start)
         self._written += len(data)
         self._budget.wrote(len(data))
 
@@ -306,7 +306,7 @@ def check_directory(directory: Path) -> None:
     try:
         fd = unlinked_file(directory)
         try:
-            _write(fd, b"\0", 0)
+            write_at(fd, b"\0", 0)
         finally:
             os.close(fd)
     except OSError as error:
@@ -329,7 +329,7 @@ def unlinked_file(directory: Path) -> int:
     return fd
 
 
-def _write(fd: int, data: bytes | bytearray, start: int) -> None:
+def write_at(fd: int, data: bytes | bytearray | memoryview, start: int) -> None:
     """Write all of `data` at offset `start`."""
     if len(data) >= _ALLOCATE_FROM:
         try:

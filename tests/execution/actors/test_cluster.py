@@ -105,3 +105,22 @@ def test_where_there_is_no_cluster_it_is_said(spool_dir: Path, monkeypatch: pyte
     with gateway("127.0.0.1:1", spool_dir, monkeypatch) as process:
         assert process.popen.wait(LIMIT) == 3
         assert any("no Ray cluster can be reached" in line for line in process.lines)
+
+
+def test_a_gateway_whose_head_is_gone_lets_calls_end_and_ends(
+    spool_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = tmp_path / "mark"
+    with one_node() as node, gateway(node.address, spool_dir, monkeypatch) as process:
+        until(lambda: is_ready(process.address))
+        with Connection(process.address, limit=LIMIT) as calls:
+            calls.send(post({"mark": str(mark)}))
+            until(mark.exists)
+            node.kill("gcs_server")
+            until(lambda: not is_ready(process.address))
+            mark.unlink()
+            called = calls.read_answer()
+            assert called is not None
+            assert called.status == 200
+        assert process.popen.wait(LIMIT) == 3
+        assert any("the head of the Ray cluster does not answer" in line for line in process.lines)

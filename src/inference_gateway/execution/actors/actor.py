@@ -30,7 +30,7 @@ from inference_gateway.execution.process.arena import Arenas
 from inference_gateway.execution.process.frames import Frame, Piece
 from inference_gateway.execution.process.inside import Inside
 from inference_gateway.execution.process.log_lines import forward
-from inference_gateway.payload.spool import unlinked_file
+from inference_gateway.payload.spool import unlinked_file, write_at
 
 PIECE = 8 << 20  # bytes of a file in one object of the store
 CONTROL = {"control": 16}  # the groups of an actor, and how many of their calls run at once
@@ -105,9 +105,8 @@ class ModelActor:
         while len(self._fed) <= index:
             folder = Path(self._setup["spool_dir"])
             self._fed.append(unlinked_file(folder if folder.is_dir() else Path(tempfile.gettempdir())))
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(self._fed[index], view) :]
+        descriptor = self._fed[index]
+        write_at(descriptor, memoryview(piece), os.fstat(descriptor).st_size)
 
     def ask(
         self, turn: str, head: dict[str, Any], payload: Any, at: tuple[int, list[int]] | None
