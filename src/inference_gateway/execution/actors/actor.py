@@ -63,10 +63,6 @@ class ModelActor:
 
     # The model's life
 
-    def life(self) -> str:
-        """Return which life of the actor this is."""
-        return self._born
-
     def set_up(self) -> dict[str, Any]:
         """Set the model up, once; return which life of the actor this is, or what went wrong."""
         if self._inside is None:
@@ -82,6 +78,11 @@ class ModelActor:
         """Tear the model down; return what went wrong, if anything."""
         assert self._inside is not None
         return self._inside.answer(Frame({"kind": "teardown"}, memoryview(b""), [])).head
+
+    @ray.method(concurrency_group="control")  # type: ignore[untyped-decorator]
+    def life(self) -> str:
+        """Return which life of the actor this is."""
+        return self._born
 
     @ray.method(concurrency_group="control")  # type: ignore[untyped-decorator]
     def live(self) -> None:

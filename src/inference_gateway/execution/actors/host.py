@@ -23,6 +23,7 @@ from inference_gateway.execution.process.frames import Frame, Piece
 from inference_gateway.execution.process.log_lines import write
 
 _AHEAD = 3  # pieces of a file on their way at once
+_PATIENCE = 5.0  # seconds for an actor that has no call to say that it lives
 _LOOK_SECONDS = 0.5  # between two looks whether the cluster is still there
 
 
@@ -35,7 +36,7 @@ class ActorHost(Asking):
         super().__init__()
         self.turn: str = grant["turn"]
         self.has_ended = False
-        self.killed = False
+        self._killed = False
         self._actor = grant["actor"]
         self._born: str = grant["born"]
         self._cluster = cluster
@@ -43,6 +44,16 @@ class ActorHost(Asking):
         self._by_store = by_store
         self._is_over = False
         self._listening = False
+
+    def answers(self) -> bool:
+        """Whether the actor is there, in the life that was given: who knows before the call loses nothing."""
+        try:
+            if self._get(self._actor.life.remote(), _PATIENCE) == self._born:
+                return True
+        except (RequestError, TimeoutError):
+            pass
+        self.has_ended = True
+        return False
 
     def cancel(self, request_id: str) -> None:
         """Tell the model that nobody waits for the result of this request. Does not wait."""
@@ -72,8 +83,8 @@ class ActorHost(Asking):
 
     def kill(self, number: int = 0) -> None:
         """End the actor's process, which Ray starts anew. `number`: of a signal; the first does it."""
-        if not self.killed:
-            self.killed = True
+        if not self._killed:
+            self._killed = True
             threading.Thread(target=self._kill, daemon=True).start()  # it asks the cluster's head
 
     def _kill(self) -> None:

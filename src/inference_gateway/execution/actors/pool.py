@@ -28,6 +28,7 @@ SILENT = 15.0  # seconds after which a gateway is held to be dead
 _LONGEST_PAUSE = 30.0  # seconds between two attempts to set a model up
 _TEAR_DOWN_SECONDS = 25.0
 _TICK = 0.5
+_PATIENCE = 3.0  # seconds for an actor to say that it lives
 
 Grant = dict[str, Any]
 
@@ -54,6 +55,7 @@ class _Place:
     spoilt: str | None = None  # which one must not be called again
     lease: tuple[str, str] | None = None
     returned: asyncio.Event = field(default_factory=asyncio.Event)
+    is_spoilt: asyncio.Event = field(default_factory=asyncio.Event)
     idle_since: float = field(default_factory=time.monotonic)
     calls: int = 0
 
@@ -104,13 +106,12 @@ class Pool:
         self._match()
         return await future
 
-    async def give(self, turn: str, reason: str | None, killed: bool) -> None:
-        """Take an actor back. `reason`: why this life of it must not be called again. `killed`: it ends."""
+    async def give(self, turn: str, reason: str | None) -> None:
+        """Take an actor back. `reason`: why this life of it must not be called again."""
         place = next((place for place in self._places if place.lease and place.lease[1] == turn), None)
         if place is None:
             return
         place.lease = None
-        place.returned.set()
         place.idle_since = time.monotonic()
         place.calls += 1
         if reason is None and self._plan.max_calls and place.calls >= self._plan.max_calls:
@@ -118,7 +119,8 @@ class Pool:
         if reason is None:
             self._crashes = 0
         else:
-            self._spoil(place, reason, kill=not killed)
+            self._spoil(place, reason)
+        place.returned.set()
         self._match()
 
     async def leave(self, gateway: str) -> dict[str, Any]:
@@ -153,13 +155,11 @@ class Pool:
         self._places.append(place)
         place.task = asyncio.create_task(self._keep(place))
 
-    def _spoil(self, place: _Place, reason: str, *, kill: bool) -> None:
+    def _spoil(self, place: _Place, reason: str) -> None:
         """Take the present life of an actor out of the pool for good."""
         place.spoilt, place.born = place.last, None
+        place.is_spoilt.set()
         self._count(reason)
-        if kill:
-            with suppress(RayError):
-                ray.kill(place.actor, no_restart=False)
 
     def _count(self, reason: str) -> None:
         self._restarts[reason] += 1
@@ -173,35 +173,42 @@ class Pool:
             if last not in (None, place.last, place.spoilt):  # it ended between two calls
                 self._count("crash")
             self._match()
-            with suppress(RayError):  # which does not always mean that it has ended
-                await place.actor.live.remote()
+            await self._until_it_ends(place)
             if place.lease is not None:  # the gateway that has it says why
                 await place.returned.wait()
             place.born = None
 
+    async def _until_it_ends(self, place: _Place) -> None:
+        """Return when the actor is spoilt, or seems to have ended: it is asked then."""
+
+        async def live() -> None:
+            with suppress(RayError):
+                await place.actor.live.remote()
+
+        ends = [asyncio.ensure_future(each) for each in (live(), place.is_spoilt.wait())]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in ends:
+                each.cancel()
+
     async def _set_up(self, place: _Place) -> None:
-        """Return when the actor has answered in a life that is not spoilt."""
-        pause, deaths, stale = _TICK, 0, 0
+        """Return when the actor has answered in a life that is not spoilt. A spoilt one is killed."""
+        pause, deaths = _TICK, 0
         while True:
-            life: str | None = None
-            told: dict[str, Any] = {}
-            try:
-                life = await place.actor.life.remote()
-                if life != place.spoilt:
-                    told = await place.actor.set_up.remote()
-                    if told.get("born") == life:
-                        break
-            except RayError:
-                if life is None:  # it is being restarted, or has no node yet
-                    await asyncio.sleep(0.1)
-                    continue
-                deaths += 1
-                told = {"error": "failed", "traceback": "the actor ended while the model was set up"}
-            if life == place.spoilt:  # it is being killed, and is told so again now and then
-                stale += 1
+            life = await self._life(place)
+            if life is None:  # it is being restarted, or has no node yet
                 await asyncio.sleep(0.1)
-                if stale % 50:
-                    continue
+                continue
+            told: dict[str, Any] = {}
+            if life != place.spoilt:
+                try:
+                    told = await place.actor.set_up.remote()
+                except RayError:
+                    deaths += 1
+                    told = {"error": "failed", "traceback": "the actor ended while the model was set up"}
+                if told.get("born") == life:
+                    break
             if "error" in told:
                 self._failed = None if deaths == 1 else told
                 self._crashes += 1
@@ -209,11 +216,23 @@ class Pool:
                 pause = min(2 * pause, _LONGEST_PAUSE)
             with suppress(RayError):
                 ray.kill(place.actor, no_restart=False)
+            await asyncio.sleep(_TICK)
         self._failed = None
         self._seconds = told["seconds"]
         if place.last != life:
             place.calls, place.last = 0, life
+            place.is_spoilt.clear()
         place.idle_since, place.born = time.monotonic(), life
+
+    async def _life(self, place: _Place) -> str | None:
+        """Ask the actor which life it is in; a spoilt one that does not answer is taken for what it was."""
+        with suppress(RayError):
+            try:
+                found: str = await asyncio.wait_for(_answer(place.actor.life.remote()), _PATIENCE)
+                return found
+            except TimeoutError:
+                return place.spoilt if place.spoilt == place.last else None
+        return None
 
     # Watching
 
@@ -238,7 +257,7 @@ class Pool:
         for place in self._places:
             if place.lease is not None and place.lease[0] == gateway:
                 place.lease = None
-                self._spoil(place, "abandoned", kill=True)
+                self._spoil(place, "abandoned")
                 place.returned.set()
         self._match()
 
@@ -282,6 +301,10 @@ class Pool:
         me = ray.get_runtime_context().current_actor
         asyncio.get_running_loop().call_later(_TICK, ray.kill, me)  # when the answer has gone
         return next((told for told in found if told and "error" in told), {})
+
+
+async def _answer(ref: Any) -> Any:
+    return await ref
 
 
 async def _torn_down(actor: Any) -> dict[str, Any]:

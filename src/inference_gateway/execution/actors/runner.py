@@ -242,7 +242,7 @@ class RayRunner:
 
     def _give(self, host: ActorHost) -> None:
         reason = host.spoilt or ("crash" if host.has_ended else None)
-        self._pool.give.remote(host.turn, reason, host.killed)
+        self._pool.give.remote(host.turn, reason)
 
     def _host(self, grant: dict[str, Any]) -> ActorHost:
         assert self._cluster is not None
@@ -264,8 +264,10 @@ class RayRunner:
         self._leases.wait_for(place)
 
     def process(self, place: int) -> ActorHost:
-        """Return the actor of this place, for one turn that ends with `make_good`."""
-        return self._leases.begin(place)
+        """Return an actor that answers, for one turn that ends with `make_good`."""
+        while not (host := self._leases.begin(place)).answers():
+            self._leases.finish(place)
+        return host
 
     def call_succeeded(self) -> None:
         """Do nothing: the pool counts."""
