@@ -84,7 +84,7 @@ def test_refused(target: str, says: str, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     ("source", "error", "line"),
     [
-        ("import no_such_dependency", "ModuleNotFoundError", 1),
+        ("import no_such_dependency", "ModuleNotFoundError): it needs no_such_dependency", 1),
         ("import a_model.sub", "ModuleNotFoundError", 1),
         ("\ndef model(:", "SyntaxError", 2),
         ("x = 1\nx.y", "AttributeError", 2),
