@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -109,6 +111,26 @@ def test_a_made_study(tmp_path: Path) -> None:
     again = command("sample", tmp_path / "study")
     assert again.exit_code == 2
     assert "name another folder" in again.output
+
+
+@pytest.mark.slow
+def test_what_a_made_study_needs_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pydicom.py").write_text("raise ModuleNotFoundError('not here', name='pydicom')")
+    done = subprocess.run(
+        [sys.executable, "-m", "inference_gateway", "sample", "study"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "needs pydicom: pip install 'dicom-inference-gateway[demo]'" in done.stderr
+
+
+def test_a_name_with_a_blank_is_quoted(tmp_path: Path) -> None:
+    result = command("init", tmp_path / "my model")
+    assert f"cd '{tmp_path / 'my model'}'\n" in result.output
 
 
 def test_a_made_study_goes_into_no_file(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ import pytest
 from click.testing import CliRunner
 
 from inference_gateway.cli import main
-from inference_gateway.serving.reloading import only_here
+from inference_gateway.serving.reloading import only_here, serve_and_reload
+from tests.harness.log import LogCapture
 from tests.harness.process import Process, alive, descendants, serve_command
 from tests.harness.raw import Answer, exchange, head
 from tests.harness.serving import POST, Run, check_ok
@@ -85,10 +86,27 @@ def test_a_changed_source_is_served(run: Run, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no source")
     (tmp_path / "my_model.py").write_text(MODEL.replace('"version": 1', '"version": 2'))
     process.wait_line(r"my_model\.py changed: starting again")
+    process.wait_line("Finished server process")
     after = json_of(check_ok(asked(process)))  # it waits for the new one
     assert (before["version"], after["version"]) == (1, 2)
     assert before["pid"] != after["pid"]
     assert "notes.txt" not in process.log
+
+
+@pytest.mark.slow
+def test_two_changes_in_one_second_are_two(run: Run, tmp_path: Path) -> None:
+    """Python's bytecode knows a source by its size and the second of its change."""
+    source = tmp_path / "my_model.py"
+    process = run("my_model:Model")
+    starts(process, 1)
+    assert list(tmp_path.glob("__pycache__/my_model.*.pyc"))
+    times = source.stat()
+    other = tmp_path / "other"
+    other.write_text(MODEL.replace('"version": 1', '"version": 2'))
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    other.rename(source)
+    process.wait_line("Finished server process")
+    assert json_of(check_ok(asked(process)))["version"] == 2
 
 
 @pytest.mark.slow
@@ -235,6 +253,18 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
 
 
+@pytest.mark.parametrize("error", [OSError("no watches left"), RuntimeError("no watches left")])
+def test_a_folder_that_cannot_be_watched(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, log: LogCapture
+) -> None:
+    def refuse(*paths: object, **options: object) -> Iterator[object]:
+        raise error
+
+    monkeypatch.setattr("watchfiles.watch", refuse)
+    assert serve_and_reload(["a:b"], host="127.0.0.1", port=0, scheme="http") == 3
+    assert "this folder cannot be watched (no watches left)" in log.text
+
+
 @pytest.mark.slow
 def test_a_missing_package_is_named_with_the_line_that_installs_it(tmp_path: Path) -> None:
     (tmp_path / "watchfiles.py").write_text("raise ModuleNotFoundError('not here', name='watchfiles')")
@@ -247,3 +277,15 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(tmp_path: Pat
     )
     assert done.returncode == 2
     assert "serve --dev needs watchfiles: pip install 'dicom-inference-gateway[author]'" in done.stderr
+
+
+@pytest.mark.slow
+def test_what_is_installed_below_is_no_source_of_the_author(run: Run, tmp_path: Path) -> None:
+    packages = tmp_path / "env" / "lib" / "site-packages"
+    packages.mkdir(parents=True)
+    process = run("my_model:Model")
+    starts(process, 1)
+    (packages / "installed.py").write_text("")
+    (tmp_path / "my_model.py").write_text(MODEL)
+    changed = process.wait_line(r"inference_gateway: (.*) changed: starting again")
+    assert changed[1] == "my_model.py"

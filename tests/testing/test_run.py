@@ -197,6 +197,8 @@ def test_options_are_those_of_a_route() -> None:
 def test_a_callback_that_cannot_be_called_so() -> None:
     with pytest.raises(UnusableModel):
         run_model(lambda: None)
+    with pytest.raises(UnusableModel, match="give the model itself"):
+        run_model(Gateway())
 
 
 def test_an_input_that_is_none() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -45,11 +46,11 @@ def init(folder: Path, template: str) -> None:
     \b
     inference-gateway init my-model --template boxes
     cd my-model
-    inference-gateway serve --dev model:...    it says the name; starts again when you save model.py
-    inference-gateway sample study             from another terminal; or a study of your own
-    inference-gateway infer study              sends it, and draws what the model finds
-    pytest                                     what it needs: pip install pytest
-    docker build -t my-model .
+    inference-gateway serve --dev model:model    (or model:Model: init says which) while you write it
+    inference-gateway sample study               in another terminal; or take a study of your own
+    inference-gateway infer study                sends it, and draws what the model finds
+    pytest                                       tests it
+    docker build -t my-model .                   makes its image
 
     No file is ever overwritten.
     """
@@ -57,7 +58,7 @@ def init(folder: Path, template: str) -> None:
     written = sorted((one for one in source.iterdir() if one.is_file()), key=lambda one: one.name)
     _write(folder, written)
     target = (source / "Dockerfile").read_text().rpartition('CMD ["')[2].partition('"')[0]
-    into = "" if folder.resolve() == Path.cwd() else f"cd {folder}\n"
+    into = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))}\n"
     click.echo(
         f"{folder}: {', '.join(one.name for one in written)}\n\n"
         f"{into}inference-gateway serve --dev {target}\n\n"
@@ -94,8 +95,10 @@ def sample(folder: Path) -> None:
     inference-gateway sample study
     inference-gateway infer study
     """
-    from inference_gateway.demo.sample import write_phantom_series
-
+    try:
+        from inference_gateway.demo.sample import write_phantom_series
+    except ModuleNotFoundError as error:
+        raise click.UsageError(str(error)) from None
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise click.UsageError(f"{folder} is there already and not empty: name another folder")
     try:

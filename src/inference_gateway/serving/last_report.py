@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from inference_gateway.client.answer import Answer, Refusal
 from inference_gateway.client.result import ResultElement
 from inference_gateway.dicom.series import read_study
-from inference_gateway.errors import BrokenAnswer, ProblemAnswer, RequestError
+from inference_gateway.errors import BrokenAnswer, ClientError, ProblemAnswer, RequestError
 from inference_gateway.infer.report import Facts
 from inference_gateway.infer.results import write_results
 from inference_gateway.intake.assembler import RequestAssembler
@@ -69,11 +69,13 @@ class _Copy:
         self._spool = Spool(settings.spool_dir, settings.spool_memory_bytes)
         self._request: RequestAssembler | None = RequestAssembler(request_type, self._spool, settings)
         self._answer: Answer | Refusal | None = None
+        self._answered = False
 
     async def receive(self) -> Message:
         """Receive a message, and keep it."""
         message = await self._receive()
-        if message["type"] == "http.request" and self._request is not None and message.get("body"):
+        wanted = message["type"] == "http.request" and not self._answered
+        if wanted and self._request is not None and message.get("body"):
             try:
                 await asyncio.to_thread(self._request.feed, bytearray(message["body"]))
             except RequestError:
@@ -83,13 +85,18 @@ class _Copy:
     async def send(self, message: Message) -> None:
         """Keep a message, and send it."""
         if message["type"] == "http.response.start":
+            self._answered = True
             headers = {name.decode(): value.decode() for name, value in message["headers"]}
             if message["status"] == 200:
                 self._answer = Answer(headers["content-type"], headers.get(FAULTS_HEADER.decode(), ""))
             else:
                 self._answer = Refusal(message["status"], headers)
         elif self._answer is not None and message.get("body"):
-            await asyncio.to_thread(self._answer.feed, bytes(message["body"]))
+            try:
+                await asyncio.to_thread(self._answer.feed, bytes(message["body"]))
+            except (OSError, ClientError) as error:  # such as a disk without room: the client gets it all
+                logger.warning("there will be no report of this request (%s)", type(error).__name__)
+                self._answer = None
         await self._send(message)
 
     def draw(self, folder: Path) -> None:

@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib.util import cache_from_source
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,6 +31,12 @@ with extra("author", needs="serve --dev"):
 
 _TICK = 200  # milliseconds between two looks at the child
 _GRACE = 2.0  # seconds that the old one has: its author waits for the new one
+
+
+class _Sources(watchfiles.PythonFilter):
+    """Python files, but for those of environments and installed packages."""
+
+    ignore_dirs = (*watchfiles.PythonFilter.ignore_dirs, "site-packages")
 
 
 def only_here(host: str) -> bool:
@@ -53,10 +60,14 @@ def serve_and_reload(arguments: Sequence[str], *, host: str, port: int, scheme: 
         logging.getLogger("watchfiles").setLevel(logging.WARNING)
         address = listener.getsockname()
         logger.info("running on %s://%s:%d, for this machine only (--dev)", scheme, address[0], address[1])
-        logger.info("its answers show tracebacks of the model, which may hold what is of a patient")
+        logger.warning("its answers show tracebacks of the model, which may hold what is of a patient")
         logger.info("the report of the last request: %s", (Path(reports) / "report.html").as_uri())
         command = [sys.executable, "-m", "inference_gateway.cli", "serve", f"--reports={reports}", *arguments]
-        _run(command, listener, stop)
+        try:
+            _run(command, listener, stop)
+        except (OSError, RuntimeError) as error:  # watchfiles has its own of the latter
+            logger.error("this folder cannot be watched (%s): run it in one with fewer below it", error)
+            return EXIT_SETUP_FAILED
     return 0
 
 
@@ -69,6 +80,8 @@ def _run(command: Sequence[str], listener: socket.socket, stop: threading.Event)
                 logger.info("%s changed: starting again", ", ".join(names))
                 child.end()
                 child = None
+                for _, path in changes:  # two changes in one second look the same to Python's cache
+                    Path(cache_from_source(path)).unlink(missing_ok=True)
             if child is None:
                 child = _Child(command, listener)
             elif child.has_ended():
@@ -84,7 +97,7 @@ def _changes(stop: threading.Event) -> Iterator[set[tuple[watchfiles.Change, str
     return watchfiles.watch(
         Path.cwd(),
         *(path for path in paths if path.is_dir()),
-        watch_filter=watchfiles.PythonFilter(),
+        watch_filter=_Sources(),
         stop_event=stop,
         rust_timeout=_TICK,
         yield_on_timeout=True,

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from inference_gateway.app.gateway import Gateway
-from inference_gateway.errors import InvalidModelOutput, ModelFailed
+from inference_gateway.errors import InvalidModelOutput, ModelFailed, UnusableModel
 from inference_gateway.extras import extra
 from inference_gateway.results.mode import Mode
 from inference_gateway.settings import Settings
@@ -70,6 +70,8 @@ def set_up(model: Any, /, *, validate: Mode = "strict", **options: Any) -> Itera
 
     Raises what the model's `setup` raises; the rest is as of `run_model`.
     """
+    if isinstance(model, Gateway):
+        raise UnusableModel("this is an application: give the model itself, and the options of its route")
     gateway = Gateway(settings=Settings(api_keys=None, api_keys_file=None))
     gateway.add_inference_route("/", model, validate=validate, **options)
     failures = _Failures()
