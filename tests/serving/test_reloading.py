@@ -167,7 +167,7 @@ def test_nothing_of_it_without_the_option(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_its_end_leaves_nothing(run: Run, number: signal.Signals) -> None:
     process = run("my_model:Model")
     starts(process, 1)

@@ -131,9 +131,9 @@ class _Child:
 
 @contextmanager
 def _stopped() -> Iterator[threading.Event]:
-    """Return what SIGTERM and Ctrl-C set."""
+    """Return what SIGTERM, Ctrl-C and a terminal that is closed set."""
     stop = threading.Event()
-    numbers = (signal.SIGTERM, signal.SIGINT)
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
     try:
         yield stop
