@@ -18,6 +18,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT /
 DISTRIBUTION = "dicom-inference-gateway"
 
 UNTESTED = {
+    "app/runners": "where a model runs: the test of the gateway registers every kind of model",
     "__main__": "calls cli, whose test runs it",
     "serving/application": "the command, whose test serves each kind of target",
     "demo/__main__": "arguments for demo.run, which has the test",
@@ -80,7 +81,7 @@ STATIONS = ("cli", "serving", "app", "intake", "multipart", "payload", "executio
 def modules() -> set[str]:
     """`dicom/series` and so on; packages are tested by what they give."""
     paths = (path.relative_to(SOURCE).with_suffix("") for path in SOURCE.rglob("*.py"))
-    return {path.as_posix() for path in paths if path.name != "__init__"}
+    return {path.as_posix() for path in paths if path.name != "__init__" and "templates" not in path.parts}
 
 
 def mirrors() -> set[str]:

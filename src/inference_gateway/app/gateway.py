@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -20,19 +19,15 @@ from inference_gateway.app.endpoint import InferenceEndpoint, Shared
 from inference_gateway.app.life import Life
 from inference_gateway.app.probes import HealthHandler, Probes
 from inference_gateway.app.readiness import Readiness
-from inference_gateway.errors import MultipartError, Unauthorized, UnusableModel
+from inference_gateway.app.runners import in_processes, on_threads
+from inference_gateway.errors import MultipartError, SetupFailed, Unauthorized
 from inference_gateway.execution.batch_runner import BatchRunner
 from inference_gateway.execution.call import Model
-from inference_gateway.execution.check import Contract, prepare
-from inference_gateway.execution.process.host import Recipe
+from inference_gateway.execution.check import Contract
 from inference_gateway.execution.process.keeper import SharedKeeper
-from inference_gateway.execution.process.runner import ProcessRunner
-from inference_gateway.execution.process.turn import Ends
 from inference_gateway.execution.runner import Order, OwnRunner, Restarting, Runner
-from inference_gateway.execution.signature import check_model, check_signature
+from inference_gateway.execution.signature import check_signature
 from inference_gateway.execution.slots import Slots
-from inference_gateway.execution.target import target_of
-from inference_gateway.execution.thread_runner import ThreadRunner
 from inference_gateway.intake.admission import Uploads
 from inference_gateway.intake.api_keys import ApiKeys
 from inference_gateway.intake.workers import Workers
@@ -143,13 +138,14 @@ class Gateway(Starlette):
         batches = max_batch_size is not None
         mode = validate or self.settings.validation
         contract = Contract(self._binary_types, self.settings.spool_dir, mode, at_rest=batches)
-        calling = (
-            model.runner(Order(route, name, contract, self.settings, limit))
-            if isinstance(model, OwnRunner)
-            else self._process_runner(route, model, name, slots, limit, max_calls, contract)
-            if in_process
-            else self._thread_runner(route, model, name, slots, limit, contract)
-        )
+        order = Order(route, name, contract, self.settings, limit)
+        calling: Any
+        if isinstance(model, OwnRunner):
+            calling = model.runner(order)
+        elif in_process:
+            calling = in_processes(order, model, slots, self._keeper, max_calls)
+        else:
+            calling = on_threads(order, model, slots)
         runner: Runner = calling
         if max_batch_size is not None:
             runner = batching = BatchRunner(
@@ -180,59 +176,6 @@ class Gateway(Starlette):
             for gauge in calling.gauges:
                 self.metrics.gauge(gauge, partial(getattr, calling, calling.gauges[gauge]), route)
 
-    def _thread_runner(
-        self, route: str, model: Any, name: str, slots: Slots, timeout: float | None, contract: Contract
-    ) -> ThreadRunner:
-        if isinstance(model, str):
-            raise UnusableModel(f"{model} is a name: give the model itself, or isolation='process'")
-        instance: Any = model
-        if inspect.isclass(model):
-            check_signature(model, name)
-            instance = model()
-        check_model(instance, name, batches=contract.at_rest)
-        return ThreadRunner(
-            route,
-            instance,
-            lambda result, inputs: prepare(result, contract, inputs),
-            slots.line,
-            name=name,
-            timeout=timeout,
-            queue_timeout=self.settings.queue_timeout,
-        )
-
-    def _process_runner(
-        self,
-        route: str,
-        model: Any,
-        name: str,
-        slots: Slots,
-        timeout: float | None,
-        max_calls: int,
-        contract: Contract,
-    ) -> ProcessRunner:
-        if inspect.isclass(model):
-            check_signature(model, name)
-        elif callable(model):
-            check_model(model, name, batches=contract.at_rest)
-        recipe = Recipe(
-            target_of(model),
-            route,
-            contract,
-            memory=self.settings.model_memory_bytes,
-            batches=contract.at_rest,
-        )
-        return ProcessRunner(
-            recipe,
-            slots.line,
-            self._keeper,
-            name=name,
-            devices=slots.devices,
-            ends=Ends(self.settings.cancel_grace or 0.0, self.settings.kill_abandoned),
-            timeout=timeout,
-            queue_timeout=self.settings.queue_timeout,
-            max_calls=max_calls,
-        )
-
     def build_middleware_stack(self) -> ASGIApp:
         """Starlette's stack, which most inference requests do without: they need nothing of it."""
         stack = super().build_middleware_stack()
@@ -249,6 +192,14 @@ class Gateway(Starlette):
         check_signature(handler, getattr(handler, "__name__", "handler"))
         self._probes.health = handler
 
+    def on_failure(self, tell: Callable[[Exception], str | None]) -> None:
+        """Have `tell` called, on the event loop, with what each request fails of.
+
+        What it returns goes to the client as `traceback` of the problem: only for the model's author, since
+        it may hold anything of the request. It has to let go of the error, whose frames hold all of that.
+        """
+        self._shared.on_failure = tell
+
     @property
     def is_set_up(self) -> bool:
         """Whether all models may be called."""
@@ -258,6 +209,11 @@ class Gateway(Starlette):
     def setup_failed(self) -> asyncio.Event:
         """Is set when the gateway will never be ready."""
         return self._shared.readiness.setup_failed
+
+    @property
+    def setup_error(self) -> SetupFailed | None:
+        """What a model's set-up failed of; its `__cause__` is what the model raised."""
+        return self._shared.readiness.setup_error
 
     def drain(self) -> None:
         """Take no new requests from now on: readiness says 503, those in flight go on."""

@@ -157,6 +157,14 @@ def test_it_starts_a_process_and_says_how_it_ended(alone: Warden) -> None:
     assert alone.hear() == {"ended": again, "status": 127 << 8}
 
 
+def test_a_signal_is_not_lost_on_a_process_that_has_hardly_begun(alone: Warden) -> None:
+    """The warden ignores SIGTERM, and so does its child until it says otherwise."""
+    for _ in range(20):
+        pid = alone.start(SLEEPS)
+        alone.say({"signal": signal.SIGTERM, "pid": pid})
+        assert alone.hear() == {"ended": pid, "status": signal.SIGTERM}
+
+
 def test_a_process_inherits_what_came_with_the_message(alone: Warden) -> None:
     read, write = os.pipe()
     pid = alone.start([sys.executable, "-S", "-c", "import os; os.write(3, b'here')"], write)
