@@ -5,6 +5,7 @@ import ctypes
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import struct
@@ -157,6 +158,13 @@ def forges(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
                 if found.type == socket.SOCK_STREAM:
                     found.sendall(struct.pack("=IQ", len(head), 2) + head + b"{}")
     return {"pid": os.getpid()}
+
+
+def may_open_no_more(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
+    """Reads its inputs, and leaves its process without room for another file."""
+    sizes = [len(part.read()) for part in inputs]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+    return {"sizes": sizes}
 
 
 def moves(json_input: Any, inputs: list[Any], input_hash: str) -> Any:

@@ -29,7 +29,15 @@ from inference_gateway.execution.check import Contract, InferenceResponse, prepa
 from inference_gateway.execution.current_request import CurrentRequest, Request
 from inference_gateway.execution.process.arena import Arena, Arenas
 from inference_gateway.execution.process.child_batch import Batch
-from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send, send_pieces, split
+from inference_gateway.execution.process.frames import (
+    DescriptorsLost,
+    Frame,
+    PeerGone,
+    receive,
+    send,
+    send_pieces,
+    split,
+)
 from inference_gateway.execution.process.log_lines import forward
 from inference_gateway.execution.process.messages import Packed, open_study
 from inference_gateway.execution.process.telling import told
@@ -57,9 +65,13 @@ def main() -> None:
     control = socket.socket(fileno=os.dup(CONTROL))
     for descriptor in (WORK, CONTROL):
         os.close(descriptor)
-    with contextlib.suppress(PeerGone):
+    try:
         frame = receive(work)
         _Child(work, control, frame.head).serve()
+    except DescriptorsLost as lost:
+        logger.error("a model's process ends: %s", lost)
+    except PeerGone:
+        pass
     os._exit(0)  # threads of the model must not keep it
 
 

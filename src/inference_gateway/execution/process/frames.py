@@ -26,6 +26,10 @@ class PeerGone(Exception):
     """The other side has ended, or broken off."""
 
 
+class DescriptorsLost(PeerGone):
+    """The other side is there, but not all of its descriptors: this process may open no more files."""
+
+
 class Frame(NamedTuple):
     """`head` is a JSON object, `payload` bytes, `descriptors` are open and the receiver's to close."""
 
@@ -99,9 +103,11 @@ def receive(sock: socket.socket) -> Frame:
     """Wait for one frame. Raises `PeerGone`."""
     descriptors: list[int] = []
     try:
-        data, ancillary, _, _ = sock.recvmsg(_AT_ONCE, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
+        data, ancillary, flags, _ = sock.recvmsg(_AT_ONCE, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
         for _, _, numbers in ancillary:
             descriptors += array.array("i", numbers)
+        if flags & socket.MSG_CTRUNC:
+            raise DescriptorsLost("too many open files (RLIMIT_NOFILE): descriptors that came were lost")
         while len(data) < _PREFIX.size:
             data += _some(sock, _PREFIX.size - len(data))
         head_size, payload_size = _PREFIX.unpack_from(data)

@@ -29,6 +29,7 @@ from inference_gateway.execution.current_request import CurrentRequest, Request,
 from inference_gateway.execution.process.arena import Borrowed
 from inference_gateway.execution.process.child import STACKS
 from inference_gateway.execution.process.frames import (
+    DescriptorsLost,
     Frame,
     PeerGone,
     Piece,
@@ -293,6 +294,8 @@ class ModelProcess:
             self.spoilt = self.spoilt or "crash"
             if isinstance(gone.__cause__, TimeoutError):
                 raise TimeoutError from None
+            if isinstance(gone, DescriptorsLost):
+                raise ModelCrashed(f"the gateway cannot read its answer: {gone}") from None
             raise self._crash() from None
         if frame.head.get("asked") != self._asked:
             frame.close()
