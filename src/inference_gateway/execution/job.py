@@ -41,6 +41,16 @@ class Job(Generic[T]):
                 self.loop.call_soon_threadsafe(report, future)
         del report  # an exception's traceback leads here
 
+    def settle(self, outcome: T | Exception) -> None:
+        """Say on the loop what has become of a call that was made without a thread."""
+        del self.function, self.args  # as above
+        self.ended = True
+        if self.future is not None:
+            if isinstance(outcome, Exception):
+                _fail(outcome, self.future)
+            else:
+                _succeed(outcome, self.future)
+
 
 def _succeed(result: T, future: asyncio.Future[T]) -> None:
     if not future.done():

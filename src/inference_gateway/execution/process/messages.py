@@ -1,8 +1,9 @@
 """What the frames between a gateway and a model process mean, and how requests and results are put into them.
 
-To the process: `setup` once, then for each request `call`, and, where the result has elements that the model
-still produces, `next` for each block and `release` at the end; at last `teardown`. Each is answered by one
-frame: `done`, or `error` with the kind of the exception.
+To the process: what its model is, once; then for each request `call`, and, where the result has elements
+that the model still produces, `next` for each block and `release` at the end; for several requests at once
+`batch`, and `outcomes` for those for which the answer had no room; at last `teardown`. Each is answered by
+one frame: `done`, or `error` with the kind of the exception.
 
 A request crosses as a study handle: the spool's descriptor (or its bytes, where they are few), three offsets
 for each part, and the JSON. A result crosses as its JSON, and for each element where its bytes are: in the
@@ -116,6 +117,15 @@ class Packed:
 def _is_translated(element: FileElement) -> bool:
     """Whether what `read` gives is not what lies in the file, as with gzip: the sizes differ then."""
     return os.fstat(element.file.fileno()).st_size != element.size
+
+
+def is_plain(head: Mapping[str, Any]) -> bool:
+    """Tell whether a frame is a result of which nothing is to come, in memory that is mapped already."""
+    return (
+        head.get("done") == "call"
+        and (head["arena"] is None or not head["arena"][2])
+        and not any(kind == "blocks" for _, kind, *_ in head["elements"])
+    )
 
 
 def unpack(

@@ -102,6 +102,8 @@ def _start(message: dict[str, object], descriptors: list[int], token: str, libc:
     if pid:
         return pid
     try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
         os.setsid()
         libc.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != warden:
@@ -110,8 +112,6 @@ def _start(message: dict[str, object], descriptors: list[int], token: str, libc:
         for at, descriptor in enumerate(high):
             os.dup2(descriptor, 3 + at)
         os.closerange(3 + len(high), 200)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
         os.chdir(message["cwd"])  # type: ignore[arg-type]
         os.execve(argv[0], argv, env)  # type: ignore[index, arg-type]  # noqa: S606 - no shell
     finally:
