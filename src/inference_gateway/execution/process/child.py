@@ -19,16 +19,17 @@ import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from inference_gateway.execution.call import guarded, run_to_end
 from inference_gateway.execution.check import Contract, InferenceResponse, prepare
 from inference_gateway.execution.current_request import CurrentRequest, Request
 from inference_gateway.execution.process.arena import Arena, Arenas
 from inference_gateway.execution.process.child_batch import Batch
+from inference_gateway.execution.process.child_loop import LazyLoop
 from inference_gateway.execution.process.frames import (
     DescriptorsLost,
     Frame,
@@ -45,9 +46,6 @@ from inference_gateway.execution.signature import check_model
 from inference_gateway.execution.target import load
 from inference_gateway.payload.spool import Spool
 from inference_gateway.telemetry.context import working_for
-
-if TYPE_CHECKING:
-    import asyncio
 
 WORK, CONTROL = 3, 4  # the descriptors that the warden gives it
 STACKS = signal.SIGUSR1  # has it write the stacks of its threads to standard error
@@ -173,7 +171,7 @@ class _Child:
     @cached_property
     def _loop(self) -> Any:
         """The event loop of `async def` callbacks, on a thread of its own: started when it is needed."""
-        return _LazyLoop(self._end_a_fork)
+        return LazyLoop(self._end_a_fork)
 
     # What the model forks
 
@@ -322,34 +320,6 @@ class _Held:
         self.response = None
         self.blocks.clear()
         self.spool.release()
-
-
-class _LazyLoop:
-    """`call_soon_threadsafe` and `create_task` of an event loop that is started by the first of them."""
-
-    def __init__(self, at_end: Callable[[], None]) -> None:
-        self._at_end = at_end
-
-    def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run a callback; `at_end` is called when it has ended, before anybody hears of it."""
-        return self._loop.create_task(self._to_the_end(coroutine))
-
-    async def _to_the_end(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        try:
-            return await coroutine
-        finally:
-            self._at_end()
-
-    @cached_property
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        import asyncio  # here, and not above: it is a fifth of the time that a process takes to start
-
-        loop = asyncio.new_event_loop()
-        threading.Thread(target=loop.run_forever, name="async model", daemon=True).start()
-        return loop
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loop, name)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, TimeoutError
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -24,18 +24,12 @@ from inference_gateway.execution.process.dialogue import Dialogue, WrongAnswer
 from inference_gateway.execution.process.frames import DescriptorsLost, Frame, PeerGone, Piece, split
 from inference_gateway.execution.process.keeper import SharedKeeper
 from inference_gateway.execution.process.log_lines import levels, write
-from inference_gateway.execution.process.messages import (
-    StudyHandle,
-    device_inside,
-    environment_of,
-    is_plain,
-    unpack,
-)
+from inference_gateway.execution.process.messages import StudyHandle, is_plain, unpack
 from inference_gateway.execution.process.telling import RemoteError, error_told, in_words
 from inference_gateway.execution.runner import Study
 from inference_gateway.payload.element import IterableElement
 
-_TERM_SECONDS = 1.0  # between SIGTERM and SIGKILL
+TERM_SECONDS = 1.0  # between SIGTERM and SIGKILL
 _CHILD = [sys.executable, "-m", "inference_gateway.execution.process.child"]
 
 
@@ -79,7 +73,7 @@ class ModelProcess:
         self._control.setblocking(False)
         recipe = self._recipe
         with work, control:
-            environment = environment_of(recipe.device, os.environ)
+            environment = _environment_of(recipe.device, os.environ)
             try:
                 self._keeper = self._shared.get()
                 self.pid, self._end = self._keeper.start(
@@ -97,7 +91,7 @@ class ModelProcess:
                 {
                     "target": recipe.target,
                     "route": recipe.route,
-                    "device": device_inside(recipe.device),
+                    "device": _device_inside(recipe.device),
                     "binary_types": dict(recipe.contract.binary_types),
                     "spool_dir": str(recipe.contract.spool_dir),
                     "validation": recipe.contract.mode,
@@ -217,7 +211,7 @@ class ModelProcess:
         except ModelFailed as failed:
             raise failed.__cause__ or failed from None
         finally:
-            self.end(_TERM_SECONDS)
+            self.end(TERM_SECONDS)
 
     def cancel(self, request_id: str) -> None:
         """Tell the model that nobody waits for the result of this request. From any thread; does not wait."""
@@ -233,7 +227,7 @@ class ModelProcess:
         """End the process: wait `grace` seconds for it, then SIGTERM, then SIGKILL. From any thread."""
         if self.pid is None:
             return
-        for seconds, number in ((grace, signal.SIGTERM), (_TERM_SECONDS, signal.SIGKILL), (None, 0)):
+        for seconds, number in ((grace, signal.SIGTERM), (TERM_SECONDS, signal.SIGKILL), (None, 0)):
             with suppress(TimeoutError):
                 self._end.result(seconds)
                 break
@@ -298,7 +292,7 @@ class ModelProcess:
 
     def _crash(self) -> ModelCrashed:
         try:
-            return ModelCrashed(in_words(self._end.result(_TERM_SECONDS)))
+            return ModelCrashed(in_words(self._end.result(TERM_SECONDS)))
         except TimeoutError:  # it has closed its socket, and lives
             return ModelCrashed("it does not speak to the gateway any more")
 
@@ -330,3 +324,18 @@ def _about(request: CurrentRequest, json_input: Any, input_hash: str) -> dict[st
         "input_hash": input_hash,
         "json": json.dumps(json_input),
     }
+
+
+def _environment_of(device: str | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process on `device`, such as `cuda:1`: it sees that one, as number 0."""
+    kind, _, number = (device or "").partition(":")
+    if kind != "cuda" or not number.isdigit():
+        return dict(environment)
+    visible = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    own = visible[int(number)] if visible != [""] and int(number) < len(visible) else number
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **environment, "CUDA_VISIBLE_DEVICES": own}
+
+
+def _device_inside(device: str | None) -> str | None:
+    """Return the name of `device` in a process with that environment."""
+    return "cuda:0" if device is not None and device.startswith("cuda:") else device

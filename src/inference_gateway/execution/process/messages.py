@@ -209,18 +209,3 @@ def open_study(frame: Frame) -> tuple[Spool, list[Part]]:
         spool = Spool.of_memory(bytearray(frame.payload[24 * count :]))
     parts = [Part(spool, *offsets[at : at + 3]) for at in range(0, 3 * count, 3)]
     return spool, parts
-
-
-def environment_of(device: str | None, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a process on `device`, such as `cuda:1`: it sees that one, as number 0."""
-    kind, _, number = (device or "").partition(":")
-    if kind != "cuda" or not number.isdigit():
-        return dict(environment)
-    visible = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    own = visible[int(number)] if visible != [""] and int(number) < len(visible) else number
-    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **environment, "CUDA_VISIBLE_DEVICES": own}
-
-
-def device_inside(device: str | None) -> str | None:
-    """Return the name of `device` in a process with that environment."""
-    return "cuda:0" if device is not None and device.startswith("cuda:") else device

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from inference_gateway.execution.check import InferenceResponse
 from inference_gateway.execution.current_request import CurrentRequest, Request
 from inference_gateway.execution.line import Line
-from inference_gateway.execution.process.host import ModelProcess
+from inference_gateway.execution.process.host import TERM_SECONDS, ModelProcess
 from inference_gateway.execution.runner import Study
 from inference_gateway.execution.slot import Slot
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _LIGHT = 16 << 10  # bytes of a body in memory: its frame always fits into an empty socket buffer
 _STACKS_SECONDS = 0.5  # for a process to write its stacks before SIGTERM: nothing tells when it has
-_TERM_SECONDS = 1.0  # between SIGTERM and SIGKILL
 
 logger = logging.getLogger("inference_gateway")
 
@@ -184,7 +183,7 @@ class ProcessSlot(Slot):
             self._timers = [
                 loop.call_later(left + ends.grace, self._give_up, why),
                 loop.call_later(term, self._kill, signal.SIGTERM),
-                loop.call_later(term + _TERM_SECONDS, self._kill, signal.SIGKILL),
+                loop.call_later(term + TERM_SECONDS, self._kill, signal.SIGKILL),
             ]
 
     def _give_up(self, why: str) -> None:
