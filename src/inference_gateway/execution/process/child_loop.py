@@ -1,7 +1,7 @@
 """The event loop of a model process, for a callback that is `async def`.
 
-It is started, and `asyncio` imported, when the first such call comes: that would be a quarter of the time that
-a process takes to start, and a sixth of its memory.
+It is started, and `asyncio` imported, when the first such call comes: that would be a quarter of the time
+that a process takes to start, and a sixth of its memory.
 """
 
 from __future__ import annotations
