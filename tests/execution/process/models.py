@@ -157,6 +157,7 @@ def forges(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
             with suppress(OSError), socket.socket(fileno=os.dup(int(name))) as found:
                 if found.type == socket.SOCK_STREAM:
                     found.sendall(struct.pack("=IQ", len(head), 2) + head + b"{}")
+        time.sleep(json_input.get("seconds", 0))
     return {"pid": os.getpid()}
 
 

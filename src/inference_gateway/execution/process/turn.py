@@ -89,8 +89,12 @@ class ProcessSlot(Slot):
     def _look(self, process: ModelProcess) -> None:
         """Take the answer where it is a whole result, and the process good; else the thread does."""
         self.request.loop.remove_reader(process.fileno())
+        try:
+            is_plain = process.has_plain_answer() and process.spoilt is None
+        except Exception:  # the thread meets it again, and fails the call with it
+            is_plain = False
         job = self._job
-        if job is None or not process.has_plain_answer() or process.spoilt is not None:
+        if job is None or not is_plain:
             self._line.go_on(self, self.place)
             return
         outcome: Any
