@@ -81,9 +81,8 @@ class Line:
         self._taken: set[Turn] = set()
         self._orphans: set[Turn] = set()
         self._stuck_since: float | None = None  # by time.monotonic()
-        self._wakes: list[
-            queue.SimpleQueue[Turn | None]
-        ] = []  # of each thread: its turn, or look at the line
+        # Of each thread: the turn that it serves next, or None to have it look at the line.
+        self._wakes: list[queue.SimpleQueue[Turn | None]] = []
         self._idle: list[int] = []  # the places where there is nothing to do
         self._closed = False
         self._users = 0
