@@ -317,7 +317,9 @@ def test_images_that_cannot_be_decoded_have_no_picture(tmp_path: Path) -> None:
     answer = {"study_ml_json": {"label": "sick"}}
     written = write([as_file(dataset), *files()[:3]], answer, [], tmp_path)
     assert written.pictures == ["series-2-plane-002.png"]
-    assert written.alarms == ["1 image of the study cannot be shown: its pixels cannot be decoded here"]
+    assert written.alarms == [
+        "1 image of the study cannot be shown: its pixels cannot be decoded here: RLE Lossless"
+    ]
 
 
 @pytest.mark.parametrize(
