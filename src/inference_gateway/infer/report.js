@@ -73,11 +73,16 @@ function paint() {
   const { now, image } = state.shown;
   if (now.color) return put("image", image);
   const shade = windowed(state.center ?? now.center, state.width ?? now.width, now.function);
+  const hidden = 0xff000000 | ((now.shutter ?? 0) * 0x010101);
   const greys = new Int16Array(65536).fill(-1); // each number is looked up once
   const from = image.data;
   const to = new ImageData(image.width, image.height);
   const pixels = new Uint32Array(to.data.buffer);
   for (let i = 0, j = 0; i < pixels.length; i++, j += 4) {
+    if (from[j + 2]) {
+      pixels[i] = hidden;
+      continue;
+    }
     const number = from[j] * 256 + from[j + 1];
     let grey = greys[number];
     if (grey < 0) {

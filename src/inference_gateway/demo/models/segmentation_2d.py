@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from inference_gateway.demo.findings import Finding, find_in_pixels
 from inference_gateway.demo.models.answer import Answer, Json, answer
 from inference_gateway.demo.models.left_out import LeftOut
-from inference_gateway.dicom.instances import Instance
+from inference_gateway.dicom.instances import Frame, Instance
 from inference_gateway.dicom.pixels import PixelDataError, Pixels, attempt_frames
 from inference_gateway.dicom.series import frames_of, read_study
 from inference_gateway.dicom.sources import Source
@@ -27,18 +27,18 @@ def segmentation_2d(json_input: Any, inputs: Sequence[Source], input_hash: str) 
     for instance in study.instances:
         undecodable: dict[Instance, str] = {}
         for pixels in attempt_frames(frames_of(instance)):
-            finding = _found(pixels)
-            if isinstance(finding, PixelDataError):
-                undecodable[instance] = str(finding)
+            try:
+                frame, finding = _found(pixels)
+            except PixelDataError as error:
+                undecodable[instance] = str(error)
                 continue
             masks.append(finding.mask()[0])
-            parts.append(mask_part(Image(pixels.frame), masks[-1], label=finding.label))
+            parts.append(mask_part(Image(frame), masks[-1], label=finding.label))
         left_out.add(undecodable)
     return answer(left_out, parts, masks)
 
 
-def _found(pixels: Pixels | PixelDataError) -> Finding | PixelDataError:
-    try:
-        return pixels if isinstance(pixels, PixelDataError) else find_in_pixels(pixels)
-    except PixelDataError as error:
-        return error
+def _found(pixels: Pixels | PixelDataError) -> tuple[Frame, Finding]:
+    if isinstance(pixels, PixelDataError):
+        raise pixels
+    return pixels.frame, find_in_pixels(pixels)
