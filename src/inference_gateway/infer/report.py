@@ -122,10 +122,11 @@ class Report:
         plane: dict[str, Any] = {"number": number, "name": drawing.name, "rows": rows, "columns": columns}
         plane.update(color=pixels.is_color, aspect=round(drawing.aspect(pixels), 4))
         self._write_pixels(number, pixels, drawing, plane)
-        layer = draw_layer(rows, columns, overlay.masks, overlay.heatmaps, self._colors)
-        if layer[..., 3].any():
-            self._write_image(f"layer-{number}", strongest(layer, self._shrinking))
-            plane["layer"] = True
+        if overlay.masks or overlay.heatmaps:
+            layer = draw_layer(rows, columns, overlay.masks, overlay.heatmaps, self._colors)
+            if layer[..., 3].any():
+                self._write_image(f"layer-{number}", strongest(layer, self._shrinking))
+                plane["layer"] = True
         if overlay.heatmaps:
             plane["heat"] = True
         names = legend(overlay.masks, overlay.heatmaps, self._colors)
