@@ -72,7 +72,7 @@ def test_a_segmentation_lies_over_the_images_that_it_was_made_from_or_that_lie_t
         "series-1-plane-002": [("tumour", [[0, 1, 0], [0, 0, 0]])],
         "series-1-plane-003": [("liver", [[1, 0, 0], [0, 0, 0]])],
     }
-    assert drawings.notes == ["element 0 has 1 frames that lie over no image of the study"]
+    assert drawings.notes == ["element 0 has 1 frame over no image of the study"]
 
 
 def test_a_segmentation_without_its_images_is_noted(drawings: Drawings, tmp_path: Path) -> None:

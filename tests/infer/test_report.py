@@ -259,19 +259,19 @@ class TestInBrowser:
     @pytest.mark.slow
     @pytest.mark.timeout(400)
     async def test_planes_of_a_study_of_500_images_change_at_once(self, tmp_path: Path) -> None:
-        """Measured in the page, one after the other and at random."""
+        """In turn and at random, by the page; of 512 x 512 pixels a report has as many as here."""
         rng = np.random.default_rng(5)
-        noise = rng.integers(0, 1500, (128, 128)).astype(np.int16)
+        noise = rng.integers(0, 1500, (256, 256)).astype(np.int16)
         sources = [
             as_file(image(np.roll(noise, at, 0), InstanceNumber=at, Modality="MR")) for at in range(500)
         ]
         part = {
             "binary_type": "boolean_mask",
             "SeriesInstanceUID": "1.2.3.4",
-            "binary_data_shape": told_shape((500, 128, 128)),
+            "binary_data_shape": told_shape((500, 256, 256)),
         }
-        mask = np.zeros((500, 128, 128), np.uint8)
-        mask[:, 30:100, 40:95] = 1
+        mask = np.zeros((500, 256, 256), np.uint8)
+        mask[:, 60:200, 80:190] = 1
         report = await asyncio.to_thread(write, sources, tmp_path, {"parts": [part]}, mask)
         async with shown(report, tmp_path) as page:
             change = """(async (order) => {

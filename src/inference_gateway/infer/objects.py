@@ -20,6 +20,7 @@ from inference_gateway.dicom.sources import opened, read_dataset
 from inference_gateway.infer.drawings import Drawings
 from inference_gateway.infer.groups import Drawing, Group
 from inference_gateway.infer.masks import StoredMask
+from inference_gateway.infer.words import counted
 
 
 class Objects:
@@ -113,7 +114,9 @@ class Objects:
         if unplaced == instance.number_of_frames:
             raise _NotDrawn("none of its frames lies over an image of the study of its size")
         if unplaced:
-            self._drawings.hint(f"element {number} has {unplaced} frames that lie over no image of the study")
+            self._drawings.hint(
+                f"element {number} has {counted(unplaced, 'frame')} over no image of the study"
+            )
 
     def _place(self, frame: segments.SegmentFrame, instance: Instance) -> Drawing | None:
         size = instance.rows, instance.columns
