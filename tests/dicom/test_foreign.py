@@ -22,6 +22,7 @@ from inference_gateway.dicom.windows import Window, own_window
 from inference_gateway.infer.report import Facts
 from inference_gateway.infer.results import write_results
 from tests.dicom.foreign import PACKAGES, dcmtk, files_of, has_dcmtk, unpacked, without_jpeg_2000
+from tests.dicom.objects import as_file, image
 
 # What a damaged file makes pydicom say is not ours to prevent.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -151,3 +152,20 @@ def test_all_files_of_a_package_make_one_report(package: str, tmp_path: Path) ->
     assert (folder / "contact-sheet.png").exists()
     irregular = [note for note in written.notes if note.startswith("series ")]  # what a stack says of itself
     assert len(written.notes) - len(irregular) <= len(NOT_DRAWN)
+
+
+@pytest.mark.parametrize("interpretation", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_beside_the_window_is_drawn_as_dcmtk_draws_it(interpretation: str, tmp_path: Path) -> None:
+    """White, where it is more than all else: it has no say in the window, but it has a value."""
+    stored = np.add.outer(np.arange(40) * 50, np.arange(50) * 10).astype(np.uint16)
+    stored[:5] = 60005
+    padding = {"PixelPaddingValue": 60000, "PixelPaddingRangeLimit": 60010}
+    dataset = image(stored, Modality="MR", PhotometricInterpretation=interpretation, **padding)
+    path = tmp_path / "padded.dcm"
+    path.write_bytes(as_file(dataset).getvalue())
+    (instance,) = read_study([path]).instances
+    (pixels,) = attempt_frames(some_frames(instance))
+    assert isinstance(pixels, Pixels)
+    shown = display_values(pixels)
+    assert set(shown[:5].ravel()) == {255 if interpretation == "MONOCHROME2" else 0}
+    compare(pixels, shown, path, tmp_path)
