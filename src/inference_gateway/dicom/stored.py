@@ -227,6 +227,7 @@ def _decoded(header: Dataset, syntax: UID, encoded: bytes, frame: Frame) -> Stor
             raise ValueError("a frame that says no size")
         if said != size:
             raise PixelDataError(codecs.OTHER_SIZE)
+        encoded = codecs.ended(encoded, syntax)
     told: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     told["photometric_interpretation"] = attributes.text(header, "PhotometricInterpretation") or "MONOCHROME2"
     told |= {"number_of_frames": 1, "pixel_keyword": "PixelData", "correct_unused_bits": False}
