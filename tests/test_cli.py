@@ -16,7 +16,13 @@ def test_help_of_the_command() -> None:
     for option in ("--help", "-h"):
         result = CliRunner().invoke(main, [option])
         assert result.exit_code == 0
-        for word in ("serve", "settings", "inference-gateway serve my_model:model"):
+        for word in (
+            "serve",
+            "settings",
+            "sample",
+            "inference-gateway init my-model",
+            "inference-gateway serve my_model:model",
+        ):
             assert word in result.output
 
 

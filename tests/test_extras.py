@@ -46,6 +46,7 @@ def imported_without(tmp_path: Path, absent: str, module: str) -> str:
         ("inference_gateway.study.nifti", "nibabel", "nifti"),
         ("inference_gateway.study.report", "highdicom", "highdicom"),
         ("inference_gateway.study.segmentation", "highdicom", "highdicom"),
+        ("inference_gateway.testing.run", "httpx", "author"),
         ("inference_gateway.demo", "pydicom", "demo"),
         ("inference_gateway.demo.run", "rich", "demo"),
         ("inference_gateway.demo.models", "pydicom", "demo"),

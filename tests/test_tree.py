@@ -24,8 +24,8 @@ UNTESTED = {
     "demo/models/answer": "the shape of an answer: the test of each model holds it",
     "execution/batch_slot": "a place in a batch: the test of the batch runner takes every kind of place",
     "execution/job": "one step of a slot: its test makes every kind of call",
-    "execution/line": "who waits: the tests of slots and of the thread runner make every kind of line",
     "execution/process/child": "the other side of the host, whose test runs it",
+    "execution/process/child_loop": "the other side of the host, whose test runs `async def` callbacks",
     "execution/process/child_batch": "the other side of the host, with batches: their tests run it",
     "execution/process/keeper": "starts and ends processes: the tests of the host and the warden do both",
     "execution/process/log_lines": "the model's lines on threads and in processes: `test_isolation` has both",
@@ -74,7 +74,7 @@ STATIONS = ("cli", "serving", "app", "intake", "multipart", "payload", "executio
 def modules() -> set[str]:
     """`dicom/series` and so on; packages are tested by what they give."""
     paths = (path.relative_to(SOURCE).with_suffix("") for path in SOURCE.rglob("*.py"))
-    return {path.as_posix() for path in paths if path.name != "__init__"}
+    return {path.as_posix() for path in paths if path.name != "__init__" and "templates" not in path.parts}
 
 
 def mirrors() -> set[str]:

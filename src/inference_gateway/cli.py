@@ -19,6 +19,7 @@ def main() -> None:
     """Put a medical-imaging model behind HTTP.
 
     \b
+    inference-gateway init my-model            a new model to begin with; `serve --dev` while you write it
     inference-gateway serve my_model:model     your callback, on http://127.0.0.1:8000/
     inference-gateway serve demo:segmentation-3d
     inference-gateway infer study/             send a study, see what the model does to it
@@ -51,6 +52,12 @@ main.add_command(
 )
 main.add_command(
     _Later("infer", "inference_gateway.infer.command", "infer", "Send a study to a model; see what it finds.")
+)
+main.add_command(
+    _Later("init", "inference_gateway.init.command", "author", "Write the folder of a new model.")
+)
+main.add_command(
+    _Later("sample", "inference_gateway.init.command", "author", "Write a made study to try a model with.")
 )
 main.add_command(serve)
 

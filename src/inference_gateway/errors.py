@@ -259,7 +259,8 @@ class ProblemAnswer(ClientError):
     """The gateway answered with another status than 200.
 
     `status` is the HTTP status, `title` its name, `detail` the gateway's sentence, `request_id` what its log
-    knows it by, `type` the kind of problem (RFC 9457), such as `REFUSED_TYPE`.
+    knows it by, `type` the kind of problem (RFC 9457), such as `REFUSED_TYPE`. `traceback` is the model's,
+    where the gateway shows it: `inference-gateway serve --dev`.
     """
 
     def __init__(
@@ -270,8 +271,10 @@ class ProblemAnswer(ClientError):
         *,
         title: str = "",
         type: str = "about:blank",
+        traceback: str | None = None,
     ) -> None:
         self.type = type
+        self.traceback = traceback
         self.status = status
         self.title = title
         self.detail = detail

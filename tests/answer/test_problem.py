@@ -10,7 +10,7 @@ from starlette.types import Message, Receive
 
 from inference_gateway.answer import problem
 from inference_gateway.answer.problem import Problem
-from inference_gateway.errors import LimitExceeded, Unavailable
+from inference_gateway.errors import LimitExceeded, ModelError, Unavailable
 from inference_gateway.intake.body import AsgiBody
 
 CHUNKED = (b"transfer-encoding", b"chunked")
@@ -116,6 +116,16 @@ async def test_of_an_error() -> None:
     assert sent.headers[b"retry-after"] == b"9"
     assert json.loads(sent.body)["detail"] == "busy"
     assert b"retry-after" not in dict(Problem.of(LimitExceeded(), "id")._headers)
+
+
+async def test_a_traceback_only_where_there_is_one() -> None:
+    for traceback in ("Traceback:\n  here", None):
+        sent = Sent()
+        problem = Problem.of(ModelError(), "id-3", traceback=traceback)
+        await problem(scope(), receive_nothing, sent.send)
+        document = json.loads(sent.body)
+        assert document.get("traceback") == traceback
+        assert ("traceback" in document) is (traceback is not None)
 
 
 @pytest.mark.parametrize("headers", [(), ((b"content-length", b"0"),), ((b"content-type", b"text/plain"),)])

@@ -1,17 +1,20 @@
 """What an operator reads of a request that failed."""
 
 import gc
+import json
 import weakref
 
 import pytest
 
-from inference_gateway.app.failures import forget, log_failure
+from inference_gateway.app.failures import forget, log_failure, told_to_author
 from inference_gateway.errors import (
     ClientDisconnected,
     InvalidModelOutput,
     LimitExceeded,
+    ModelCrashed,
     ModelFailed,
     ModelTimeout,
+    Refused,
     ResponseCut,
     Unavailable,
 )
@@ -53,6 +56,42 @@ def test_whose_fault_it_was(error: Exception, level: str, says: str, log: LogCap
 def test_the_models_own_traceback_is_there(log: LogCapture) -> None:
     log_failure(Record("id-1", "/a"), failed())
     assert "ValueError: its own words" in log.lines[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (failed(), "ValueError: its own words"),
+        (ModelFailed(), "inference_gateway.errors.ModelFailed: the model failed: its operator"),
+        (InvalidModelOutput("2 elements"), "2 elements"),
+        (ModelCrashed("SIGKILL"), "SIGKILL"),
+        (ModelTimeout('  File "x", line 3, in y'), 'Its call was here, innermost frame first:\n  File "x"'),
+        (KeyError("k"), "KeyError: 'k'"),
+        (Refused("not this one"), None),
+        (LimitExceeded(), None),
+        (Unavailable("the queue is full"), None),
+        (ClientDisconnected("left"), None),
+        (ResponseCut("took nothing"), None),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_what_the_author_is_told(error: Exception, told: str | None) -> None:
+    found = told_to_author(error)
+    assert error.__traceback__ is None
+    if told is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.startswith(told)
+
+
+def test_of_a_long_traceback_the_end_is_told() -> None:
+    error = ModelFailed()
+    error.__cause__ = ValueError("é" * 100_000 + " the end")
+    found = told_to_author(error)
+    assert found is not None
+    assert found.endswith(" the end")
+    assert len(json.dumps(found)) < 64 << 10  # what a client reads of a problem
 
 
 def test_a_forgotten_error_keeps_nothing() -> None:

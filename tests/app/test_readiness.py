@@ -4,6 +4,7 @@ import pytest
 
 from inference_gateway import Settings
 from inference_gateway.app.readiness import SHUTTING_DOWN, Readiness
+from inference_gateway.errors import SetupFailed
 from inference_gateway.execution.line import Load
 from tests.harness.turns import runner
 
@@ -35,7 +36,10 @@ def test_a_route_waits_for_its_set_up_and_no_other_does(readiness: Readiness) ->
 
 def test_a_failed_set_up_is_for_ever(readiness: Readiness) -> None:
     readiness.wait_for(["/a"])
-    readiness.fail(["/a"])
+    first = SetupFailed("the first")
+    readiness.fail(["/a"], first)
+    readiness.fail(["/a"], SetupFailed("another"))
+    assert readiness.setup_error is first
     assert readiness.setup_failed.is_set()
     assert not readiness.is_set_up
     assert "could not be set up" in (readiness.refusal("/a") or "")

@@ -181,6 +181,14 @@ def test_a_problem_document() -> None:
     assert str(problem) == "413: too much"
 
 
+def test_a_traceback_for_the_author() -> None:
+    document = {"detail": "failed", "traceback": "Traceback:\n  line 3\x1b[31m in model\n"}
+    problem = refusal(json.dumps(document).encode(), 500)
+    assert problem.traceback == "Traceback:\n  line 3[31m in model"  # and nothing for a terminal to obey
+    for other in ({}, {"traceback": 7}, {"traceback": ""}):
+        assert refusal(json.dumps({"detail": "failed", **other}).encode(), 500).traceback is None
+
+
 @pytest.mark.parametrize(
     "body",
     [b"", b"<html>", b"[]", b"7", b'{"title": 7}', b"\xff", deep(20_000), b'{"detail": "a\\u001b[31mb"}'],

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from starlette.types import ASGIApp
 
@@ -21,6 +22,11 @@ from inference_gateway.client import InferenceClient, RetryPolicy
 from tests.harness.server import serving
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def needs(*packages: str) -> pytest.MarkDecorator:
+    missing = [one for one in packages if importlib.util.find_spec(one) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}")
 
 
 @contextmanager

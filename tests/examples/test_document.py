@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from inference_gateway.client import InferenceClient
-from inference_gateway.demo.phantom import make_phantom
+from inference_gateway.demo.phantom import make_phantom, write_phantom
+from inference_gateway.init.command import TEMPLATES
 from tests.dicom.objects import as_file
 from tests.harness.process import Process, serve_command
 
@@ -25,10 +26,9 @@ def test_the_model_is_served_and_its_mask_drawn(tmp_path: Path) -> None:
     (tmp_path / "my_model.py").write_text(PYTHON[0])
     assert shlex.split(SHELL[0])[:2] == ["inference-gateway", "serve"]
     make, infer = map(shlex.split, SHELL[1].splitlines())
-    assert make[:2] == ["python", "-c"]
+    assert make == ["inference-gateway", "sample", "study"]
     assert infer == ["inference-gateway", "infer", "study"]
-    small = make[2].replace('Path("study")', 'Path("study"), slices=8, rows=64, columns=64')
-    subprocess.run([sys.executable, "-c", small], cwd=tmp_path, check=True, timeout=60)
+    write_phantom(tmp_path / "study", slices=8, rows=64, columns=64)  # the same, smaller
     process = Process(tmp_path, serve_command(shlex.split(SHELL[0])[2]))
     try:
         host, port = process.address
@@ -60,3 +60,18 @@ def test_every_name_of_the_table_is_there() -> None:
     table = DOCUMENT.partition("| you have |")[2].partition("\n\n")[0]
     for call in {*re.findall(r"`(?:volume\.)?(\w+)\(", table)} - {"program"}:
         assert hasattr(study, call) or hasattr(study.Volume, call), call
+
+
+@pytest.mark.slow
+def test_its_test_passes(tmp_path: Path) -> None:
+    (test,) = re.findall(r"^<!-- fixture -->\n```python\n(.*?)^```$", DOCUMENT, re.DOTALL | re.MULTILINE)
+    (tmp_path / "my_model.py").write_text(PYTHON[0])
+    (tmp_path / "test_my_model.py").write_text(test)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_every_template_of_init_is_told() -> None:
+    table = DOCUMENT.partition("| template |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", table, re.MULTILINE)) == set(TEMPLATES)

@@ -161,6 +161,14 @@ class Process:
         spooled = any(name.startswith(f"{folder}/") for name in held)
         return not spooled and sum(name.startswith("socket:") for name in held) <= sockets
 
+    def end(self) -> None:
+        """End it by a signal, so that it can put away what it has, and close it."""
+        self.popen.terminate()
+        try:
+            self.wait()
+        finally:
+            self.close()
+
     def close(self) -> None:
         self.popen.kill()
         self.popen.wait()

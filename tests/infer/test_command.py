@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from inference_gateway import Gateway, Settings
+from inference_gateway.app.failures import told_to_author
 from inference_gateway.cli import main
 from inference_gateway.demo.gateway_process import free_port
 from inference_gateway.demo.models import MODELS
@@ -290,6 +291,20 @@ def test_a_model_that_fails(study: Path, tmp_path: Path, serve: Serve) -> None:
     assert "the model failed, 500: " in result.stderr
     assert "in the gateway's log" in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_the_traceback_of_a_gateway_for_the_author(study: Path, tmp_path: Path, serve: Serve) -> None:
+    app = Gateway(settings=Settings())
+    app.add_inference_route("/", failing)
+    app.on_failure(told_to_author)
+    running = serve(app, make_server(app, port=0))
+    sent = (study, "-o", tmp_path / "out", "-p", running.address[1])
+    result = command(*sent)
+    assert result.exit_code == 5
+    assert result.stderr.endswith('raise ValueError("Doe^Jane")\nValueError: Doe^Jane\n')
+    document = json.loads(command(*sent, "--json").stdout)
+    assert document["traceback"].splitlines()[-1] == "ValueError: Doe^Jane"
+    assert "Traceback" not in document["message"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The builder: JSON and elements grow together, and what cannot be right is refused where it is written."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -186,3 +187,15 @@ def test_to_the_wire_and_back_and_onto_the_image(
     assert [path.name for path in sorted((tmp_path / "out").glob("series-*.png"))] == [
         "series-1-plane-002.png"
     ]
+
+
+def test_a_large_mask_of_numbers_is_looked_at_in_little_memory() -> None:
+    """Counting values makes eight bytes of each, so it is done block by block."""
+    mask = np.ones((64, 512, 512), np.uint8)
+    series = Series(mask.shape)
+    tracemalloc.start()
+    try:
+        Answer().label_mask(mask, series, {1: "liver"})
+        assert tracemalloc.get_traced_memory()[1] < mask.nbytes
+    finally:
+        tracemalloc.stop()

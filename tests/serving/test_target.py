@@ -98,12 +98,33 @@ def test_what_does_not_import_shows_its_own_traceback(
     source: str, error: str, line: int, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "broken.py").write_text(source)
-    assert refusal("broken:model") == f"broken cannot be imported ({error})"
+    said = refusal("broken:model").partition(": it needs")[0]
+    assert said == f"broken cannot be imported ({error})"
     printed = capsys.readouterr().err
     assert f'"{folder}/broken.py", line {line}' in printed
     assert error in printed
     for machinery in ("importlib/__init__", "frozen", "target.py"):
         assert machinery not in printed
+
+
+def test_a_package_that_is_missing_and_what_installs_it(folder: Path) -> None:
+    (folder / "broken.py").write_text("import no_such_dependency")
+    (folder / "requirements.txt").write_text("no-such-dependency\n")
+    assert refusal("broken:model") == (
+        "broken cannot be imported (ModuleNotFoundError): it needs no_such_dependency: "
+        "pip install -r requirements.txt"
+    )
+
+
+def test_an_extra_that_is_missing_and_what_installs_it(folder: Path) -> None:
+    (folder / "broken.py").write_text(
+        "from inference_gateway.extras import extra\n"
+        "with extra('nifti', needs='reading NIfTI'):\n    import no_such_dependency\n"
+    )
+    assert refusal("broken:model") == (
+        "broken cannot be imported (ModuleNotFoundError): reading NIfTI needs no_such_dependency: "
+        "pip install 'dicom-inference-gateway[nifti]'"
+    )
 
 
 @pytest.mark.parametrize("name", ["json", "time", "click", "inference_gateway", "sys"])

@@ -5,10 +5,18 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
+from pathlib import Path
 
 import pytest
 
-from inference_gateway.telemetry.stacks import stack_of_coroutine, stack_of_thread
+from inference_gateway.execution.target import load
+from inference_gateway.telemetry.stacks import (
+    of_the_author,
+    stack_of_coroutine,
+    stack_of_thread,
+    traceback_of,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -73,6 +81,23 @@ def test_the_stack_of_a_thread(levels: int) -> None:
     assert "SECRET" not in stack
     assert len(stack.splitlines()) <= 51
     assert ("more" in stack.splitlines()[-1]) is (levels == 200)
+
+
+def test_a_traceback_begins_with_the_authors_own_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the gateway and the import went through before it is left out."""
+    (tmp_path / "broken_module.py").write_text("value = 1\nvalue.missing\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(AttributeError) as raised:
+        load("broken_module:model")
+    assert raised.value.__traceback__ is not None
+    error = raised.value.with_traceback(raised.value.__traceback__.tb_next)  # without this test's own frame
+    assert "importlib" in "".join(traceback.format_exception(error))
+    printed = traceback_of(error)
+    assert printed.splitlines()[1].endswith('broken_module.py", line 2, in <module>')
+    assert printed.count("File ") == 1
+    assert of_the_author(error) is error
 
 
 def test_a_thread_that_is_not_there() -> None:

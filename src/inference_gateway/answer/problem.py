@@ -31,6 +31,7 @@ class Problem:
 
     `allow`: methods for the Allow header of a 405. `retry_after`: seconds for a 503. `after_body`: the rest
     of the request's body is read first. `type`, `title`: of the problem, where it is no plain status.
+    `traceback`: for the model's author, where somebody has asked for it.
     """
 
     def __init__(
@@ -44,10 +45,14 @@ class Problem:
         after_body: bool = False,
         type: str = "about:blank",
         title: str | None = None,
+        traceback: str | None = None,
     ) -> None:
         self.status = status
         self._after_body = after_body
-        self._body = json.dumps(self.document(status, detail, request_id, type, title)).encode()
+        document = self.document(status, detail, request_id, type, title)
+        if traceback is not None:
+            document["traceback"] = traceback
+        self._body = json.dumps(document).encode()
         self._headers = [
             (b"content-type", b"application/problem+json"),
             (b"content-length", str(len(self._body)).encode()),
@@ -74,7 +79,9 @@ class Problem:
         }
 
     @classmethod
-    def of(cls, error: RequestError, request_id: str, *, after_body: bool = False) -> Problem:
+    def of(
+        cls, error: RequestError, request_id: str, *, after_body: bool = False, traceback: str | None = None
+    ) -> Problem:
         """Return the answer to an error of the tree."""
         retry_after = error.retry_after if isinstance(error, Unavailable) else None
         return cls(
@@ -85,6 +92,7 @@ class Problem:
             after_body=after_body,
             type=error.type,
             title=error.title,
+            traceback=traceback,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 
@@ -57,6 +57,7 @@ class Shared:
     observers: Sequence[Observer]  # of each request
     readiness: Readiness
     api_keys: ApiKeys | None
+    on_failure: Callable[[Exception], str | None] | None = None  # see Gateway.on_failure
 
 
 class InferenceEndpoint:
@@ -224,16 +225,19 @@ class _Journey:
     async def fail(self, error: Exception) -> None:
         """Says what went wrong: to the operator, and to the client, where it is there and can be told."""
         log_failure(self.record, error)
-        forget(error)
+        traceback = None
+        if self._shared.on_failure is not None:
+            traceback = self._shared.on_failure(error)
+        else:
+            forget(error)
         if isinstance(error, ClientDisconnected):
             return
         if self._answering:
             self._cut()
         else:
             after_body = self._shared.settings.refuse_after_body
-            await self._refuse(
-                error if isinstance(error, RequestError) else ModelError(), self._body, after_body
-            )
+            told = error if isinstance(error, RequestError) else ModelError()
+            await self._refuse(told, self._body, after_body, traceback)
 
     async def end_by_drain(self) -> None:
         """End with the server's drain: the last chance to say so."""
@@ -251,10 +255,12 @@ class _Journey:
             if extension is not None:
                 extension["abort"]()
 
-    async def _refuse(self, error: RequestError, body: Body | None, after_body: bool = False) -> None:
+    async def _refuse(
+        self, error: RequestError, body: Body | None, after_body: bool = False, traceback: str | None = None
+    ) -> None:
         self.record.status = error.status
         self.record.refused_by_model = isinstance(error, Refused)
-        problem = Problem.of(error, self.record.request_id, after_body=after_body)
+        problem = Problem.of(error, self.record.request_id, after_body=after_body, traceback=traceback)
         await problem.send(self._send, body, self._scope)
 
     def _cut(self) -> None:

@@ -1,8 +1,9 @@
-"""What an operator reads of a request that failed: whose fault it was, and why."""
+"""What an operator reads of a request that failed: whose fault it was, and why. And what its author reads."""
 
 from __future__ import annotations
 
 import logging
+import traceback
 
 from inference_gateway.errors import (
     ClientDisconnected,
@@ -15,6 +16,7 @@ from inference_gateway.errors import (
     ResponseCut,
 )
 from inference_gateway.telemetry.record import Record
+from inference_gateway.telemetry.stacks import traceback_of
 
 
 def log_failure(record: Record, error: Exception) -> None:
@@ -40,6 +42,30 @@ def log_failure(record: Record, error: Exception) -> None:
             log.warning("the answer was cut: %s", error)
         case _:
             log.error("an error of the gateway itself", exc_info=error)
+
+
+_MOST = 5_000  # characters, each of which may take twelve bytes: a client reads problems of 64 KiB
+
+
+def told_to_author(error: Exception) -> str | None:
+    """Return what the model's author wants to know of an error, None where it is a client's or a refusal.
+
+    The traceback, the faults of the answer, or where the call hung; the end of it where it is long. Lets go
+    of the error.
+    """
+    match error:
+        case InvalidModelOutput() | ModelCrashed():
+            told = error.reason
+        case ModelTimeout():
+            told = f"Its call was here, innermost frame first:\n{error.stack}"
+        case ModelError():
+            told = traceback_of(error.__cause__ or error)
+        case RequestError() | ClientDisconnected() | ResponseCut():
+            told = ""
+        case _:
+            told = "".join(traceback.format_exception(error))
+    forget(error)
+    return told[-_MOST:].rstrip() or None
 
 
 def forget(error: BaseException) -> None:

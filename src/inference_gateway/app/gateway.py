@@ -20,7 +20,7 @@ from inference_gateway.app.endpoint import InferenceEndpoint, Shared
 from inference_gateway.app.life import Life
 from inference_gateway.app.probes import HealthHandler, Probes
 from inference_gateway.app.readiness import Readiness
-from inference_gateway.errors import MultipartError, Unauthorized, UnusableModel
+from inference_gateway.errors import MultipartError, SetupFailed, Unauthorized, UnusableModel
 from inference_gateway.execution.batch_runner import BatchRunner
 from inference_gateway.execution.call import Model
 from inference_gateway.execution.check import Contract, prepare
@@ -241,6 +241,14 @@ class Gateway(Starlette):
         check_signature(handler, getattr(handler, "__name__", "handler"))
         self._probes.health = handler
 
+    def on_failure(self, tell: Callable[[Exception], str | None]) -> None:
+        """Have `tell` called, on the event loop, with what each request fails of.
+
+        What it returns goes to the client as `traceback` of the problem: only for the model's author, since
+        it may hold anything of the request. It has to let go of the error, whose frames hold all of that.
+        """
+        self._shared.on_failure = tell
+
     @property
     def is_set_up(self) -> bool:
         """Whether all models may be called."""
@@ -250,6 +258,11 @@ class Gateway(Starlette):
     def setup_failed(self) -> asyncio.Event:
         """Is set when the gateway will never be ready."""
         return self._shared.readiness.setup_failed
+
+    @property
+    def setup_error(self) -> SetupFailed | None:
+        """What a model's set-up failed of; its `__cause__` is what the model raised."""
+        return self._shared.readiness.setup_error
 
     def drain(self) -> None:
         """Take no new requests from now on: readiness says 503, those in flight go on."""

@@ -122,7 +122,7 @@ class Life:
             await runner.set_up()
         except SetupFailed as error:
             logger.error("%s", error, exc_info=error.__cause__)
-            self._readiness.fail([runner.route])
+            self._readiness.fail([runner.route], error)
         else:
             await asyncio.to_thread(exempt_from_collection)
             self._readiness.set_up(runner.route)

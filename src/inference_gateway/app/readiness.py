@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 
+from inference_gateway.errors import SetupFailed
 from inference_gateway.execution.runner import Runner
 from inference_gateway.settings import Settings
 
@@ -24,6 +25,7 @@ class Readiness:
 
     def __init__(self, settings: Settings, runners: Sequence[Runner]) -> None:
         self.setup_failed = asyncio.Event()
+        self.setup_error: SetupFailed | None = None
         self.draining = False
         self._drain_timeout = settings.drain_timeout
         self._unready_after = settings.orphaned_unready_after
@@ -40,8 +42,9 @@ class Readiness:
         """Note that the model of `route` may be called."""
         self._refusals.pop(route, None)
 
-    def fail(self, routes: Iterable[str]) -> None:
-        """Note that these routes will never take a request."""
+    def fail(self, routes: Iterable[str], error: SetupFailed | None = None) -> None:
+        """Note that these routes will never take a request, for this reason."""
+        self.setup_error = self.setup_error or error
         self._refusals.update(dict.fromkeys(routes, _NOT_SET_UP))
         self.setup_failed.set()
 

@@ -156,7 +156,10 @@ class Refusal:
         request_id = _text(document.get("request_id")) or _text(self._headers.get("x-request-id"))
         if self._status != HTTPStatus.SERVICE_UNAVAILABLE:
             kind = _text(document.get("type")) or "about:blank"
-            return ProblemAnswer(self._status, detail, request_id, title=title, type=kind)
+            traceback = _lines(document.get("traceback"))
+            return ProblemAnswer(
+                self._status, detail, request_id, title=title, type=kind, traceback=traceback
+            )
         retry_after = _seconds(self._headers.get("retry-after", ""))
         return Overloaded(self._status, detail, request_id, title=title, retry_after=retry_after)
 
@@ -184,6 +187,13 @@ def plain(text: str) -> str:
 def _text(value: Any) -> str | None:
     """Return a text that may be shown: it may come from anybody, and end up in a terminal."""
     return plain(value) or None if isinstance(value, str) else None
+
+
+def _lines(value: Any) -> str | None:
+    """Return lines that may be shown, without what a terminal would obey."""
+    if not isinstance(value, str):
+        return None
+    return "\n".join("".join(one for one in line if one.isprintable()) for line in value.splitlines()) or None
 
 
 def _phrase(status: int) -> str:

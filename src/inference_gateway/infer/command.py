@@ -250,6 +250,8 @@ class _Voice:
             click.echo(json.dumps(document, indent=2))
         else:
             click.echo(f"Error: {message}", err=True)
+            if "traceback" in more:  # a gateway for the model's author shows it
+                click.echo(more["traceback"], err=True)
         sys.exit(code)
 
 
@@ -262,6 +264,8 @@ def _told(say: _Voice, order: Order, *, with_certificate: bool) -> Iterator[None
         say.failure("wrong", WRONG, str(error))
     except ProblemAnswer as error:
         known = {"http_status": error.status, "request_id": error.request_id}
+        if error.traceback is not None:
+            known["traceback"] = error.traceback
         detail = f"{error.status}: {plain(error.detail, 500)}"
         if hint := hint_on_refusal(
             error, order.url, with_key=has_key(order.headers) or environment_key() is not None

@@ -106,8 +106,7 @@ class Answer:
         """
         if not names or not all(0 <= number < _NUMBERS and name for number, name in names.items()):
             raise ValueError("names is a name for each number of the mask: {1: 'liver', 2: 'spleen'}")
-        present = np.flatnonzero(np.bincount(_checked(values).reshape(-1), minlength=1))
-        missing = sorted({int(number) for number in present} - {0, *names})
+        missing = sorted(_numbers_in(_checked(values)) - {0, *names})
         if missing:
             raise ValueError(f"the mask has numbers that names does not have: {missing}")
         keys = {"label": label, "label_map": {str(number): name for number, name in names.items()}}
@@ -296,6 +295,15 @@ def _checked(values: Any) -> npt.NDArray[np.uint8]:
         array.dtype.kind, "values.astype(np.uint8), where no value is over 255"
     )
     raise TypeError(f"a mask is uint8, and this is {array.dtype}: write {help_}")
+
+
+def _numbers_in(mask: npt.NDArray[np.uint8]) -> set[int]:
+    """Return the values of a mask. Block by block: `bincount` takes eight bytes for each of them."""
+    flat = mask.reshape(-1)
+    counts = np.zeros(_NUMBERS, np.int64)
+    for at in range(0, flat.size, _LOOK):
+        counts += np.bincount(flat[at : at + _LOOK], minlength=_NUMBERS)
+    return set(np.flatnonzero(counts).tolist())
 
 
 def _point(value: Point, count: int) -> list[float]:

@@ -10,9 +10,12 @@ import signal
 import socket
 import ssl
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from inference_gateway.telemetry.logs import logger
 
 if TYPE_CHECKING:
     from inference_gateway.settings import Settings
@@ -48,7 +51,14 @@ _PASSWORD_VARIABLE = "GATEWAY_SSL_KEYFILE_PASSWORD"  # noqa: S105 - the name of 
     show_envvar=True,
     help="Processes, each with its own copy of the model and its own limits.",
 )
+@click.option(
+    "--dev",
+    is_flag=True,
+    help="For the model's author, on this machine only: start again when a Python file changes, show "
+    'tracebacks of the model in answers, keep the report of the last request (extra "author").',
+)
 @click.option("--worker", nargs=3, type=int, hidden=True)
+@click.option("--reports", hidden=True)
 @click.option(
     "--isolation",
     envvar="GATEWAY_ISOLATION",
@@ -112,7 +122,9 @@ def serve(
     host: str,
     port: int,
     workers: int,
+    dev: bool,
     worker: tuple[int, int, int] | None,
+    reports: str | None,
     isolation: str | None,
     devices: str | None,
     max_batch_size: int | None,
@@ -127,6 +139,8 @@ def serve(
     my_model:model     a callback model(json_input, inputs, input_hash), or a class
     my_model:app       a Gateway with its own routes
     demo:NAME          an embedded model (extra "demo"), such as demo:segmentation-3d
+
+    While you write the model: inference-gateway serve --dev my_model:model
 
     Limits are set by environment variables: see `inference-gateway settings`. Exit code 0 after a signal, 2
     where TARGET or a setting is wrong, 3 where the service could not start. Ctrl-C while TARGET is being
@@ -146,12 +160,15 @@ def serve(
     settings = settings_of_environment()
     options = _tls_options(tls)
     configure_logging(settings.log_format, log_level.upper())
+    scheme = "https" if options else "http"
+    if dev:
+        sys.exit(_serve_author(context, host, port, scheme, workers))
     if worker is None and (workers > 1 or os.getpid() == 1):  # process 1 has to reap: it runs no model
         code = supervise(
             _worker_arguments(context),
             host=host,
             port=port,
-            scheme="https" if options else "http",
+            scheme=scheme,
             workers=workers,
             drain_timeout=settings.drain_timeout,
             worker_timeout=settings.worker_timeout,
@@ -165,6 +182,8 @@ def serve(
         app = make(
             target, route, settings, places, max_batch_size=max_batch_size, max_batch_wait=max_batch_wait
         )
+        if reports is not None and worker is not None:
+            _show_author(app, Path(reports))
         server = make_server(app, host=host, port=port, **options)
     except UnusableModel as error:
         raise click.UsageError(str(error)) from None
@@ -189,6 +208,39 @@ def serve(
     server.exit()
 
 
+def _serve_author(context: click.Context, host: str, port: int, scheme: str, workers: int) -> int:
+    """Serve for the model's author. Raises `click.UsageError` where others could see what only he may see."""
+    try:
+        from inference_gateway.serving.reloading import only_here, serve_and_reload
+    except ModuleNotFoundError as error:
+        raise click.UsageError(str(error)) from None
+    if not only_here(host):
+        raise click.UsageError(
+            f"--dev shows tracebacks and keeps the last study, and others can reach {host}: leave out --host "
+            "and GATEWAY_HOST, so that it serves this machine only, or leave out --dev"
+        )
+    if workers > 1:
+        raise click.UsageError("--dev runs one process: leave out --workers and GATEWAY_WORKERS, or --dev")
+    return serve_and_reload(_worker_arguments(context), host=host, port=port, scheme=scheme)
+
+
+def _show_author(app: Any, reports: Path) -> None:
+    """Have a gateway show its author what it keeps from others."""
+    from inference_gateway.app.failures import told_to_author
+    from inference_gateway.app.gateway import Gateway
+
+    if not isinstance(app, Gateway):
+        logger.warning("this application is no Gateway: no tracebacks in its answers, and no reports")
+        return
+    app.on_failure(told_to_author)
+    try:
+        from inference_gateway.serving.last_report import LastReport
+    except ModuleNotFoundError as error:
+        logger.warning("there will be no reports: %s", error)
+    else:
+        app.add_middleware(LastReport, folder=reports, settings=app.settings)
+
+
 def _tls_options(tls: dict[str, str | None]) -> dict[str, Any]:
     """For uvicorn. Raises `click.UsageError` for options that would leave the connection without TLS."""
     options: dict[str, Any] = {name: value for name, value in tls.items() if value is not None}
@@ -205,7 +257,7 @@ def _worker_arguments(context: click.Context) -> list[str]:
     """Return what this command was called with, for a worker of it."""
     if context.params["ssl_keyfile_password"] is not None:
         os.environ[_PASSWORD_VARIABLE] = context.params["ssl_keyfile_password"]
-    own = ("target", "worker", "workers", "ssl_keyfile_password")
+    own = ("target", "dev", "worker", "reports", "workers", "ssl_keyfile_password")
     given = {name: value for name, value in context.params.items() if name not in own and value is not None}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
     return [*options, context.params["target"]]

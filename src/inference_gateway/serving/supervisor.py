@@ -130,19 +130,7 @@ class Supervisor:
             self._start(next(number for number in range(1, self._count + 1) if number not in taken))
 
     def _start(self, number: int) -> None:
-        pipe, end = os.pipe()
-        for each in (pipe, end):
-            os.set_blocking(each, False)
-        try:
-            told = (number if self._count > 1 else 0, self._listener.fileno(), end)
-            process = subprocess.Popen(  # noqa: S603 - this very command
-                [*self._command, "--worker", *map(str, told)],
-                pass_fds=told[1:],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for the parent, which tells them
-            )
-        finally:
-            os.close(end)
+        process, pipe = start_worker(self._command, number if self._count > 1 else 0, self._listener)
         self._workers[process.pid] = _Worker(number, process, pipe, time.monotonic())
         logger.info("worker %d: process %d", number, process.pid)
 
@@ -215,6 +203,39 @@ class Supervisor:
             os.kill(worker.process.pid, number)
 
 
+def start_worker(
+    command: Sequence[str], number: int, listener: socket.socket
+) -> tuple[subprocess.Popen[bytes], int]:
+    """Start `command` as worker `number` on a port; return it, and the pipe for its signs of life.
+
+    The worker ends by itself when nobody has that pipe any more.
+    """
+    pipe, end = os.pipe()
+    for each in (pipe, end):
+        os.set_blocking(each, False)
+    try:
+        told = (number, listener.fileno(), end)
+        process = subprocess.Popen(  # noqa: S603 - this very command
+            [*command, "--worker", *map(str, told)],
+            pass_fds=told[1:],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for the parent, which tells them
+        )
+    finally:
+        os.close(end)
+    return process, pipe
+
+
+def open_port(host: str, port: int) -> socket.socket | None:
+    """Return what listens there, None where nothing can: the log says why."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        logger.error("cannot listen on %s:%d: %s", host, port, (error.strerror or "").lower())
+        return None
+
+
 def _read(pipe: int) -> bytes:
     try:
         return os.read(pipe, 1 << 12)
@@ -236,11 +257,8 @@ def supervise(
 
     Returns the exit code.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        logger.error("cannot listen on %s:%d: %s", host, port, (error.strerror or "").lower())
+    listener = open_port(host, port)
+    if listener is None:
         return EXIT_SETUP_FAILED
     with listener:
         address = listener.getsockname()

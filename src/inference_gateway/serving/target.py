@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import traceback
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any
 
 import click
 
-_NOT_THE_AUTHORS = (str(Path(__file__).parents[1]), importlib.__file__, "<frozen importlib._bootstrap")
+from inference_gateway.telemetry.stacks import traceback_of
 
 
 def named(target: str) -> tuple[str, str]:
@@ -82,8 +81,8 @@ def _check_origin(module: ModuleType, name: str, folder: Path) -> None:
 
 def _not_imported(name: str, error: BaseException, folder: Path) -> click.ClickException:
     """Print the traceback, and return what to say after it."""
-    _print_traceback(error)
-    hint = "".join(
+    click.echo(traceback_of(error), err=True, nl=False)
+    hint = _how_to_install(error, folder) + "".join(
         f"; {file.name} here hides Python's own module {file.stem}: rename it"
         for file in sorted(folder.glob("*.py"))
         if file.stem in sys.stdlib_module_names
@@ -94,17 +93,19 @@ def _not_imported(name: str, error: BaseException, folder: Path) -> click.ClickE
 
 def not_made(target: str, error: Exception) -> click.ClickException:
     """Print the traceback of a class that could not be made an instance, and return what to say after it."""
-    _print_traceback(error)
+    click.echo(traceback_of(error), err=True, nl=False)
     return _Unusable(f"{target}() failed ({type(error).__name__})")
+
+
+def _how_to_install(error: BaseException, folder: Path) -> str:
+    """Return what to do about a package that is missing."""
+    if not isinstance(error, ModuleNotFoundError) or error.name is None or "." in error.name:
+        return ""
+    if "pip install" in str(error):  # one of this package's own extras
+        return f": {error}"
+    how = ": pip install -r requirements.txt" if (folder / "requirements.txt").is_file() else ""
+    return f": it needs {error.name}{how}"
 
 
 class _Unusable(click.ClickException):
     exit_code = 2
-
-
-def _print_traceback(error: BaseException) -> None:
-    """Print it from where the author's own code begins."""
-    frames: TracebackType | None = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_NOT_THE_AUTHORS):
-        frames = frames.tb_next
-    traceback.print_exception(error.with_traceback(frames))

@@ -6,13 +6,19 @@ File, line and function of each frame, and no values: those are a patient's.
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from types import CodeType, FrameType
-from typing import Any
+from pathlib import Path
+from types import CodeType, FrameType, TracebackType
+from typing import Any, TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 _MOST = 50  # frames, the innermost
+_NOT_THE_AUTHORS = (str(Path(__file__).parents[1]), importlib.__file__, "<frozen importlib._bootstrap")
 
 
 def report_crashes() -> None:
@@ -38,6 +44,19 @@ def stack_of_coroutine(coroutine: Any) -> str:
         places.append((frame.f_code, frame.f_lineno))
         coroutine = coroutine.cr_await
     return _told(reversed(places))
+
+
+def of_the_author(error: E) -> E:
+    """Return an exception with its traceback from where the code of the model's author begins."""
+    frames: TracebackType | None = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_NOT_THE_AUTHORS):
+        frames = frames.tb_next
+    return error.with_traceback(frames)
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return that as Python prints it. It may hold values: it is for the author, not for a log."""
+    return "".join(traceback.format_exception(of_the_author(error)))
 
 
 def _frames(frame: FrameType | None) -> Iterator[tuple[CodeType, int]]:

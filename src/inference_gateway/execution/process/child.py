@@ -6,7 +6,6 @@ an event loop where a callback is `async def`. Log records go to the gateway, wh
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import faulthandler
 import json
@@ -20,7 +19,7 @@ import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,16 @@ from inference_gateway.execution.check import Contract, InferenceResponse, prepa
 from inference_gateway.execution.current_request import CurrentRequest, Request
 from inference_gateway.execution.process.arena import Arena, Arenas
 from inference_gateway.execution.process.child_batch import Batch
-from inference_gateway.execution.process.frames import Frame, PeerGone, receive, send, send_pieces, split
+from inference_gateway.execution.process.child_loop import LazyLoop
+from inference_gateway.execution.process.frames import (
+    DescriptorsLost,
+    Frame,
+    PeerGone,
+    receive,
+    send,
+    send_pieces,
+    split,
+)
 from inference_gateway.execution.process.log_lines import forward
 from inference_gateway.execution.process.messages import Packed, open_study
 from inference_gateway.execution.process.telling import told
@@ -55,9 +63,13 @@ def main() -> None:
     control = socket.socket(fileno=os.dup(CONTROL))
     for descriptor in (WORK, CONTROL):
         os.close(descriptor)
-    with contextlib.suppress(PeerGone):
+    try:
         frame = receive(work)
         _Child(work, control, frame.head).serve()
+    except DescriptorsLost as lost:
+        logger.error("a model's process ends: %s", lost)
+    except PeerGone:
+        pass
     os._exit(0)  # threads of the model must not keep it
 
 
@@ -159,7 +171,7 @@ class _Child:
     @cached_property
     def _loop(self) -> Any:
         """The event loop of `async def` callbacks, on a thread of its own: started when it is needed."""
-        return _LazyLoop(self._end_a_fork)
+        return LazyLoop(self._end_a_fork)
 
     # What the model forks
 
@@ -308,32 +320,6 @@ class _Held:
         self.response = None
         self.blocks.clear()
         self.spool.release()
-
-
-class _LazyLoop:
-    """`call_soon_threadsafe` and `create_task` of an event loop that is started by the first of them."""
-
-    def __init__(self, at_end: Callable[[], None]) -> None:
-        self._at_end = at_end
-
-    def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run a callback; `at_end` is called when it has ended, before anybody hears of it."""
-        return self._loop.create_task(self._to_the_end(coroutine))
-
-    async def _to_the_end(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        try:
-            return await coroutine
-        finally:
-            self._at_end()
-
-    @cached_property
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        loop = asyncio.new_event_loop()
-        threading.Thread(target=loop.run_forever, name="async model", daemon=True).start()
-        return loop
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loop, name)
 
 
 if __name__ == "__main__":

@@ -8,56 +8,29 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, TimeoutError
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from inference_gateway.errors import (
-    InvalidModelOutput,
-    ModelCrashed,
-    ModelFailed,
-    Refused,
-    RequestError,
-    SetupFailed,
-    Unavailable,
-)
+from inference_gateway.errors import ModelCrashed, ModelFailed, RequestError, SetupFailed
 from inference_gateway.execution.check import Contract, InferenceResponse
 from inference_gateway.execution.current_request import CurrentRequest, Request, current_request
 from inference_gateway.execution.process.arena import Borrowed
 from inference_gateway.execution.process.child import STACKS
-from inference_gateway.execution.process.frames import (
-    Frame,
-    PeerGone,
-    Piece,
-    receive,
-    send,
-    send_pieces,
-    split,
-)
+from inference_gateway.execution.process.dialogue import Dialogue, WrongAnswer
+from inference_gateway.execution.process.frames import DescriptorsLost, Frame, PeerGone, Piece, split
 from inference_gateway.execution.process.keeper import SharedKeeper
 from inference_gateway.execution.process.log_lines import levels, write
-from inference_gateway.execution.process.messages import StudyHandle, device_inside, environment_of, unpack
-from inference_gateway.execution.process.telling import in_words
+from inference_gateway.execution.process.messages import StudyHandle, is_plain, unpack
+from inference_gateway.execution.process.telling import RemoteError, error_told, in_words
 from inference_gateway.execution.runner import Study
 from inference_gateway.payload.element import IterableElement
 
-_RESTART_SECONDS = 10  # for a client to wait while a model is set up again
-_TERM_SECONDS = 1.0  # between SIGTERM and SIGKILL
+TERM_SECONDS = 1.0  # between SIGTERM and SIGKILL
 _CHILD = [sys.executable, "-m", "inference_gateway.execution.process.child"]
-
-
-class RemoteError(Exception):
-    """An exception of the model, as the traceback that its process wrote."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
-
-    def __str__(self) -> str:
-        return f"in the model's process:\n{self.text}"
 
 
 @dataclass(frozen=True)
@@ -85,7 +58,6 @@ class ModelProcess:
         self._recipe = recipe
         self.pid: int | None = None
         self.calls = 0
-        self._asked = 0  # the number of what was asked last, which its answer has
         self.spoilt: str | None = None  # why it should not be called again
         self._end: Future[int | None] = Future()
         self._is_held = False
@@ -95,19 +67,20 @@ class ModelProcess:
 
     def start(self) -> None:
         """Start the process and set the model up in it; as long as that takes. Raises `SetupFailed`."""
-        self._work, work = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours, work = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._dialogue = Dialogue(ours)
         self._control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setblocking(False)
         recipe = self._recipe
         with work, control:
-            environment = environment_of(recipe.device, os.environ)
+            environment = _environment_of(recipe.device, os.environ)
             try:
                 self._keeper = self._shared.get()
                 self.pid, self._end = self._keeper.start(
                     _CHILD, environment, (work.fileno(), control.fileno())
                 )
             except OSError as error:
-                self._work.close()
+                self._dialogue.close()
                 self._control.close()
                 raise SetupFailed("no process could be started for the model") from error
         with suppress(OSError):  # it has ended already
@@ -118,7 +91,7 @@ class ModelProcess:
                 {
                     "target": recipe.target,
                     "route": recipe.route,
-                    "device": device_inside(recipe.device),
+                    "device": _device_inside(recipe.device),
                     "binary_types": dict(recipe.contract.binary_types),
                     "spool_dir": str(recipe.contract.spool_dir),
                     "validation": recipe.contract.mode,
@@ -141,20 +114,47 @@ class ModelProcess:
         Raises `InvalidModelOutput`, `Refused`, `ModelFailed` with a `RemoteError` as its cause, or
         `ModelCrashed`.
         """
+        self.ask(current_request(), json_input, inputs, input_hash, spool)
+        return self.answer()
+
+    def ask(
+        self,
+        request: CurrentRequest,
+        json_input: Any,
+        inputs: list[Any],
+        input_hash: str,
+        spool: Any,
+        *,
+        wait: bool = True,
+    ) -> None:
+        """Send a call, of which `answer` tells the end; without `wait` one that is small."""
         self.calls += 1
         handle = StudyHandle.of(inputs, spool)
-        head = handle.head | _about(current_request(), json_input, input_hash)
+        head = handle.head | _about(request, json_input, input_hash) | {"kind": "call"}
         try:
-            frame = self._ask(head | {"kind": "call"}, handle.payload, handle.descriptors)
+            self._dialogue.ask(head, handle.payload, handle.descriptors, wait=wait)
         finally:
             handle.close()
+
+    def has_plain_answer(self) -> bool:
+        """Whether `answer` gives a whole result now, without waiting for anything."""
+        frame = self._dialogue.look()
+        return frame is not None and is_plain(frame.head)
+
+    def answer(self) -> InferenceResponse:
+        """Return what came of `ask`. Waits for it; raises as `call` does."""
+        frame = self._answer()
         try:
             self._raise(frame)
             response = unpack(frame, self._borrowed, self._coming)
-            self._is_held = any(isinstance(element, IterableElement) for _, element in response.elements)
+            self._is_held = response.needs_model
             return response
         finally:
             frame.close()
+
+    def fileno(self) -> int:
+        """Return the descriptor that can be read when an answer begins to come."""
+        return self._dialogue.fileno()
 
     def call_together(self, calls: Sequence[tuple[Request, Study]]) -> Iterator[Any]:
         """Call the model with several requests; give, for each, its checked result or its error.
@@ -199,9 +199,7 @@ class ModelProcess:
         if self._is_held:
             self._is_held = False
             with suppress(ModelCrashed, OSError):
-                self._work.settimeout(seconds)
-                self._ask({"kind": "release"})
-                self._work.settimeout(None)
+                self._ask({"kind": "release"}, seconds=seconds)
 
     def tear_down(self, seconds: float) -> None:
         """Have the model torn down, and end the process; it gets `seconds` for that.
@@ -209,12 +207,11 @@ class ModelProcess:
         Raises `TimeoutError`, `ModelCrashed`, and `RemoteError` where the model's `teardown` raises.
         """
         try:
-            self._work.settimeout(seconds)
-            self._raise(self._ask({"kind": "teardown"}))
+            self._raise(self._ask({"kind": "teardown"}, seconds=seconds))
         except ModelFailed as failed:
             raise failed.__cause__ or failed from None
         finally:
-            self.end(_TERM_SECONDS)
+            self.end(TERM_SECONDS)
 
     def cancel(self, request_id: str) -> None:
         """Tell the model that nobody waits for the result of this request. From any thread; does not wait."""
@@ -230,14 +227,14 @@ class ModelProcess:
         """End the process: wait `grace` seconds for it, then SIGTERM, then SIGKILL. From any thread."""
         if self.pid is None:
             return
-        for seconds, number in ((grace, signal.SIGTERM), (_TERM_SECONDS, signal.SIGKILL), (None, 0)):
+        for seconds, number in ((grace, signal.SIGTERM), (TERM_SECONDS, signal.SIGKILL), (None, 0)):
             with suppress(TimeoutError):
                 self._end.result(seconds)
                 break
             self._keeper.signal(self.pid, number)
         with self._closing:
             self._keeper.unwatch(self._control)
-            self._work.close()
+            self._dialogue.close()
             self._borrowed.close()
             if self._statm >= 0:
                 os.close(self._statm)
@@ -273,54 +270,38 @@ class ModelProcess:
             return int(os.pread(self._statm, 100, 0).split()[1]) * os.sysconf("SC_PAGE_SIZE")
         return 0
 
-    def _ask(
-        self,
-        head: dict[str, Any],
-        payload: Any = (),
-        descriptors: Any = (),
-        pieces: Sequence[Piece] = (),
-    ) -> Frame:
-        """Send a frame and wait for its answer. Raises `ModelCrashed` or `TimeoutError`."""
-        self._asked += 1
-        head = head | {"asked": self._asked}
+    def _ask(self, head: dict[str, Any], pieces: Sequence[Piece] = (), seconds: float | None = None) -> Frame:
+        """Ask something and wait for its answer. Raises `ModelCrashed` or `TimeoutError`."""
+        self._dialogue.ask(head, pieces=pieces)
+        return self._answer(seconds)
+
+    def _answer(self, seconds: float | None = None) -> Frame:
         try:
-            if pieces:
-                send_pieces(self._work, head, pieces)
-            else:
-                send(self._work, head, payload, descriptors)
-            frame = receive(self._work)
+            return self._dialogue.answer(seconds)
+        except TimeoutError:
+            self.spoilt = self.spoilt or "crash"
+            raise
+        except WrongAnswer:
+            self.spoilt = "crash"
+            raise ModelCrashed("what came from it was no answer to what it was asked") from None
         except PeerGone as gone:
             self.spoilt = self.spoilt or "crash"
-            if isinstance(gone.__cause__, TimeoutError):
-                raise TimeoutError from None
+            if isinstance(gone, DescriptorsLost):
+                raise ModelCrashed(f"the gateway cannot read its answer: {gone}") from None
             raise self._crash() from None
-        if frame.head.get("asked") != self._asked:
-            frame.close()
-            self.spoilt = "crash"
-            raise ModelCrashed("what came from it was no answer to what it was asked")
-        return frame
 
     def _crash(self) -> ModelCrashed:
         try:
-            return ModelCrashed(in_words(self._end.result(_TERM_SECONDS)))
+            return ModelCrashed(in_words(self._end.result(TERM_SECONDS)))
         except TimeoutError:  # it has closed its socket, and lives
             return ModelCrashed("it does not speak to the gateway any more")
 
     def _raise(self, frame: Frame) -> None:
         kind = frame.head.get("error")
-        if kind == "refused":
-            raise Refused(frame.head["detail"], status=frame.head["status"])
-        if kind == "invalid":
-            raise InvalidModelOutput(frame.head["reason"])
-        if kind == "device memory":
-            self.spoilt = kind
-            raise Unavailable(
-                "the memory of the model's device is spent: try again later", retry_after=_RESTART_SECONDS
-            ) from RemoteError(frame.head["traceback"])
-        if kind == "device error":
+        if kind in ("device memory", "device error"):
             self.spoilt = kind
         if kind is not None:
-            raise ModelFailed from RemoteError(frame.head["traceback"])
+            raise error_told(frame.head)
 
     def _coming(self, index: int, size: int | None) -> IterableElement:
         return IterableElement(self._blocks(index), size)
@@ -343,3 +324,18 @@ def _about(request: CurrentRequest, json_input: Any, input_hash: str) -> dict[st
         "input_hash": input_hash,
         "json": json.dumps(json_input),
     }
+
+
+def _environment_of(device: str | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process on `device`, such as `cuda:1`: it sees that one, as number 0."""
+    kind, _, number = (device or "").partition(":")
+    if kind != "cuda" or not number.isdigit():
+        return dict(environment)
+    visible = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    own = visible[int(number)] if visible != [""] and int(number) < len(visible) else number
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **environment, "CUDA_VISIBLE_DEVICES": own}
+
+
+def _device_inside(device: str | None) -> str | None:
+    """Return the name of `device` in a process with that environment."""
+    return "cuda:0" if device is not None and device.startswith("cuda:") else device

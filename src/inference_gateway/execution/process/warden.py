@@ -30,14 +30,15 @@ TOKEN = "INFERENCE_GATEWAY_PROCESS"  # noqa: S105 - the name of a variable
 
 _SET_PARENT_DEATH_SIGNAL = 1
 _SET_CHILD_SUBREAPER = 36
+_TERMINAL = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # a terminal's go to the whole group
 
 
 def main(descriptor: int) -> None:
     """Serve the gateway at the other end of the socket `descriptor` until it goes."""
     libc = ctypes.CDLL(None)
     libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a terminal's go to the whole group
-        signal.signal(number, signal.SIG_IGN)
+    # Blocked, not ignored: what is sent to a child that has hardly begun waits until the child takes it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINAL)
     sock = socket.socket(fileno=descriptor)
     wake, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
@@ -110,10 +111,13 @@ def _start(message: dict[str, object], descriptors: list[int], token: str, libc:
         for at, descriptor in enumerate(high):
             os.dup2(descriptor, 3 + at)
         os.closerange(3 + len(high), 200)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        for number in (*_TERMINAL, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERMINAL)
         os.chdir(message["cwd"])  # type: ignore[arg-type]
         os.execve(argv[0], argv, env)  # type: ignore[index, arg-type]  # noqa: S606 - no shell
+    except OSError as error:
+        os.write(2, f"a model's process could not be started: {error.strerror}\n".encode())
     finally:
         os._exit(127)
 

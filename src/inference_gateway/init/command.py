@@ -1,0 +1,110 @@
+"""`init` writes the folder of a new model, `sample` a made study to try it with."""
+
+from __future__ import annotations
+
+import shlex
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import click
+
+TEMPLATES = {
+    "segmentation-3d": "a mask of a volume",
+    "classification": "labels for each series",
+    "boxes": "boxes in each image",
+    "nnunet": "the folder of a trained nnU-Net",
+    "monai": "a MONAI bundle",
+    "torch": "a PyTorch network",
+}
+"""What there is to begin with, and what each of them is."""
+
+_FOLDER = click.Path(path_type=Path)
+
+
+@click.command(
+    epilog="\b\nTemplates:\n" + "\n".join(f"  {name:16}{what}" for name, what in TEMPLATES.items())
+)
+@click.argument("folder", type=_FOLDER)
+@click.option(
+    "-t",
+    "--template",
+    type=click.Choice(list(TEMPLATES)),
+    default="segmentation-3d",
+    show_default=True,
+    help="What the model is like.",
+)
+def init(folder: Path, template: str) -> None:
+    """Write a new model into FOLDER: four files that serve, test and build as they are.
+
+    \b
+    model.py           the model: a callback that reads a study, and your part of it
+    test_model.py      its test, on a made study, as the gateway would call it
+    requirements.txt   the packages that it needs
+    Dockerfile         its image
+
+    \b
+    inference-gateway init my-model --template boxes
+    cd my-model
+    inference-gateway serve --dev model:model    (or model:Model: init says which) while you write it
+    inference-gateway sample study               in another terminal; or take a study of your own
+    inference-gateway infer study                sends it, and draws what the model finds
+    pytest                                       tests it
+    docker build -t my-model .                   makes its image
+
+    No file is ever overwritten.
+    """
+    source = files("inference_gateway.init") / "templates" / template
+    written = sorted((one for one in source.iterdir() if one.is_file()), key=lambda one: one.name)
+    _write(folder, written)
+    target = (source / "Dockerfile").read_text().rpartition('CMD ["')[2].partition('"')[0]
+    into = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))}\n"
+    click.echo(
+        f"{folder}: {', '.join(one.name for one in written)}\n\n"
+        f"{into}inference-gateway serve --dev {target}\n\n"
+        "From another terminal, with a study of yours instead of the made one if you have one:\n\n"
+        f"{into}inference-gateway sample study\ninference-gateway infer study\n\n"
+        "The README of the project and docs/models.md go on from there."
+    )
+
+
+def _write(folder: Path, written: list[Traversable]) -> None:
+    """Copy the files. Raises `click.ClickException` where one is there already or cannot be written."""
+    there = [one.name for one in written if (folder / one.name).exists()]
+    if there:
+        raise click.UsageError(
+            f"{folder} has {', '.join(there)} already, and nothing was written: name another folder"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in written:
+            with (folder / one.name).open("xb") as file:
+                file.write(one.read_bytes())
+    except OSError as error:
+        raise click.ClickException(
+            f"{error.filename or folder} cannot be written ({error.strerror}): name another folder"
+        ) from None
+
+
+@click.command()
+@click.argument("folder", type=_FOLDER)
+def sample(folder: Path) -> None:
+    """Write a made study into FOLDER: a CT series of 48 images with lungs, bones and a lesion.
+
+    \b
+    inference-gateway sample study
+    inference-gateway infer study
+    """
+    try:
+        from inference_gateway.demo.sample import write_phantom_series
+    except ModuleNotFoundError as error:
+        raise click.UsageError(str(error)) from None
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise click.UsageError(f"{folder} is there already and not empty: name another folder")
+    try:
+        count = len(write_phantom_series(folder))
+    except OSError as error:
+        raise click.ClickException(
+            f"{folder} cannot be written ({error.strerror}): name another folder"
+        ) from None
+    click.echo(f"{count} images in {folder}")
