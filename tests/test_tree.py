@@ -169,6 +169,14 @@ def test_the_metadata_name_this_distribution() -> None:
     assert metadata.version(DISTRIBUTION) == project["version"]
 
 
+def test_extras_for_older_pythons_say_so_in_the_metadata() -> None:
+    """The build drops the marker of an extra that another extra names, and pip would build what has no wheel."""
+    required = metadata.requires(DISTRIBUTION) or []
+    found = [each for each in required if each.startswith("highdicom") and re.search(r"'(all|dev)'", each)]
+    assert len(found) == 2
+    assert all("python_version < '3.14'" in each for each in found), found
+
+
 def test_everybody_says_the_same_versions_of_python() -> None:
     """`requires-python`, the classifiers, README, the Makefile and the workflow."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
