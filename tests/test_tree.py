@@ -170,7 +170,7 @@ def test_the_metadata_name_this_distribution() -> None:
 
 
 def test_extras_for_older_pythons_say_so_in_the_metadata() -> None:
-    """The build drops the marker of an extra that another extra names, and pip would build what has no wheel."""
+    """The build drops the marker of an extra that another names; pip would compile what has no wheel."""
     required = metadata.requires(DISTRIBUTION) or []
     found = [each for each in required if each.startswith("highdicom") and re.search(r"'(all|dev)'", each)]
     assert len(found) == 2
