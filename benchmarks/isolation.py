@@ -1,7 +1,8 @@
 """What a model in a process of its own costs, beside the same model on a thread, and what it spares.
 
 `python -m benchmarks.isolation`: two servers, asked in turn, so that what else the machine does hits both
-alike. Each line has the median of thread and of process, and their ratio. `--only` chooses some of them.
+alike. It prints a table: what was measured (medians, unless it says otherwise), how the process compares, and
+what it should. `--only` chooses some of it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ HERE = Path(__file__).parent
 MIB = 1 << 20
 CONTENT_TYPE = "multipart/related; boundary=b"
 ISOLATIONS = ("thread", "process")
+PROBE_ROUNDS = 3
 
 Ports = dict[str, int]
 
@@ -42,10 +44,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=12, help="of each look at /ping (default 12)")
     parser.add_argument("--only", default=",".join(KINDS), help="of: %(default)s")
     chosen = parser.parse_args()
+    row("", "thread", "process", "process beside thread", "at the most, or at least")
+    row(*["---"] * 5)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         ports = {each: stack.enter_context(server(each, Path(folder))) for each in ISOLATIONS}
         for kind in chosen.only.split(","):
             KINDS[kind](ports, Path(folder), chosen)
+
+
+def row(*cells: str) -> None:
+    print("|", " | ".join(cells), "|", flush=True)
 
 
 @contextmanager
@@ -96,12 +104,20 @@ def ask(port: int, folder: Path, asked: Any, study: int = 0) -> tuple[float, boo
 
 def processor_seconds(port: int) -> float:
     """What the server and its model processes have used: it says more than time where others work, too."""
-    total, pids = 0.0, [PIDS[port]]
-    for pid in pids:
-        with open(f"/proc/{pid}/stat") as stat, open(f"/proc/{pid}/task/{pid}/children") as children:
+    total = 0.0
+    for pid in pids(port):
+        with open(f"/proc/{pid}/stat") as stat:
             total += sum(map(int, stat.read().rpartition(")")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
-            pids += map(int, children.read().split())
     return total
+
+
+def pids(port: int) -> list[int]:
+    """The server on this port, its warden and its model processes."""
+    found = [PIDS[port]]
+    for pid in found:
+        with open(f"/proc/{pid}/task/{pid}/children") as children:
+            found += map(int, children.read().split())
+    return found
 
 
 def in_turn(ports: Ports, rounds: int, measure: Callable[[int], float]) -> dict[str, float]:
@@ -117,12 +133,12 @@ def in_turn(ports: Ports, rounds: int, measure: Callable[[int], float]) -> dict[
 
 def bulk(ports: Ports, folder: Path, chosen: argparse.Namespace) -> None:
     size = chosen.size * 1_000_000
-    for name, asked, study in (
-        ("a study, read by page", {}, size),
-        ("a mask from empty()", {"mask": size, "shared": True}, 0),
-        ("a mask of its own", {"mask": size, "shared": False}, 0),
-        ("study, and mask from empty()", {"mask": size, "shared": True}, size),
-        ("study, and mask of its own", {"mask": size, "shared": False}, size),
+    for name, asked, study, least in (
+        ("study, read by page", {}, size, 0.95),
+        ("mask from `empty()`", {"mask": size, "shared": True}, 0, 0.95),
+        ("mask of NumPy's own", {"mask": size, "shared": False}, 0, 0.8),
+        ("study, and mask from `empty()`", {"mask": size, "shared": True}, size, 0.95),
+        ("study, and mask of NumPy's own", {"mask": size, "shared": False}, size, 0.8),
     ):
         used = dict.fromkeys(ports.values(), 0.0)
 
@@ -137,12 +153,62 @@ def bulk(ports: Ports, folder: Path, chosen: argparse.Namespace) -> None:
 
         found = in_turn(ports, chosen.rounds, seconds)
         moved = chosen.size * (bool(study) + ("mask" in asked))
-        print(
-            f"{chosen.size} MB, {name}: thread {moved / found['thread']:.0f} MB/s, process "
-            f"{moved / found['process']:.0f} MB/s: {found['thread'] / found['process']:.2f} of it; "
+        row(
+            f"{chosen.size} MB {name}",
+            *(f"{moved / found[each]:.0f} MB/s" for each in ISOLATIONS),
+            f"{found['thread'] / found['process']:.2f} of the throughput, "
             f"{used[ports['process']] / used[ports['thread']]:.2f} of the processor's time",
-            flush=True,
+            f"{least} of the throughput",
         )
+
+
+def memory(ports: Ports, folder: Path, chosen: argparse.Namespace) -> None:
+    """A study and a mask, as above. Proportional sizes: what processes share is counted once."""
+    size = chosen.size * 1_000_000
+    asked = {"mask": size, "shared": True}
+    most: dict[int, int] = {}
+
+    def peak(port: int) -> float:
+        asker = threading.Thread(target=ask, args=(port, folder, asked, size))
+        asker.start()
+        highest = 0
+        while asker.is_alive():
+            highest = max(highest, sum(map(proportional, pids(port))))
+            asker.join(0.02)
+        most[port] = max(most.get(port, 0), highest)
+        return sum(map(proportional, pids(port)))
+
+    in_turn(ports, 3, peak)
+    time.sleep(4)  # what is kept for the next result goes back to the system after two seconds
+    allowed = f"+60 MiB, and the {imports() / MIB:.0f} MiB that a model's process imports"
+    at_rest = {port: sum(map(proportional, pids(port))) for port in ports.values()}
+    for name, found in ((f"{chosen.size} MB study and mask, longest peak", most), ("at rest", at_rest)):
+        thread, process = (found[ports[each]] / MIB for each in ISOLATIONS)
+        compared = f"{process - thread:+.0f} MiB"
+        row(f"memory: {name}", f"{thread:.0f} MiB", f"{process:.0f} MiB", compared, allowed)
+
+
+def imports() -> int:
+    """The memory of an interpreter that has what a model's process has before its first call."""
+    command = "import inference_gateway.execution.process.child, isolated; print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", command], cwd=HERE / "apps", stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        process.stdout.readline()
+        found = proportional(process.pid)
+        process.stdin.write(b"\n")
+    return found
+
+
+def proportional(pid: int) -> int:
+    """The process's share of memory in bytes (PSS, proc(5)); 0 where it has gone."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup") as file:
+            return next(int(line.split()[1]) << 10 for line in file if line.startswith("Pss:"))
+    except (OSError, StopIteration):
+        return 0
 
 
 def small_requests(ports: Ports, folder: Path, chosen: argparse.Namespace) -> None:
@@ -167,58 +233,56 @@ def small_requests(ports: Ports, folder: Path, chosen: argparse.Namespace) -> No
 
         found = in_turn(ports, chosen.rounds, rate)
         median = {each: statistics.median(latencies[port]) * 1e3 for each, port in ports.items()}
-        print(
-            f"small JSON, {connections} at once: thread "
-            f"{found['thread']:.0f}/s and {median['thread']:.2f} ms, "
-            f"process {found['process']:.0f}/s and {median['process']:.2f} ms: "
+        row(
+            f"small JSON, {connections} at once",
+            *(f"{found[each]:.0f}/s, {median[each]:.2f} ms" for each in ISOLATIONS),
             f"{found['process'] / found['thread']:.2f} of the rate, "
             f"{median['process'] - median['thread']:+.2f} ms",
-            flush=True,
+            "0.6 of the rate, +1.0 ms",
         )
 
 
 def probes(ports: Ports, folder: Path, chosen: argparse.Namespace) -> None:
+    """Each server idle and busy in turn, a few seconds at a time."""
+    seconds = chosen.seconds / PROBE_ROUNDS
     for name, asked in (
-        ("a model in pure Python", {"computes": chosen.seconds / 3}),
+        ("pure Python without end", {"computes": seconds + 1}),
         ("native code that holds the lock for 5 s", {"holds": 5}),
     ):
-        for isolation, port in ports.items():
-            idle, busy = [], []
-            for _ in range(3):
-                idle += ping(port, time.monotonic() + chosen.seconds / 3, 50)
-                done = threading.Event()
-
-                def keep_busy(port: int = port, done: threading.Event = done, asked: Any = asked) -> None:
-                    while not done.is_set():
-                        ask(port, folder, asked)
-
-                asker = threading.Thread(target=keep_busy)
+        idle: dict[str, list[float]] = {each: [] for each in ports}
+        busy: dict[str, list[float]] = {each: [] for each in ports}
+        for _ in range(PROBE_ROUNDS):
+            for isolation, port in ports.items():
+                idle[isolation] += ping(port, time.monotonic() + seconds, 50)
+                asker = threading.Thread(target=ask, args=(port, folder, asked))
                 asker.start()
-                busy += ping(port, time.monotonic() + chosen.seconds / 3, 50)
-                done.set()
+                busy[isolation] += ping(port, time.monotonic() + seconds, 50)
                 asker.join()
-            p99 = [statistics.quantiles(delays, n=100)[98] * 1e3 for delays in (idle, busy)]
-            print(
-                f"/ping beside {name}, {isolation}: p99 {p99[1]:.1f} ms, idle {p99[0]:.1f} ms: "
-                f"{p99[1] - p99[0]:+.1f} ms; longest {max(busy) * 1e3:.0f} ms",
-                flush=True,
-            )
+        p99 = {
+            (when, each): statistics.quantiles(delays[each], n=100)[98] * 1e3
+            for when, delays in (("idle", idle), ("busy", busy))
+            for each in ports
+        }
+        row(
+            f"`/ping` beside {name}, p99",
+            *(f"{p99['busy', each]:.1f} ms, idle {p99['idle', each]:.1f} ms" for each in ISOLATIONS),
+            f"{p99['busy', 'process'] - p99['idle', 'process']:+.1f} ms over idle, longest "
+            f"{max(busy['process']) * 1e3:.0f} ms",
+            "+5 ms over idle",
+        )
 
 
 def restarts(ports: Ports, folder: Path, chosen: argparse.Namespace) -> None:
     """From the death of the model's process to the next answer. The model's own set-up takes no time."""
     seconds = []
-    for _ in range(chosen.rounds):
+    for _ in range(max(chosen.rounds, 10)):
         os.kill(int(json_of(ports["process"], folder, {"who": True})["pid"]), signal.SIGKILL)
         begin = time.perf_counter()
         while not ask(ports["process"], folder, {})[1]:
             pass
         seconds.append(time.perf_counter() - begin)
-    print(
-        f"restart of a process whose model takes no time: median {statistics.median(seconds):.2f} s, longest "
-        f"{max(seconds):.2f} s",
-        flush=True,
-    )
+    found = f"{statistics.median(seconds):.2f} s, longest {max(seconds):.2f} s"
+    row("restart, beside the model's set-up", "", found, "", "0.5 s")
 
 
 def json_of(port: int, folder: Path, asked: Any) -> Any:
@@ -229,7 +293,13 @@ def json_of(port: int, folder: Path, asked: Any) -> Any:
     return json.loads(answer.start[answer.start.index(b"{") : answer.start.index(b"}") + 1])
 
 
-KINDS = {"bulk": bulk, "small": small_requests, "probes": probes, "restarts": restarts}
+KINDS = {
+    "small": small_requests,
+    "bulk": bulk,
+    "memory": memory,
+    "probes": probes,
+    "restarts": restarts,
+}
 
 if __name__ == "__main__":
     main()

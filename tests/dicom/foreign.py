@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydicom import dcmread
 from pydicom.uid import JPEGLSTransferSyntaxes
 
 # Package and folder of its files; what ends otherwise is no image of theirs.
@@ -42,6 +43,15 @@ def unpacked(path: Path, folder: Path) -> Path:
         return path
     plain = folder / path.stem
     plain.write_bytes(gzip.decompress(path.read_bytes()))
+    return plain
+
+
+def without_jpeg_2000(path: Path, folder: Path) -> Path:
+    """The file with native pixels as Pillow decodes them."""
+    dataset = dcmread(path)
+    dataset.decompress(decoding_plugin="pillow", as_rgb=False)
+    plain = folder / "native.dcm"
+    dataset.save_as(plain)
     return plain
 
 

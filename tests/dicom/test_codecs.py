@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,29 @@ def test_a_frame_that_is_damaged_is_an_error_and_the_others_are_read() -> None:
     (stack,) = read_study([as_file(dataset)]).series[0].stacks
     found = list(attempt_frames(stack.frames))
     assert [isinstance(one, PixelDataError) for one in found] == [False, False, False, True, False, False]
+
+
+def near_lossless(frames: int, cut: Callable[[bytes], bytes]) -> Dataset:
+    """An image of 50 x 10 pixels of 16 bits in near-lossless JPEG-LS, of which `cut` makes something else."""
+    dataset = encoded(smooth("u2", 16, frames=frames, rows=50, columns=10), uid.JPEGLSNearLossless)
+    whole = generate_frames(dataset.PixelData, number_of_frames=frames)
+    dataset.PixelData = encapsulate([cut(frame) for frame in whole], has_bot=True)
+    return dataset
+
+
+@pytest.mark.timeout(60)
+def test_a_scan_that_is_cut_costs_no_time() -> None:
+    """CharLS itself takes seconds for each such frame: forty of them would take minutes."""
+    study = read_study([as_file(near_lossless(40, lambda frame: frame[: len(frame) // 2]))])
+    found = list(attempt_frames(study.series[0].stacks[0].frames))
+    assert len(found) == 40
+    assert all(isinstance(one, PixelDataError) for one in found)
+
+
+def test_a_scan_without_its_end_marker_is_read() -> None:
+    assert np.array_equal(
+        decoded(near_lossless(1, lambda frame: frame.rstrip(b"\0")[:-2])), decoded(near_lossless(1, bytes))
+    )
 
 
 @pytest.mark.parametrize("syntax", [uid.JPEG2000Lossless, uid.JPEGLSLossless, uid.JPEGLosslessSV1])

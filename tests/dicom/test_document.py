@@ -4,18 +4,25 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
 from pydicom import Dataset, uid
+from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import UID
 
-from inference_gateway.dicom import codecs
+from inference_gateway.dicom import codecs, segments
+from inference_gateway.dicom.limits import Limits
 from inference_gateway.dicom.pixels import PixelDataError, Pixels, attempt_frames, display_values
+from inference_gateway.dicom.presentation import AS_IT_IS
 from inference_gateway.dicom.series import read_study
+from inference_gateway.infer.drawings import Drawings
+from inference_gateway.infer.objects import Objects
 from tests.dicom.encoded import LOSSLESS, LOSSY, encoded, smooth
 from tests.dicom.objects import as_file, color_image, image, plane
+from tests.dicom.returned import group, item, presentation, report, segmentation
 from tests.dicom.without_codecs import undecodable_without_codecs
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "dicom.md"
@@ -112,26 +119,96 @@ def palette(pixels: np.ndarray) -> Dataset:
 
 
 def objects() -> Iterator[tuple[str, ...]]:
-    yield "kind of object", "outcome"
+    yield "kind of object", "in a study", "returned by a model, in `infer`"
     for sop_class, modality, attributes in IMAGES:
-        frames = attributes.get("NumberOfFrames")
-        pixels = np.zeros((frames, 4, 4) if frames else (4, 4), attributes.get("dtype", np.uint16))
-        described = {keyword: value for keyword, value in attributes.items() if keyword != "dtype"}
-        dataset = image(pixels, SOPClassUID=sop_class, Modality=modality, **described)
-        yield UID(sop_class).name, outcome(dataset)
+        yield both(an_image(sop_class, modality, attributes))
     floats = image(np.zeros((4, 4), np.float32), SOPClassUID=uid.ParametricMapStorage, Modality="OT")
     data = floats.PixelData
     del floats.PixelData
     floats.FloatPixelData = data
-    yield uid.ParametricMapStorage.name, outcome(floats)
+    yield both(floats)
+    segment = np.ones((1, 4, 4), np.uint8)
+    yield both(segmentation(segment, [group(1, image=IN_STUDY)]))
+    labels = segmentation(segment, [group(1, image=IN_STUDY)], "LABELMAP")
+    labels.SOPClassUID = labels.file_meta.MediaStorageSOPClassUID = UID(segments.SOP_CLASSES[1])
+    yield ("Label Map Segmentation Storage", *both(labels)[1:])  # newer than pydicom
+    for sop_class in REPORTS:
+        written = report()
+        written.SOPClassUID = written.file_meta.MediaStorageSOPClassUID = sop_class
+        yield both(written)
+    for sop_class in PRESENTATIONS:
+        state = presentation(IN_STUDY, PresentationLUTShape="INVERSE")
+        state.SOPClassUID = state.file_meta.MediaStorageSOPClassUID = sop_class
+        yield both(state)
     for sop_class in WITHOUT_PIXELS:
         dataset = image(np.zeros((4, 4), np.uint16), SOPClassUID=sop_class)
         del dataset.PixelData
-        yield UID(sop_class).name, outcome(dataset)
-    yield "a file that is no DICOM", outcome(io.BytesIO(b"%PDF-1.7 and what follows"))
+        yield both(dataset)
+    text = b"%PDF-1.7 and what follows"
+    yield "a file that is no DICOM", outcome(io.BytesIO(text)), returned(text)
 
+
+def an_image(sop_class: UID, modality: str, attributes: dict[str, Any]) -> Dataset:
+    frames = attributes.get("NumberOfFrames")
+    pixels = np.zeros((frames, 4, 4) if frames else (4, 4), attributes.get("dtype", np.uint16))
+    described = {keyword: value for keyword, value in attributes.items() if keyword != "dtype"}
+    return image(pixels, SOPClassUID=sop_class, Modality=modality, **described)
+
+
+def both(dataset: Dataset) -> tuple[str, ...]:
+    return UID(dataset.SOPClassUID).name, outcome(dataset), returned(as_file(dataset).getvalue())
+
+
+def returned(value: bytes) -> str:
+    """What `infer` makes of an object that comes back for a study of one image, `IN_STUDY`."""
+    of_study = image(np.zeros((4, 4), np.uint16), SOPInstanceUID=IN_STUDY, **AXIAL)
+    drawings = Drawings(read_study([as_file(of_study)]))
+    found = Objects(drawings, Limits())
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "element-000.dcm"
+        path.write_bytes(value)
+        found.add(0, path)
+    (drawing,) = drawings.all()
+    told = {
+        "a picture of each frame": found.groups,
+        "text in the report": found.texts,
+        "drawn over the images that it was made from": drawing.layers,
+        "applied to the images that it names": drawing.view != AS_IT_IS,
+    }
+    return "; ".join(
+        [
+            *(what for what, is_so in told.items() if is_so),
+            *(note.removeprefix("element 0 is ") for note in drawings.notes),
+        ]
+    )
+
+
+IN_STUDY = "1.9.1"
+
+REPORTS = (uid.BasicTextSRStorage, uid.ComprehensiveSRStorage, uid.KeyObjectSelectionDocumentStorage)
+
+PRESENTATIONS = (uid.GrayscaleSoftcopyPresentationStateStorage, uid.ColorSoftcopyPresentationStateStorage)
 
 DOSE = {"GridFrameOffsetVector": [0, 2, 4], "DoseGridScaling": "0.01", "dtype": np.uint32}
+
+ENHANCED = {
+    "NumberOfFrames": 3,
+    "ImageOrientationPatient": AXIAL["ImageOrientationPatient"],
+    "PixelSpacing": AXIAL["PixelSpacing"],
+    "PerFrameFunctionalGroupsSequence": [
+        item(PlanePositionSequence=[item(ImagePositionPatient=[0, 0, 2 * at])]) for at in range(3)
+    ],
+}
+
+DETECTED = {
+    "NumberOfFrames": 3,
+    "PixelSpacing": AXIAL["PixelSpacing"],
+    "DetectorInformationSequence": [
+        item(ImagePositionPatient=[0, 0, 0], ImageOrientationPatient=AXIAL["ImageOrientationPatient"])
+    ],
+    "SliceVector": [1, 2, 3],
+    "SpacingBetweenSlices": 4,
+}
 
 IMAGES: list[tuple[UID, str, dict[str, Any]]] = [
     (uid.CTImageStorage, "CT", AXIAL),
@@ -143,18 +220,22 @@ IMAGES: list[tuple[UID, str, dict[str, Any]]] = [
     (uid.XRayAngiographicImageStorage, "XA", {"NumberOfFrames": 3}),
     (uid.UltrasoundImageStorage, "US", {"dtype": np.uint8}),
     (uid.UltrasoundMultiFrameImageStorage, "US", {"dtype": np.uint8, "NumberOfFrames": 3}),
-    (uid.NuclearMedicineImageStorage, "NM", {"NumberOfFrames": 3}),
+    (uid.NuclearMedicineImageStorage, "NM", DETECTED),
     (uid.SecondaryCaptureImageStorage, "OT", {}),
     (uid.OphthalmicPhotography8BitImageStorage, "OP", {"dtype": np.uint8}),
     (uid.RTImageStorage, "RTIMAGE", {}),
     (uid.RTDoseStorage, "RTDOSE", {**AXIAL, **DOSE, "NumberOfFrames": 3}),
-    (uid.SegmentationStorage, "SEG", {"dtype": np.uint8}),
+    (uid.EnhancedCTImageStorage, "CT", ENHANCED),
+    (uid.EnhancedMRImageStorage, "MR", ENHANCED),
+    (uid.BreastTomosynthesisImageStorage, "MG", ENHANCED),
+    (uid.OphthalmicTomographyImageStorage, "OPT", ENHANCED),
+    (uid.MultiFrameGrayscaleByteSecondaryCaptureImageStorage, "OT", {"dtype": np.uint8, "NumberOfFrames": 3}),
+    (uid.VLEndoscopicImageStorage, "ES", {"dtype": np.uint8}),
     (uid.VLWholeSlideMicroscopyImageStorage, "SM", {"NumberOfFrames": 3, "TotalPixelMatrixColumns": 12}),
 ]
 
 WITHOUT_PIXELS = (
-    *(uid.ComprehensiveSRStorage, uid.KeyObjectSelectionDocumentStorage),
-    *(uid.GrayscaleSoftcopyPresentationStateStorage, uid.RTStructureSetStorage, uid.RTPlanStorage),
+    *(uid.BlendingSoftcopyPresentationStateStorage, uid.RTStructureSetStorage, uid.RTPlanStorage),
     *(uid.EncapsulatedPDFStorage, uid.TwelveLeadECGWaveformStorage, uid.SpatialRegistrationStorage),
     *(uid.SurfaceSegmentationStorage, uid.RawDataStorage),
 )
@@ -175,6 +256,14 @@ def rendered() -> str:
 @pytest.mark.filterwarnings("ignore")  # pydicom warns of what is put together here against the standard
 def test_the_tables_of_the_document_are_true() -> None:
     assert rendered() == DOCUMENT.read_text(encoding="utf-8")
+
+
+def test_every_class_of_images_is_drawn() -> None:
+    classes = [UID(one) for one, (_, kind, *_) in UID_dictionary.items() if kind == "SOP Class"]
+    images = [one for one in classes if one.name.endswith("Image Storage")]
+    assert len(images) > 50
+    for sop_class in images:
+        assert outcome(an_image(sop_class, "OT", {"dtype": np.uint8})).startswith("drawn in grey")
 
 
 def test_the_example_of_the_document_runs(capsys: pytest.CaptureFixture[str]) -> None:

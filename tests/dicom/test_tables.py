@@ -34,7 +34,7 @@ def test_entries_of_other_bits_are_an_error(bits: int) -> None:
 
 @pytest.mark.parametrize("data", [[7], [], None, b"", b"\1\2"])
 def test_a_table_with_fewer_entries_than_it_says_is_an_error(data: Any) -> None:
-    with pytest.raises(ValueError, match="and 9 are announced"):
+    with pytest.raises(ValueError, match=r"of 9$"):
         table([9, 0, 16], data, vr="OW" if isinstance(data, bytes) else "US")
 
 
@@ -95,5 +95,7 @@ def test_segments_are_expanded(segments: list[int], expected: list[int]) -> None
 
 @pytest.mark.parametrize("segments", [[1, 3, 10], [7, 1, 1], [2, 1, 9, 9], [0, 9, 1]])
 def test_damaged_segments_are_an_error(segments: list[int]) -> None:
-    with pytest.raises(ValueError, match=r"segment of it is damaged|entries, and 6 are announced"):
+    with pytest.raises(
+        ValueError, match=r"segment of it is damaged|fewer entries than announced: [0-9] of 6"
+    ):
         table([6, 0, 16], segments, segmented=True)

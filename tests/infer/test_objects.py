@@ -10,7 +10,9 @@ from pydicom import Dataset
 
 from inference_gateway.dicom.limits import Limits
 from inference_gateway.dicom.pixels import Window
+from inference_gateway.dicom.presentation import View
 from inference_gateway.dicom.series import read_study
+from inference_gateway.dicom.turns import Turn
 from inference_gateway.infer.drawings import Drawings
 from inference_gateway.infer.objects import Objects
 from tests.dicom import hostile
@@ -70,7 +72,7 @@ def test_a_segmentation_lies_over_the_images_that_it_was_made_from_or_that_lie_t
         "series-1-plane-002": [("tumour", [[0, 1, 0], [0, 0, 0]])],
         "series-1-plane-003": [("liver", [[1, 0, 0], [0, 0, 0]])],
     }
-    assert drawings.notes == ["element 0 has 1 frames that lie over no image of the study"]
+    assert drawings.notes == ["element 0 has 1 frame over no image of the study"]
 
 
 def test_a_segmentation_without_its_images_is_noted(drawings: Drawings, tmp_path: Path) -> None:
@@ -92,15 +94,18 @@ def test_a_presentation_state_is_applied(drawings: Drawings, tmp_path: Path) -> 
     window = item(WindowCenter=40, WindowWidth=400)
     state = presentation("1.9.2", GraphicAnnotationSequence=[drawn], SoftcopyVOILUTSequence=[window])
     state.ImageRotation = 90
+    state.DisplayedAreaSelectionSequence = [
+        item(DisplayedAreaTopLeftHandCorner=[2, 1], DisplayedAreaBottomRightHandCorner=[3, 2])
+    ]
     added(drawings, tmp_path, state, presentation("9.9"))
     (shown,) = [one for one in drawings.all() if one.lines]
-    assert (shown.name, shown.window, shown.lines[0].points) == (
+    assert (shown.name, shown.view, shown.lines[0].points) == (
         "series-1-plane-002",
-        Window(40, 400),
+        View(Window(40, 400), turn=Turn(1)),
         ((0, 0), (1, 1)),
     )
     assert drawings.notes == [
-        "element 0 is shown, but its rotation or flip is not applied",
+        "element 0 is shown, but its displayed area is not applied",
         "element 1 is not drawn: no image of the study is among those that it presents",
     ]
 

@@ -24,6 +24,7 @@ from inference_gateway.infer.report import Facts, Report, Texts
 from inference_gateway.infer.results import write_results
 from tests.demo.study import PHANTOM, files
 from tests.dicom.objects import as_file, color_image, image
+from tests.dicom.returned import item, presentation
 from tests.harness.browser import BROWSER, Page, opened
 from tests.infer.answers import Element, told_shape
 from tests.infer.expected import grey
@@ -35,7 +36,7 @@ PATIENCE = 8
 """How many times as long as on a quiet machine a test may wait for the browser."""
 
 
-def write(sources: Sequence[Any], folder: Path, answer: Any, *masks: NDArray[Any]) -> Path:
+def write(sources: Sequence[Any], folder: Path, answer: Any, *masks: Any) -> Path:
     elements = [Element(*pair) for pair in zip(answer.get("parts", []), masks, strict=True)]
     facts = Facts([("Sent to", f"http://{HOSTILE}")], {"upload": 1.5})
     write_results(read_study(sources), answer, elements, folder, facts)
@@ -258,19 +259,19 @@ class TestInBrowser:
     @pytest.mark.slow
     @pytest.mark.timeout(400)
     async def test_planes_of_a_study_of_500_images_change_at_once(self, tmp_path: Path) -> None:
-        """Measured in the page, one after the other and at random."""
+        """In turn and at random, by the page; of 512 x 512 pixels a report has as many as here."""
         rng = np.random.default_rng(5)
-        noise = rng.integers(0, 1500, (128, 128)).astype(np.int16)
+        noise = rng.integers(0, 1500, (256, 256)).astype(np.int16)
         sources = [
             as_file(image(np.roll(noise, at, 0), InstanceNumber=at, Modality="MR")) for at in range(500)
         ]
         part = {
             "binary_type": "boolean_mask",
             "SeriesInstanceUID": "1.2.3.4",
-            "binary_data_shape": told_shape((500, 128, 128)),
+            "binary_data_shape": told_shape((500, 256, 256)),
         }
-        mask = np.zeros((500, 128, 128), np.uint8)
-        mask[:, 30:100, 40:95] = 1
+        mask = np.zeros((500, 256, 256), np.uint8)
+        mask[:, 60:200, 80:190] = 1
         report = await asyncio.to_thread(write, sources, tmp_path, {"parts": [part]}, mask)
         async with shown(report, tmp_path) as page:
             change = """(async (order) => {
@@ -413,6 +414,32 @@ class TestInBrowser:
             await page.evaluate("new Promise(done => setTimeout(done, 0))")
             await page.screenshot()
             assert "Content Security Policy" in " ".join(page.errors)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("color", [False, True])
+    async def test_a_presentation_state_is_seen(self, color: bool, tmp_path: Path) -> None:
+        """Turned clockwise and flipped, inverted where it is grey; a shutter hides the last row."""
+        ramp = np.arange(60, dtype=np.uint8).reshape(6, 10)
+        base = color_image(ramp[..., None].repeat(3, axis=2)) if color else image(ramp, Modality="OT")
+        base.SOPInstanceUID = UID
+        shutter = {
+            "ShutterShape": "RECTANGULAR",
+            "ShutterLeftVerticalEdge": 1,
+            "ShutterRightVerticalEdge": 10,
+            "ShutterUpperHorizontalEdge": 1,
+            "ShutterLowerHorizontalEdge": 5,
+            "ShutterPresentationValue": 0xFFFF,
+        }
+        turn = {"ImageRotation": 90, "ImageHorizontalFlip": "Y", "PresentationLUTShape": "INVERSE"}
+        window = item(WindowCenter=128, WindowWidth=256)
+        state = presentation(UID, SoftcopyVOILUTSequence=[window], **turn, **shutter)
+        part = {"binary_type": "dicom"}
+        report = await asyncio.to_thread(write, [as_file(base)], tmp_path, {"parts": [part]}, state)
+        expected = ramp.copy() if color else 255 - ramp
+        expected[5] = 255
+        async with shown(report, tmp_path) as page:
+            assert np.array_equal((await canvas(page))[..., 0], expected.T)
+            assert page.errors == []
 
     @pytest.mark.slow
     async def test_every_kind_of_image_is_shown_as_in_the_pictures(self, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from inference_gateway.infer.report import Facts
 from inference_gateway.infer.results import Written, caption_of, write_json, write_results
 from tests.demo.study import PHANTOM, files
 from tests.dicom.objects import as_file, color_image, image, plane
+from tests.dicom.returned import item, presentation
 from tests.infer.answers import Element, told_shape
 from tests.infer.expected import ZOOM, grey, large, tinted
 
@@ -317,7 +318,9 @@ def test_images_that_cannot_be_decoded_have_no_picture(tmp_path: Path) -> None:
     answer = {"study_ml_json": {"label": "sick"}}
     written = write([as_file(dataset), *files()[:3]], answer, [], tmp_path)
     assert written.pictures == ["series-2-plane-002.png"]
-    assert written.alarms == ["1 image of the study cannot be shown: its pixels cannot be decoded here"]
+    assert written.alarms == [
+        "1 image of the study cannot be shown: its pixels cannot be decoded here: RLE Lossless"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -451,3 +454,42 @@ def test_an_object_that_cannot_be_read_costs_nothing(tmp_path: Path) -> None:
         )
         assert written.objects == ["element-000.dcm"]
         assert written.pictures == []
+
+
+def test_a_plane_is_seen_as_a_presentation_state_wants_it(tmp_path: Path) -> None:
+    """Turned clockwise, inverted, behind a shutter: the picture, its mask, and the image in the report."""
+    stored = np.array([[0, 50, 100], [150, 200, 255]], np.uint8)
+    base = image(stored, Modality="OT", SOPInstanceUID="1.9.1", PixelSpacing=[1, 2])
+    shutter = {
+        "ShutterShape": "RECTANGULAR",
+        "ShutterLeftVerticalEdge": 1,
+        "ShutterRightVerticalEdge": 2,
+        "ShutterUpperHorizontalEdge": 1,
+        "ShutterLowerHorizontalEdge": 2,
+        "ShutterPresentationValue": 0x8080,
+    }
+    window = item(WindowCenter=128, WindowWidth=256)
+    state = presentation(
+        "1.9.1",
+        ImageRotation=90,
+        PresentationLUTShape="INVERSE",
+        SoftcopyVOILUTSequence=[window],
+        **shutter,
+    )
+    mask = np.array([[1, 0, 0], [0, 0, 0]], np.uint8)
+    parts = [
+        {"binary_type": "dicom"},
+        {"binary_type": "boolean_mask", "binary_data_shape": told_shape((2, 3)), "SOPInstanceUID": "1.9.1"},
+    ]
+    written = write([as_file(base)], {"parts": parts}, [state, mask], tmp_path)
+    assert written.notes == []
+    picture = np.asarray(Image.open(tmp_path / "series-1-plane-001.png"))
+    down, across = picture.shape[0] // 3, picture.shape[1] // 2
+    assert down == 2 * across  # a pixel that was 2 wide is 2 high now
+    middles = picture[down // 2 :: down, across // 2 :: across]
+    assert middles[..., 1].tolist() == [[105, middles[0, 1, 1]], [55, 205], [128, 128]]
+    assert tuple(middles[0, 1]) != (255, 255, 255)  # under the mask, which has gone to the right
+    page = (tmp_path / "report.html").read_text()
+    assert '"rows": 3, "columns": 2' in page
+    assert '"shutter": 128' in page
+    assert '"inverted": true' in page

@@ -103,7 +103,8 @@ def test_what_cannot_be_decoded_here_is_sent_all_the_same(tmp_path: Path, serve:
     assert outcome.sent_files == 1
     assert outcome.written.pictures == []
     assert outcome.written.alarms == [
-        "1 image of the study cannot be shown: its pixels cannot be decoded here"
+        "1 image of the study cannot be shown: "
+        "its pixels cannot be decoded here: JPEG-LS Lossless Image Compression"
     ]
     assert not (tmp_path / "out" / "contact-sheet.png").exists()
 

@@ -1,8 +1,11 @@
 """The entry of `parts` for a mask has its shape and the UIDs of what it lies over."""
 
+import io
+
 import numpy as np
 import pytest
 
+from inference_gateway.results.sources import frames_of
 from inference_gateway.study import mask_part, read_study
 from tests.dicom.objects import as_file, image
 from tests.study.making import ct, phases, series_of, volume_of
@@ -32,6 +35,17 @@ def test_a_mask_of_an_image() -> None:
     part = mask_part(second, np.zeros((4, 6), np.uint8))
     assert part["binary_data_shape"] == {"height": 4, "width": 6}
     assert part["dicom_image"] == {"SOPInstanceUID": dataset.SOPInstanceUID, "frame_number": 2}
+
+
+@pytest.mark.filterwarnings("ignore")  # pydicom says what is wrong
+def test_an_image_that_says_its_frames_in_no_number_has_one() -> None:
+    dataset = image(np.zeros((4, 6), np.uint8), SOPInstanceUID="1.9.1")
+    dataset.add_new("NumberOfFrames", "IS", "11")
+    wrong = as_file(dataset).getvalue().replace(b"IS\2\x0011", b"IS\2\x001A")
+    (only,) = read_study([io.BytesIO(wrong)]).images
+    part = mask_part(only, np.zeros((4, 6), np.uint8))
+    assert part["dicom_image"] == {"SOPInstanceUID": "1.9.1"}
+    assert frames_of(only.header()) == 1
 
 
 @pytest.mark.parametrize("shape", [(10, 12, 5), (12, 10), (5, 10, 12), (2, 5, 12, 10), (5, 12, 10, 1)])

@@ -7,14 +7,21 @@ noise. Frames are decoded one at a time; memory is the runs of one stack.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference_gateway.demo.regions import Runs, largest_region, runs_of
-from inference_gateway.dicom.pixels import Pixels, is_hounsfield, modality_values, read_frames
+from inference_gateway.dicom.instances import Instance
+from inference_gateway.dicom.pixels import (
+    PixelDataError,
+    Pixels,
+    attempt_frames,
+    is_hounsfield,
+    modality_values,
+)
 from inference_gateway.dicom.series import Stack
 
 Bool = NDArray[np.bool_]
@@ -35,11 +42,16 @@ _SAMPLES = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """The region found in a stack of frames, and its name; no runs where nothing was found."""
+    """The region found in a stack of frames, and its name; no runs where nothing was found.
+
+    `seen`: the planes that were looked at. `left_out`: images with one that cannot be decoded, and why.
+    """
 
     label: str
     depth: int
     runs: Runs
+    seen: tuple[int, ...] = (0,)
+    left_out: Mapping[Instance, str] = field(default_factory=dict)
 
     @property
     def found(self) -> bool:
@@ -57,13 +69,26 @@ class Finding:
 def find_in_stack(stack: Stack) -> Finding:
     """Return the region that stands out in a stack, connected in space.
 
-    Raises `PixelDataError` where a frame cannot be decoded.
+    In a frame that cannot be decoded nothing is found.
     """
     depth, rows, columns = stack.shape
-    hounsfield = is_hounsfield(stack.frames[0].instance.read_header())
+    header = next((found.header for found in attempt_frames(stack.frames) if isinstance(found, Pixels)), None)
+    hounsfield = header is not None and is_hounsfield(header)
     threshold = None if hounsfield else _otsu(_samples(stack))
-    planes = (_candidates(values, threshold) for values in _values(stack))
-    return _finding(hounsfield, depth, runs_of(planes, rows, columns))
+    seen: list[int] = []
+    left_out: dict[Instance, str] = {}
+
+    def planes() -> Iterator[Bool]:
+        for at, values in enumerate(_values(stack)):
+            if isinstance(values, PixelDataError):
+                left_out[stack.frames[at].instance] = str(values)
+                yield np.zeros((rows, columns), np.bool_)
+            else:
+                seen.append(at)
+                yield _candidates(values, threshold)
+
+    region = _region(runs_of(planes(), rows, columns))
+    return Finding(_label(hounsfield), depth, region, tuple(seen), left_out)
 
 
 def find_in_pixels(pixels: Pixels) -> Finding:
@@ -74,14 +99,18 @@ def find_in_pixels(pixels: Pixels) -> Finding:
     hounsfield = is_hounsfield(pixels.header)
     values = _averaged(modality_values(pixels))
     candidates = _candidates(values, None if hounsfield else _otsu(values.ravel()))
-    return _finding(hounsfield, 1, runs_of(iter([candidates]), *values.shape))
+    return Finding(_label(hounsfield), 1, _region(runs_of(iter([candidates]), *values.shape)))
 
 
-def _finding(hounsfield: bool, depth: int, candidates: Runs) -> Finding:
+def _label(hounsfield: bool) -> str:
+    return "lesion" if hounsfield else "bright region"
+
+
+def _region(candidates: Runs) -> Runs:
     region = largest_region(candidates)
     if region.voxels < _LEAST_VOXELS:
         region = Runs(region.rows, region.columns, region.start[:0], region.stop[:0])
-    return Finding("lesion" if hounsfield else "bright region", depth, region)
+    return region
 
 
 def _candidates(values: Float, threshold: float | None) -> Bool:
@@ -116,11 +145,17 @@ def _widened(covered: Bool, margin: int) -> Bool:
 def _samples(stack: Stack) -> Float:
     """Return every so manieth pixel of a stack, so that there are no more than `_SAMPLES` or so."""
     step = max(1, int(np.ceil(np.sqrt(np.prod(stack.shape) / _SAMPLES))))
-    return np.concatenate([values[::step, ::step].ravel() for values in _values(stack)])
+    seen = (values for values in _values(stack) if not isinstance(values, PixelDataError))
+    return np.concatenate([np.empty(0, np.float32), *(values[::step, ::step].ravel() for values in seen)])
 
 
-def _values(stack: Stack) -> Iterator[Float]:
-    return (_averaged(modality_values(pixels)) for pixels in read_frames(stack.frames))
+def _values(stack: Stack) -> Iterator[Float | PixelDataError]:
+    """Yield what is looked at of each frame, or why it cannot be decoded."""
+    for pixels in attempt_frames(stack.frames):
+        try:
+            yield pixels if isinstance(pixels, PixelDataError) else _averaged(modality_values(pixels))
+        except PixelDataError as error:
+            yield error
 
 
 def _otsu(samples: Float) -> float:

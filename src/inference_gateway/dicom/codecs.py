@@ -40,6 +40,8 @@ OTHER_SIZE = "a frame is not of the size that its header says"
 
 _LABEL = "inference-gateway"
 
+_END_OF_IMAGE = b"\xff\xd9"  # ISO 14495-1 C.1
+
 _lock = threading.Lock()
 
 
@@ -76,6 +78,14 @@ def is_available(syntax: str) -> bool:
     return find_spec("imagecodecs") is not None
 
 
+def ended(source: bytes, syntax: str) -> bytes:
+    """Return a frame that a marker ends, whatever decodes it.
+
+    CharLS takes seconds to find the end of a near-lossless scan that is cut.
+    """
+    return source + _END_OF_IMAGE if syntax in _JPEG_LS else source
+
+
 def decode_frame(source: bytes, runner: DecodeRunner) -> bytearray:
     """Return the pixels of one encoded frame as pydicom wants them: samples by pixel, in the native order.
 
@@ -88,7 +98,7 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytearray:
         plain = {"colorspace": "YCBCR", "outcolorspace": "YCBCR"} if runner.samples_per_pixel == 3 else {}
         pixels = _decoder("jpeg8_decode")(source, **plain)
     elif syntax in _JPEG_LS:
-        pixels = _decoder("jpegls_decode")(source)
+        pixels = _decoder("jpegls_decode")(ended(source, syntax))
     else:
         pixels = _decoder("jpeg2k_decode")(source)
         if runner.photometric_interpretation in ("YBR_ICT", "YBR_RCT"):  # the codestream's own transform

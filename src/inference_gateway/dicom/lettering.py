@@ -43,7 +43,7 @@ _NAMES = (
         "wqy-microhei.ttc",
         "DroidSansFallbackFull.ttf",
     ),
-    *("msgothic.ttc", "msyh.ttc", "PingFang.ttc", "Hiragino Sans GB.ttc", "unifont.otf"),
+    *("msgothic.ttc", "msyh.ttc", "PingFang.ttc", "Hiragino Sans GB.ttc"),
     *("NotoSansArabic-Regular.ttf", "NotoSansHebrew-Regular.ttf", "NotoSansDevanagari-Regular.ttf"),
     *("NotoSansThai-Regular.ttf", "Symbola.ttf", "unifont.otf"),
 )

@@ -161,11 +161,11 @@ def _is_small(intercept: float) -> bool:
     return intercept.is_integer() and abs(intercept) < 1 << 22
 
 
-def display_values(pixels: Pixels, window: Window | None = None) -> Byte:
+def display_values(pixels: Pixels, window: Window | None = None, inverted: bool | None = None) -> Byte:
     """Return what to show of a frame: uint8 of (rows, columns), or of (rows, columns, 3) for colour.
 
     Without `window` the image's own first window is taken, else its VOI LUT, else what `first_window` says.
-    Colour is shown as it is.
+    `inverted`: the least value is white; without it as `is_inverted` says. Colour is shown as it is.
     """
     if pixels.is_color:
         return pixels.stored
@@ -173,7 +173,7 @@ def display_values(pixels: Pixels, window: Window | None = None) -> Byte:
     shown = None if window else _voi_looked_up(pixels, values)
     if shown is None:
         shown = apply_window(values, window or first_window(pixels, values))
-    return 255 - shown if is_inverted(pixels.header) else shown
+    return 255 - shown if (is_inverted(pixels.header) if inverted is None else inverted) else shown
 
 
 def first_window(pixels: Pixels, values: Float) -> Window:

@@ -32,6 +32,7 @@ from inference_gateway.dicom.sources import (
 from inference_gateway.dicom.stacks import Stack, stacks_of
 
 __all__ = [
+    "NO_DICOM",
     "NO_PIXELS",
     "BinaryFile",
     "Frame",
@@ -46,6 +47,9 @@ __all__ = [
     "frames_of",
     "read_study",
 ]
+
+NO_DICOM = "not a DICOM file"
+"""The reason for which what is no DICOM is skipped."""
 
 NO_PIXELS = "no pixels"
 """The reason for which a whole object that is no image is skipped."""
@@ -177,7 +181,7 @@ def _instance(index: int, source: Source, without_decoder: bool, shared: Shared,
         try:
             header = read_dataset(file, header_only=True, tags=_WANTED)
         except InvalidDicomError:
-            raise _Unusable("not a DICOM file") from None
+            raise _Unusable(NO_DICOM) from None
         except Exception as error:
             raise _unusable(error) from None
         undecodable = codecs.undecodable(header.file_meta.get("TransferSyntaxUID"))

@@ -54,6 +54,9 @@ _OPTIONS = {
 _FLOATS = {0x0008: "f4", 0x0009: "f8"}
 
 
+_UNDECODABLE = "its pixels cannot be decoded here"
+
+
 class PixelDataError(ValueError):
     """The pixel data of an image cannot be decoded; the message says why, and quotes nothing of it."""
 
@@ -155,7 +158,7 @@ def _jobs(frames: Iterable[Frame]) -> Iterator[tuple[Job, bool]]:
         except PixelDataError as error:
             yield from [(_failed(error), False)] * (len(of_instance) - given)
         except Exception as error:  # pydicom's parser raises whatever it trips over
-            failed = PixelDataError("its pixels cannot be decoded here")
+            failed = PixelDataError(_UNDECODABLE)
             failed.__cause__ = error
             yield from [(_failed(failed), False)] * (len(of_instance) - given)
 
@@ -183,11 +186,11 @@ class _PixelData:
         """Read what is stored of a frame, and return what decodes it."""
         if self._fragments is not None:
             encoded = self._fragments.read(frame.number - 1)
-            return lambda: _guarded(lambda: _decoded(self.header, self._syntax, encoded, frame))
+            return lambda: _guarded(lambda: _decoded(self.header, self._syntax, encoded, frame), self._syntax)
         native = _Native(self.header, self._element, self._vr, little=self._syntax.is_little_endian)
         first, last = native.span(frame.number - 1)
         raw = self._read(first, last - first)
-        return lambda: _guarded(lambda: native.decoded(raw, frame))
+        return lambda: _guarded(lambda: native.decoded(raw, frame), self._syntax)
 
     def _read(self, offset: int, size: int) -> bytes:
         """Return bytes of the value, fewer where it ends: sources are moved by nobody else in between."""
@@ -204,13 +207,13 @@ class _PixelData:
         return Fragments(self._file, available, self._frames, table)
 
 
-def _guarded(job: Job) -> Outcome:
+def _guarded(job: Job, syntax: UID) -> Outcome:
     try:
         return job()
     except PixelDataError as error:
         return error
     except Exception as error:  # decoders raise whatever they trip over
-        failed = PixelDataError("its pixels cannot be decoded here")
+        failed = PixelDataError(f"{_UNDECODABLE}: {syntax.name}")
         failed.__cause__ = error
         return failed
 
@@ -224,6 +227,7 @@ def _decoded(header: Dataset, syntax: UID, encoded: bytes, frame: Frame) -> Stor
             raise ValueError("a frame that says no size")
         if said != size:
             raise PixelDataError(codecs.OTHER_SIZE)
+        encoded = codecs.ended(encoded, syntax)
     told: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     told["photometric_interpretation"] = attributes.text(header, "PhotometricInterpretation") or "MONOCHROME2"
     told |= {"number_of_frames": 1, "pixel_keyword": "PixelData", "correct_unused_bits": False}

@@ -72,7 +72,7 @@ def read_table(
     if segmented:
         numbers = _expanded(numbers, bits, count)
     if len(numbers) < count:
-        raise ValueError(f"it has {len(numbers)} entries, and {count} are announced")
+        raise ValueError(f"it has fewer entries than announced: {len(numbers)} of {count}")
     return Table(_within(numbers[:count], bits), first, bits)
 
 

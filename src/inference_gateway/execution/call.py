@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import queue
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from inference_gateway.errors import InvalidModelOutput, ModelCrashed, ModelFailed, Refused, RequestCancelled
 from inference_gateway.execution.current_request import CurrentRequest, current_request
 from inference_gateway.execution.job import that_travels
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Model(Protocol):
@@ -45,6 +47,8 @@ def guarded(model: Callable[..., Any], *args: Any) -> Any:
 
 def _await_on_loop(coroutine: Coroutine[Any, Any, Any], request: CurrentRequest) -> Any:
     """Run an async callback on the event loop, while its thread waits until it has really ended."""
+    import asyncio  # here, and not above: a model's process needs it for `async def` only
+
     ended: queue.SimpleQueue[asyncio.Task[Any]] = queue.SimpleQueue()
 
     def start() -> None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from inference_gateway.errors import RequestCancelled
 from inference_gateway.telemetry.context import working_for
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    import asyncio  # here, and not above: a model's process needs it for `async def` only
+
+    return asyncio.get_running_loop()
 
 
 @dataclass(slots=True)
@@ -31,7 +39,7 @@ class CurrentRequest:
     cancelled: bool = False
     device: str | None = None
     allocate: Callable[..., npt.NDArray[Any]] = field(default=np.zeros, repr=False)
-    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop, repr=False)
+    loop: asyncio.AbstractEventLoop = field(default_factory=_running_loop, repr=False)
     task: asyncio.Task[Any] | None = field(default=None, repr=False)
     on_cancel: Callable[[], None] | None = field(default=None, repr=False)
 

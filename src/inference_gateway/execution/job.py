@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import functools
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -38,6 +40,16 @@ class Job(Generic[T]):
             with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
                 self.loop.call_soon_threadsafe(report, future)
         del report  # an exception's traceback leads here
+
+    def settle(self, outcome: T | Exception) -> None:
+        """Say on the loop what has become of a call that was made without a thread."""
+        del self.function, self.args  # as above
+        self.ended = True
+        if self.future is not None:
+            if isinstance(outcome, Exception):
+                _fail(outcome, self.future)
+            else:
+                _succeed(outcome, self.future)
 
 
 def _succeed(result: T, future: asyncio.Future[T]) -> None:

@@ -1,9 +1,12 @@
 """Who waits for a model, and the threads that serve them: first come, first served.
 
-A route has a thread for each call that may run at once, and a slot is a turn on such a thread. The next turn
-begins when the thread has really come back from the one before. Python cannot stop a thread, so a call whose
-caller is gone or whose time is up keeps its thread (an orphan) until it returns, and more models never run at
-once than were asked for.
+A route has a thread for each call that may run at once, and a slot is a turn at the place of such a thread.
+The next turn begins when the one before is really over. Python cannot stop a thread, so a call whose caller
+is gone or whose time is up keeps its place (an orphan) until it returns, and more models never run at once
+than were asked for.
+
+A turn that only waits for another process needs no thread for that: it begins on its event loop, and the
+thread of its place sleeps. To hand Python's lock to and fro would cost more than the rest of a small request.
 
 The threads are daemons: the interpreter would join others at exit, so that a hung model would keep the
 process from ending.
@@ -29,8 +32,20 @@ class Turn(Protocol):
         """Whether it can be served on the thread of this number now. Else those behind it go first."""
         ...
 
+    @property
+    def begins_on_loop(self) -> bool:
+        """Whether it begins without a thread."""
+        ...
+
+    def begin_on_loop(self, place: int) -> None:
+        """Begin on its event loop, if it does so; it says when it is over, or needs the thread to go on.
+
+        From any thread; does not wait. See `Line.over`, `Line.go_on`.
+        """
+        ...
+
     def serve(self, place: int) -> None:
-        """Take the whole turn, on the thread of this number. Raises nothing."""
+        """Take the whole turn, or what is left of it, on the thread of this number. Raises nothing."""
         ...
 
 
@@ -66,8 +81,9 @@ class Line:
         self._taken: set[Turn] = set()
         self._orphans: set[Turn] = set()
         self._stuck_since: float | None = None  # by time.monotonic()
-        self._wakes: list[queue.SimpleQueue[None]] = []  # of each thread: an entry has it look at the line
-        self._idle: list[int] = []  # the threads that have looked, and found nothing
+        # Of each thread: the turn that it serves next, or None to have it look at the line.
+        self._wakes: list[queue.SimpleQueue[Turn | None]] = []
+        self._idle: list[int] = []  # the places where there is nothing to do
         self._closed = False
         self._users = 0
 
@@ -93,6 +109,11 @@ class Line:
             if place is None:
                 return  # who is busy looks at the line when that is over
             self._idle.remove(place)
+            if turn.begins_on_loop:
+                self._take(turn)
+        if turn.begins_on_loop:
+            turn.begin_on_loop(place)
+            return
         # When the loop is done with what is ready: a thread that wakes before only fights it for the lock.
         loop.call_soon(self._wakes[place].put, None)
 
@@ -126,6 +147,22 @@ class Line:
                 if len(self._orphans) == self._most_threads:
                     self._stuck_since = time.monotonic()
 
+    def go_on(self, turn: Turn, place: int) -> None:
+        """Have the rest of a turn that began on its loop served on the thread of its place."""
+        self._wakes[place].put(turn)
+
+    def over(self, turn: Turn, place: int) -> None:
+        """End a turn on the loop where it began: the next one is served."""
+        self._end(turn)
+        following = self._next(place)
+        if following is None:
+            if self._is_over:
+                self._wakes[place].put(None)
+        elif following.begins_on_loop:
+            following.begin_on_loop(place)
+        else:
+            self._wakes[place].put(following)
+
     def close(self) -> None:
         """End the threads when all turns are over and all routes that share the line have closed it."""
         self._users -= 1
@@ -150,22 +187,40 @@ class Line:
 
     def _work(self, place: int) -> None:
         while True:
-            with self._lock:
-                turn = next((turn for turn in self._waiting if turn.fits(place)), None)
-                if turn is not None:
-                    del self._waiting[turn]
-                    self._taken.add(turn)
-                elif self._closed and not self._waiting:
-                    return
-                else:
-                    self._idle.append(place)
+            turn = self._next(place)
+            if turn is None and self._is_over:
+                return
+            if turn is not None and turn.begins_on_loop:
+                turn.begin_on_loop(place)
+                turn = None
             if turn is None:
-                self._wakes[place].get()
-                continue
-            turn.serve(place)
-            with self._lock:
-                self._taken.discard(turn)
-                if turn in self._orphans:
-                    self._orphans.discard(turn)
-                    self._stuck_since = None
+                turn = self._wakes[place].get()
+            if turn is not None:
+                turn.serve(place)
+                self._end(turn)
             del turn  # an idle thread must not keep a request alive
+
+    def _next(self, place: int) -> Turn | None:
+        """Return the next turn for this place, whose it is from now on; None where there is nothing to do."""
+        with self._lock:
+            turn = next((turn for turn in self._waiting if turn.fits(place)), None)
+            if turn is not None:
+                self._take(turn)
+            elif not self._is_over:
+                self._idle.append(place)
+            return turn
+
+    @property
+    def _is_over(self) -> bool:
+        return self._closed and not self._waiting
+
+    def _take(self, turn: Turn) -> None:
+        del self._waiting[turn]
+        self._taken.add(turn)
+
+    def _end(self, turn: Turn) -> None:
+        with self._lock:
+            self._taken.discard(turn)
+            if turn in self._orphans:
+                self._orphans.discard(turn)
+                self._stuck_since = None

@@ -108,13 +108,26 @@ class Slot(Waiting):
         """Whether the thread `place` can serve it: any can."""
         return True
 
+    @property
+    def begins_on_loop(self) -> bool:
+        """Whether the turn begins without a thread: its calls need one."""
+        return False
+
+    def begin_on_loop(self, place: int) -> None:
+        """Do nothing."""
+
+    def begin_at(self, place: int) -> None:
+        """Begin the turn at this place; nothing where that has been done."""
+        if self.started is None:
+            self.place = place
+            if self._line.devices:
+                self.request.device = self._line.devices[place]
+            self.begin()
+
     def serve(self, place: int) -> None:
-        """Take the turn, on the line's thread number `place`."""
-        self.place = place
-        if self._line.devices:
-            self.request.device = self._line.devices[place]
+        """Take the turn, or what is left of it, on the line's thread number `place`."""
         self._thread = threading.get_ident()
-        self.begin()
+        self.begin_at(place)
         while (job := self._jobs.get()) is not None:
             job.run()
         if self._on_release is not None:

@@ -20,6 +20,7 @@ from inference_gateway.dicom.sources import opened, read_dataset
 from inference_gateway.infer.drawings import Drawings
 from inference_gateway.infer.groups import Drawing, Group
 from inference_gateway.infer.masks import StoredMask
+from inference_gateway.infer.words import counted
 
 
 class Objects:
@@ -85,17 +86,18 @@ class Objects:
     def _present(self, number: int, header: Dataset) -> None:
         """Show on the images of the study what a presentation state says."""
         state = presentation.PresentationState(header)
-        applied = 0
+        applied = zoomed = 0
         for image in state.images:
             for drawing in self._drawings.of_image(*image):
                 rows, columns = drawing.frame.instance.rows, drawing.frame.instance.columns
                 shown = state.shown_on((image[0], drawing.frame.number), rows, columns)
                 drawing.lines += tuple(shown.lines)
-                drawing.window = shown.window or drawing.window
+                drawing.view = shown.view
                 applied += 1
+                zoomed += not shown.whole
         if not applied:
             raise _NotDrawn("no image of the study is among those that it presents")
-        for what in state.left_out:
+        for what in (*state.left_out, *(["its displayed area"] if zoomed else [])):
             self._drawings.hint(f"element {number} is shown, but {what} is not applied")
 
     def _lay(self, number: int, header: Dataset, instance: Instance) -> None:
@@ -112,7 +114,9 @@ class Objects:
         if unplaced == instance.number_of_frames:
             raise _NotDrawn("none of its frames lies over an image of the study of its size")
         if unplaced:
-            self._drawings.hint(f"element {number} has {unplaced} frames that lie over no image of the study")
+            self._drawings.hint(
+                f"element {number} has {counted(unplaced, 'frame')} over no image of the study"
+            )
 
     def _place(self, frame: segments.SegmentFrame, instance: Instance) -> Drawing | None:
         size = instance.rows, instance.columns

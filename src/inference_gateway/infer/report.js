@@ -37,13 +37,14 @@ async function decode(id) {
   return context.getImageData(0, 0, canvas.width, canvas.height);
 }
 
-function makeReady() {
+const ready = (one) => Promise.all([decoded("image-" + one.number), one.layer ? decoded("layer-" + one.number) : null]);
+
+// One at a time, and no more of them once another plane is asked for: that one would have to wait.
+async function makeReady(turn) {
   for (let step = 1; step <= AHEAD; step++) {
     for (const to of [state.plane + step, state.plane - step]) {
-      const near = planes()[to];
-      if (!near) continue;
-      decoded("image-" + near.number);
-      if (near.layer) decoded("layer-" + near.number);
+      if (turn !== state.turn) return;
+      if (planes()[to]) await ready(planes()[to]);
     }
   }
 }
@@ -73,11 +74,16 @@ function paint() {
   const { now, image } = state.shown;
   if (now.color) return put("image", image);
   const shade = windowed(state.center ?? now.center, state.width ?? now.width, now.function);
+  const hidden = 0xff000000 | ((now.shutter ?? 0) * 0x010101);
   const greys = new Int16Array(65536).fill(-1); // each number is looked up once
   const from = image.data;
   const to = new ImageData(image.width, image.height);
   const pixels = new Uint32Array(to.data.buffer);
   for (let i = 0, j = 0; i < pixels.length; i++, j += 4) {
+    if (from[j + 2]) {
+      pixels[i] = hidden;
+      continue;
+    }
     const number = from[j] * 256 + from[j + 1];
     let grey = greys[number];
     if (grey < 0) {
@@ -172,10 +178,7 @@ function drawLegend(now) {
 async function show() {
   const turn = ++state.turn;
   const now = plane();
-  const [image, layer] = await Promise.all([
-    decoded("image-" + now.number),
-    now.layer ? decoded("layer-" + now.number) : null,
-  ]);
+  const [image, layer] = await ready(now);
   if (turn !== state.turn) return; // another plane was asked for meanwhile
   state.shown = { now, image, layer };
   const proportion = now.columns / (now.rows * now.aspect);
@@ -191,7 +194,7 @@ async function show() {
   for (const id of ["center", "width", "reset"]) at(id).disabled = now.color;
   if (!now.color) writeWindow();
   document.body.dataset.shown = now.name;
-  setTimeout(() => turn === state.turn && makeReady(), 0);
+  setTimeout(() => makeReady(turn), 0);
 }
 
 function writeWindow() {

@@ -1,8 +1,8 @@
 """One page that shows a study and what was found in it: self-contained, and written plane by plane.
 
 Images are PNGs in the page. Monochrome ones carry 16 bits of modality value in red and green, so that the
-page can set the window; what was found is a layer of its own, so that it can set the opacity. A study of more
-pixels than `PIXELS` is made smaller, then thinned out.
+page can set the window, and in blue what a shutter hides; what was found is a layer of its own, so that it
+can set the opacity. A study of more pixels than `PIXELS` is made smaller, then thinned out.
 
 All that comes from the answer is text: in the page it is escaped, in the page's data it is JSON without angle
 brackets that the script only ever writes as text. The page's policy lets no other script run and loads
@@ -33,7 +33,6 @@ from inference_gateway.dicom import attributes
 from inference_gateway.dicom.hues import Color, Colors
 from inference_gateway.dicom.overlay import draw_layer, legend
 from inference_gateway.dicom.pixels import Pixels, first_window, is_inverted, modality_values
-from inference_gateway.dicom.proportions import aspect_of
 from inference_gateway.dicom.shapes import Painted
 from inference_gateway.infer import page
 from inference_gateway.infer.geometry import plain
@@ -121,12 +120,13 @@ class Report:
         self._described.setdefault(drawing.frame.instance.series_instance_uid, _described(pixels.header))
         rows, columns = pixels.stored.shape[:2]
         plane: dict[str, Any] = {"number": number, "name": drawing.name, "rows": rows, "columns": columns}
-        plane.update(color=pixels.is_color, aspect=round(aspect_of(pixels.frame, pixels.header), 4))
+        plane.update(color=pixels.is_color, aspect=round(drawing.aspect(pixels), 4))
         self._write_pixels(number, pixels, drawing, plane)
-        layer = draw_layer(rows, columns, overlay.masks, overlay.heatmaps, self._colors)
-        if layer[..., 3].any():
-            self._write_image(f"layer-{number}", strongest(layer, self._shrinking))
-            plane["layer"] = True
+        if overlay.masks or overlay.heatmaps:
+            layer = draw_layer(rows, columns, overlay.masks, overlay.heatmaps, self._colors)
+            if layer[..., 3].any():
+                self._write_image(f"layer-{number}", strongest(layer, self._shrinking))
+                plane["layer"] = True
         if overlay.heatmaps:
             plane["heat"] = True
         names = legend(overlay.masks, overlay.heatmaps, self._colors)
@@ -147,12 +147,18 @@ class Report:
     def _write_pixels(self, number: int, pixels: Pixels, drawing: Drawing, plane: dict[str, Any]) -> None:
         """Write the image of a plane; add to the plane what its numbers mean."""
         if pixels.is_color:
-            self._write_image(f"image-{number}", smaller(pixels.stored, self._shrinking))
+            self._write_image(f"image-{number}", smaller(drawing.shuttered(pixels.stored), self._shrinking))
             return
         values = modality_values(pixels)
-        window = drawing.window or first_window(pixels, values)
+        view = drawing.view
+        window = view.window or first_window(pixels, values)
         image, low, step = two_bytes(smaller(values, self._shrinking))
-        plane.update(low=low, step=step, inverted=is_inverted(pixels.header))
+        hidden = drawing.hidden()
+        if hidden is not None and view.shutter is not None:
+            image[..., 2] = smaller(hidden.view(np.uint8) * np.uint8(255), self._shrinking) > 127
+            plane.update(shutter=view.shutter.grey)
+        inverted = is_inverted(pixels.header) if view.inverted is None else view.inverted
+        plane.update(low=low, step=step, inverted=inverted)
         plane.update(center=window.center, width=window.width, function=window.function)
         self._write_image(f"image-{number}", image)
 

@@ -21,13 +21,12 @@ from inference_gateway.dicom.overlay import contact_sheet, draw_overlay, zoom_to
 from inference_gateway.dicom.pixels import (
     PixelDataError,
     Pixels,
-    Window,
     attempt_frames,
     display_values,
     read_frames,
 )
-from inference_gateway.dicom.proportions import aspect_of
-from inference_gateway.dicom.series import Frame, Instance, Study
+from inference_gateway.dicom.presentation import AS_IT_IS
+from inference_gateway.dicom.series import Instance, Study
 from inference_gateway.infer.drawings import Drawings, Json
 from inference_gateway.infer.geometry import plain
 from inference_gateway.infer.groups import Drawing, Group, Overlay
@@ -119,8 +118,10 @@ def write_results(
             if pixels is not None:
                 with drawings.noting(drawing.name):
                     overlay = drawing.overlay()
-                    if not overlay.empty or drawing.name.startswith("element-"):
-                        picture = _picture(pixels, overlay, drawing.window, drawings.colors, outlines)
+                    pixels = drawing.turned(pixels)
+                    asked = drawing.view != AS_IT_IS or drawing.name.startswith("element-")
+                    if asked or not overlay.empty:
+                        picture = _picture(drawing, pixels, overlay, drawings.colors, outlines)
                         picture.save(folder / f"{drawing.name}.png")
                         pictures.append(f"{drawing.name}.png")
                     report.add(drawing, pixels, overlay)
@@ -225,13 +226,13 @@ def _decoded(
 
 
 def _picture(
+    drawing: Drawing,
     pixels: Pixels,
     overlay: Overlay,
-    window: Window | None = None,
     colors: Colors | None = None,
     outlines: bool = False,
 ) -> Image.Image:
-    shown = display_values(pixels, window)
+    shown = drawing.shuttered(display_values(pixels, drawing.view.window, drawing.view.inverted))
     return draw_overlay(
         shown,
         masks=overlay.masks,
@@ -240,7 +241,7 @@ def _picture(
         lines=overlay.lines,
         labels=overlay.labels,
         zoom=zoom_to(*shown.shape[:2]),
-        aspect=aspect_of(pixels.frame, pixels.header),
+        aspect=drawing.aspect(pixels),
         outlines=outlines,
         colors=colors,
     )
@@ -262,7 +263,7 @@ def _write_contact_sheet(pictures: Sequence[str], drawings: Drawings, folder: Pa
         nothing = [
             (picture, f"{caption_of(drawing.name)}\nnothing")
             for drawing in _spread(drawings.all(), _SHEET_OF_NOTHING)
-            for picture in _one(drawing.frame)
+            for picture in _one(drawing)
         ]
         tiles, captions = (picture for picture, _ in nothing), [caption for _, caption in nothing]
     if captions:
@@ -287,10 +288,10 @@ def _small(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def _one(frame: Frame) -> list[Image.Image]:
-    """Return a frame as a tile; nothing where that cannot be made, which is noted already."""
+def _one(drawing: Drawing) -> list[Image.Image]:
+    """Return a plane as a tile; nothing where that cannot be made, which is noted already."""
     try:
-        return [_small(_picture(pixels, Overlay())) for pixels in read_frames([frame])]
+        return [_small(_picture(drawing, pixels, Overlay())) for pixels in read_frames([drawing.frame])]
     except Exception:
         return []
 

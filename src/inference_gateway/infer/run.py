@@ -233,7 +233,6 @@ def send(reading: Reading, order: Order, phases: Phases) -> Outcome:
         ]
         try:
             write_json(result.json, staged / "response.json")
-            faults = _faults_of(result, inputs)
             written = write_results(
                 reading.study,
                 result.json,
@@ -245,6 +244,7 @@ def send(reading: Reading, order: Order, phases: Phases) -> Outcome:
                 limits=order.limits,
                 progress=phases.update,
             )
+            faults = _faults_of(result, inputs)  # last: the rules take the room that pictures took
         except RecursionError:
             raise BrokenAnswer("the answer's JSON is nested too deep") from None
         _move(staged, order.output)

@@ -53,8 +53,11 @@ def is_series(source: Any) -> bool:
 
 
 def frames_of(image: Any) -> int:
-    """Return the number of frames of an image."""
-    return int(getattr(image, "NumberOfFrames", None) or 1)
+    """Return the number of frames of an image, 1 where it says none, or no number."""
+    try:
+        return int(getattr(image, "NumberOfFrames", None) or 1)
+    except (TypeError, ValueError):  # pydicom converts on access
+        return 1
 
 
 def series_uid_of(source: Any) -> str:

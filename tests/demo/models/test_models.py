@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydicom import Dataset, dcmread
+from pydicom import Dataset, dcmread, uid
 from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
 
 from inference_gateway.demo.models import MODELS, get_model
 from inference_gateway.demo.models.answer import Answer, Model
-from tests.demo.study import files
+from tests.demo.study import PHANTOM, files
 from tests.dicom import hostile
 from tests.dicom.objects import as_file, image, plane
 
@@ -74,6 +75,7 @@ def test_inputs_that_are_no_images_are_skipped(model: Model) -> None:
 def test_a_file_that_names_billions_of_frames_holds_no_model_up(model: Model, name: str) -> None:
     document, elements = checked(model({}, [io.BytesIO(hostile.ROWS[name][0])], "0" * 64))
     assert document["parts"] == elements == []
+    assert document["dicomConformance"][0].startswith("1 image left out: ")
 
 
 def _without_uids(answer: Answer) -> tuple[Any, list[bytes]]:
@@ -123,8 +125,31 @@ def test_real_images_of_all_kinds_do_not_crash(model: Model) -> None:
 def test_an_image_with_damaged_pixels_is_skipped(model: Model) -> None:
     dataset = dcmread(str(get_testdata_file("MR_small_RLE.dcm", download=False)))
     dataset.PixelData = dataset.PixelData[:600] + bytes(len(dataset.PixelData) - 600)
-    answer = checked(model(None, [as_file(dataset), *files()], ""))
-    assert _without_uids(answer) == _without_uids(model(None, files(), ""))
+    document, elements = checked(model(None, [as_file(dataset), *files()], ""))
+    said = ["1 image left out: its pixels cannot be decoded here: RLE Lossless"]
+    assert document.pop("dicomConformance") == said
+    assert _without_uids((document, elements)) == _without_uids(model(None, files(), ""))
+
+
+@EVERY_MODEL
+def test_images_without_a_decoder_are_counted_with_their_syntax(model: Model) -> None:
+    datasets = [*PHANTOM.datasets()]
+    for dataset in datasets[:2]:
+        dataset.file_meta.TransferSyntaxUID = uid.MPEG2MPML
+        dataset.PixelData = encapsulate([bytes(1000)])
+    nothing, _ = checked(model(None, [as_file(one) for one in datasets[:2]], ""))
+    document, _ = checked(model(None, [as_file(one) for one in datasets], ""))
+    for answer in (nothing, document):
+        (said,) = answer["dicomConformance"]
+        assert said == "2 images left out: MPEG2 Main Profile / Main Level is not decoded here"
+    assert nothing["parts"] == []
+    assert json.dumps(document).count("lesion") > json.dumps(nothing).count("lesion")
+
+
+@EVERY_MODEL
+def test_of_whole_studies_nothing_is_said_to_be_left_out(model: Model) -> None:
+    document, _ = model(None, [io.BytesIO(b"no image"), *files()], "")
+    assert "dicomConformance" not in document
 
 
 @EVERY_MODEL

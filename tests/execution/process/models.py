@@ -5,6 +5,7 @@ import ctypes
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import struct
@@ -156,7 +157,15 @@ def forges(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
             with suppress(OSError), socket.socket(fileno=os.dup(int(name))) as found:
                 if found.type == socket.SOCK_STREAM:
                     found.sendall(struct.pack("=IQ", len(head), 2) + head + b"{}")
+        time.sleep(json_input.get("seconds", 0))
     return {"pid": os.getpid()}
+
+
+def may_open_no_more(json_input: Any, inputs: list[Any], input_hash: str) -> Any:
+    """Reads its inputs, and leaves its process without room for another file."""
+    sizes = [len(part.read()) for part in inputs]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+    return {"sizes": sizes}
 
 
 def moves(json_input: Any, inputs: list[Any], input_hash: str) -> Any:

@@ -1,6 +1,7 @@
 """Frames: what goes in comes out, descriptors too, or the peer is gone."""
 
 import os
+import resource
 import socket
 import threading
 from collections.abc import Iterator
@@ -99,3 +100,22 @@ def test_a_peer_that_goes_in_the_middle_of_a_frame(sent: int, pair: Pair) -> Non
         receive(pair[1])
     assert len(os.listdir("/proc/self/fd")) <= before
     os.close(file)
+
+
+def test_descriptors_for_which_there_is_no_room_are_missed(pair: Pair) -> None:
+    """The kernel leaves out those that do not fit (unix(7)): the frame would say less than was sent."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = [os.memfd_create(str(number)) for number in range(3)]
+    send(pair[0], {}, (), files)
+    before = os.listdir("/proc/self/fd")
+    spare = os.dup(files[0])  # the lowest number that is free
+    os.close(spare)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (spare + 1, limits[1]))
+    try:
+        with pytest.raises(PeerGone, match="descriptors"):
+            receive(pair[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+    for file in files:
+        os.close(file)

@@ -230,6 +230,16 @@ def test_an_answer_to_another_question_is_a_crash(number: Any, start: Start, cal
     assert process.spoilt == "crash"
 
 
+def test_a_model_that_may_open_no_more_files_reads_no_empty_study(
+    start: Start, call: Caller, log: LogCapture
+) -> None:
+    process = start("may_open_no_more")
+    assert json.loads(call(process, {}, b"x" * 1000, memory=0).json) == {"sizes": [1000]}
+    with pytest.raises(ModelCrashed):
+        call(process, {}, b"x" * 1000, memory=0)
+    until(lambda: "too many open files" in log.text)
+
+
 def test_a_path_is_of_the_models_folder(start: Start, call: Caller, tmp_path: Path) -> None:
     assert elements(call(start("moves"), {"folder": str(tmp_path)})) == [b"of the model's folder"]
 

@@ -17,6 +17,7 @@ import pytest
 
 from inference_gateway import Gateway, Settings, Slots
 from tests.conftest import Serve
+from tests.execution.process import models
 from tests.harness.log import LogCapture
 from tests.harness.raw import Address, Answer, Connection, exchange, head, request
 from tests.harness.rounds import ROUNDS
@@ -162,6 +163,20 @@ def test_so_it_is_where_a_process_is_replaced(
         return "teardown of model" in log.text
 
     until(is_told)
+
+
+def test_an_answer_that_is_none_fails_its_request(app: Gateway, serve: Serve, log: LogCapture) -> None:
+    """A model has written to the gateway's socket: half a frame's head, and text where one should be."""
+    app.add_inference_route("/", model("forges"), timeout=10)
+    address = serve(app).address
+    ready(address)
+    check_problem(post(address, {"forged": {"done": "call", "asked": 2}, "seconds": 1}), 500)
+    assert log.text.count("Traceback") >= 1
+
+    def is_well() -> bool:
+        return post(address, {}).status == 200
+
+    until(is_well)
 
 
 def test_a_generator_that_does_not_end_costs_its_process(app: Gateway, serve: Serve) -> None:
@@ -319,10 +334,12 @@ def test_an_answer_block_by_block(app: Gateway, serve: Serve) -> None:
 
 
 @pytest.mark.timeout(120 + 2 * ROUNDS)
-def test_two_routes_on_one_device_never_run_at_once(app: Gateway, serve: Serve) -> None:
+def test_routes_on_one_device_never_run_at_once(app: Gateway, serve: Serve) -> None:
+    """In processes and on a thread, with small requests, which need no thread to wait, and larger ones."""
     slots = Slots(devices=["cuda:0"])
     for path in ("/a", "/b"):
         app.add_inference_route(path, model("clocks"), slots=slots)
+    app.add_inference_route("/thread", models.clocks, isolation="thread", slots=slots)
     address = serve(app).address
     ready(address)
     times = math.ceil(max(ROUNDS, 24) * 2.5 / 6)  # with 200 rounds some 500 requests
@@ -330,14 +347,14 @@ def test_two_routes_on_one_device_never_run_at_once(app: Gateway, serve: Serve) 
     lock = threading.Lock()
 
     def ask(path: bytes) -> None:
-        for _ in range(times):
-            found = result(post(address, {}, path=path))
+        for number in range(times):
+            found = result(post(address, {}, bytes(number % 3 * 50_000), path=path))
             assert found["device"] == "cuda:0"
-            assert found["visible"] == "0"
+            assert found["visible"] == (os.environ.get("CUDA_VISIBLE_DEVICES") if path == b"/thread" else "0")
             with lock:
                 spans.append((found["begin"], found["end"]))
 
-    askers = [threading.Thread(target=ask, args=(path,)) for path in (b"/a", b"/b") * 3]
+    askers = [threading.Thread(target=ask, args=(path,)) for path in (b"/a", b"/b", b"/thread") * 2]
     for asker in askers:
         asker.start()
     for asker in askers:

@@ -153,8 +153,15 @@ def test_it_starts_a_process_and_says_how_it_ended(alone: Warden) -> None:
     alone.say({"signal": signal.SIGTERM, "pid": pid})
     assert alone.hear() == {"ended": pid, "status": signal.SIGTERM}
     alone.say({"signal": signal.SIGTERM, "pid": os.getpid()})  # none of its own: left alone
-    again = alone.start(["/nowhere"])
-    assert alone.hear() == {"ended": again, "status": 127 << 8}
+
+
+def test_a_process_that_cannot_be_started_says_why(
+    capfd: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    alone: Warden = request.getfixturevalue("alone")  # its standard error is the captured one
+    pid = alone.start(["/nowhere"])
+    assert alone.hear() == {"ended": pid, "status": 127 << 8}
+    assert "could not be started: No such file or directory" in capfd.readouterr().err
 
 
 def test_a_signal_is_not_lost_on_a_process_that_has_hardly_begun(alone: Warden) -> None:

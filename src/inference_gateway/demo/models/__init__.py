@@ -1,7 +1,7 @@
 """The embedded models by name. Each is a callback `model(json_input, inputs, input_hash)`.
 
 They take DICOM images, in any order and of any number of series, and skip what is none; without images they
-answer with no parts.
+answer with no parts. What they left out of a study, and why, is in `dicomConformance` of the answer.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Any
 
 from inference_gateway.demo.findings import find_in_stack
 from inference_gateway.demo.models.answer import Answer, Json, answer
-from inference_gateway.dicom.pixels import PixelDataError
+from inference_gateway.demo.models.left_out import LeftOut
 from inference_gateway.dicom.series import Series, Stack, read_study
 from inference_gateway.dicom.sources import Source
 
@@ -20,22 +20,25 @@ def classification(json_input: Any, inputs: Sequence[Source], input_hash: str) -
     readable pixels has no entry.
     """
     labels: dict[str, Json] = {}
-    for series in read_study(inputs).series:
-        findings = [found for stack in series.stacks if (found := _classified(stack)) is not None]
+    study = read_study(inputs, without_decoder=True)
+    left_out = LeftOut(study)
+    for series in study.series:
+        findings = [found for stack in series.stacks if (found := _classified(stack, left_out)) is not None]
         if findings and series.series_instance_uid:
             labels[series.series_instance_uid] = _entry(series, findings)
     names = sorted({entry["label"] for entry in labels.values()} - {"nothing found"})
     return answer(
+        left_out,
         series_ml_json=labels,
         study_ml_json={"label": ", ".join(names) or "nothing found", "series": len(labels)},
     )
 
 
-def _classified(stack: Stack) -> Json | None:
-    """Return label and size of the region in a stack, None where its pixels cannot be decoded."""
-    try:
-        finding = find_in_stack(stack)
-    except PixelDataError:
+def _classified(stack: Stack, left_out: LeftOut) -> Json | None:
+    """Return label and size of the region in a stack, None where none of its pixels can be decoded."""
+    finding = find_in_stack(stack)
+    left_out.add(finding.left_out)
+    if not finding.seen:
         return None
     entry: Json = {
         "label": finding.label if finding.found else "nothing found",

@@ -10,7 +10,7 @@ from pydicom.uid import generate_uid
 
 from inference_gateway.demo.findings import Finding, find_in_stack
 from inference_gateway.demo.models.answer import Answer, Json, answer
-from inference_gateway.dicom.pixels import PixelDataError
+from inference_gateway.demo.models.left_out import LeftOut
 from inference_gateway.dicom.series import read_study
 from inference_gateway.dicom.sources import Source
 from inference_gateway.study import Image, StudyError, make_overlay
@@ -24,12 +24,17 @@ def secondary_capture(json_input: Any, inputs: Sequence[Source], input_hash: str
     parts: list[Json] = []
     captures: list[Dataset] = []
     new_series: dict[str, str] = {}
-    for series in read_study(inputs).series:
+    study = read_study(inputs, without_decoder=True)
+    left_out = LeftOut(study)
+    for series in study.series:
         new_uid = new_series.setdefault(series.instances[0].study_instance_uid, generate_uid(prefix=None))
         for stack in series.stacks:
+            finding = find_in_stack(stack)
+            left_out.add(finding.left_out)
+            if not finding.seen:
+                continue
+            plane = _key_plane(finding)
             try:
-                finding = find_in_stack(stack)
-                plane = _key_plane(finding)
                 capture = make_overlay(
                     Image(stack.frames[plane]),
                     finding.runs.in_plane(plane),
@@ -39,7 +44,8 @@ def secondary_capture(json_input: Any, inputs: Sequence[Source], input_hash: str
                     number=len(captures) + 1,
                     description="Demo model",
                 )
-            except (PixelDataError, StudyError):
+            except StudyError as error:
+                left_out.add({stack.frames[plane].instance: str(error)})
                 continue
             captures.append(capture)
             parts.append(
@@ -49,10 +55,10 @@ def secondary_capture(json_input: Any, inputs: Sequence[Source], input_hash: str
                     "SeriesInstanceUID": series.series_instance_uid,
                 }
             )
-    return answer(parts, captures)
+    return answer(left_out, parts, captures)
 
 
 def _key_plane(finding: Finding) -> int:
-    """Return the plane that shows most of the region, that in the middle where there is none."""
+    """Return the plane that shows most of the region, else that in the middle of those seen."""
     areas = finding.runs.areas()
-    return max(areas, key=lambda at: areas[at]) if areas else finding.depth // 2
+    return max(areas, key=lambda at: areas[at]) if areas else finding.seen[len(finding.seen) // 2]

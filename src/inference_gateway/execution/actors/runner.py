@@ -24,9 +24,9 @@ from inference_gateway.execution.actors.leases import Leases
 from inference_gateway.execution.actors.pool import SILENT, Plan, Pool
 from inference_gateway.execution.current_request import CurrentRequest
 from inference_gateway.execution.line import Line, Load
-from inference_gateway.execution.process.asking import RemoteError
 from inference_gateway.execution.process.host import Recipe
-from inference_gateway.execution.process.turn import Ends, ProcessSlot
+from inference_gateway.execution.process.telling import RemoteError
+from inference_gateway.execution.process.turn import Ends, HostSlot
 
 logger = logging.getLogger("inference_gateway")
 
@@ -277,7 +277,7 @@ class RayRunner:
         self._leases.finish(place)
 
 
-class RaySlot(ProcessSlot):
+class RaySlot(HostSlot):
     """A turn on a thread that stands in for an actor, which is asked for when the turn is in line."""
 
     def __init__(self, line: Line, request: CurrentRequest, runner: RayRunner, **options: Any) -> None:

@@ -5,30 +5,18 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from inference_gateway.errors import InvalidModelOutput, ModelFailed, Refused, RequestError, Unavailable
+from inference_gateway.errors import RequestError
 from inference_gateway.execution.check import InferenceResponse
 from inference_gateway.execution.current_request import CurrentRequest, Request, current_request
 from inference_gateway.execution.process.arena import Borrowed
 from inference_gateway.execution.process.frames import Frame, Piece, merged, split
 from inference_gateway.execution.process.messages import StudyHandle, unpack
+from inference_gateway.execution.process.telling import error_told
 from inference_gateway.execution.runner import Study
 from inference_gateway.payload.element import IterableElement
-
-_RESTART_SECONDS = 10  # for a client to wait while a model is set up again
-
-
-class RemoteError(Exception):
-    """An exception of the model, as the traceback that its process wrote."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
-
-    def __str__(self) -> str:
-        return f"in the model's process:\n{self.text}"
 
 
 class Asking(ABC):
@@ -54,16 +42,16 @@ class Asking(ABC):
         `ModelCrashed`.
         """
         self.calls += 1
-        handle = StudyHandle.of(inputs, spool)
-        head = handle.head | _about(current_request(), json_input, input_hash)
-        try:
-            frame = self._ask(Piece(head | {"kind": "call"}, handle.payload, handle.descriptors))
-        finally:
-            handle.close()
+        with call_of(current_request(), json_input, inputs, input_hash, spool) as asked:
+            frame = self._ask(asked)
+        return self._response(frame)
+
+    def _response(self, frame: Frame) -> InferenceResponse:
+        """Return what came of a call. Raises as `call` does."""
         try:
             self._raise(frame)
             response = unpack(frame, self._borrowed, self._coming)
-            self._is_held = any(isinstance(element, IterableElement) for _, element in response.elements)
+            self._is_held = response.needs_model
             return response
         finally:
             frame.close()
@@ -105,19 +93,10 @@ class Asking(ABC):
 
     def _raise(self, frame: Frame) -> None:
         kind = frame.head.get("error")
-        if kind == "refused":
-            raise Refused(frame.head["detail"], status=frame.head["status"])
-        if kind == "invalid":
-            raise InvalidModelOutput(frame.head["reason"])
-        if kind == "device memory":
-            self.spoilt = kind
-            raise Unavailable(
-                "the memory of the model's device is spent: try again later", retry_after=_RESTART_SECONDS
-            ) from RemoteError(frame.head["traceback"])
-        if kind == "device error":
+        if kind in ("device memory", "device error"):
             self.spoilt = kind
         if kind is not None:
-            raise ModelFailed from RemoteError(frame.head["traceback"])
+            raise error_told(frame.head)
 
     def _coming(self, index: int, size: int | None) -> IterableElement:
         return IterableElement(self._blocks(index), size)
@@ -129,6 +108,19 @@ class Asking(ABC):
             if frame.head["end"]:
                 return
             yield frame.payload
+
+
+@contextmanager
+def call_of(
+    request: CurrentRequest, json_input: Any, inputs: list[Any], input_hash: str, spool: Any
+) -> Iterator[Piece]:
+    """Give the call of a model as it is asked; what crosses by descriptor is open until the end."""
+    handle = StudyHandle.of(inputs, spool)
+    try:
+        head = handle.head | _about(request, json_input, input_hash) | {"kind": "call"}
+        yield Piece(head, handle.payload, handle.descriptors)
+    finally:
+        handle.close()
 
 
 def _about(request: CurrentRequest, json_input: Any, input_hash: str) -> dict[str, Any]:

@@ -21,13 +21,15 @@ import warnings
 from typing import Any
 
 from inference_gateway.execution.process.arena import Arenas
-from inference_gateway.execution.process.frames import PeerGone, Piece, receive, send
+from inference_gateway.execution.process.frames import DescriptorsLost, PeerGone, Piece, receive, send
 from inference_gateway.execution.process.inside import Inside
 from inference_gateway.execution.process.log_lines import forward
 
 WORK, CONTROL = 3, 4  # the descriptors that the warden gives it
 STACKS = signal.SIGUSR1  # has it write the stacks of its threads to standard error
 _IDLE_MILLISECONDS = 2000  # after which the memory of results goes back to the system
+
+logger = logging.getLogger("inference_gateway")
 
 
 def main() -> None:
@@ -39,9 +41,13 @@ def main() -> None:
     control = socket.socket(fileno=os.dup(CONTROL))
     for descriptor in (WORK, CONTROL):
         os.close(descriptor)
-    with contextlib.suppress(PeerGone):
+    try:
         frame = receive(work)
         _Child(work, control, frame.head).serve()
+    except DescriptorsLost as lost:
+        logger.error("a model's process ends: %s", lost)
+    except PeerGone:
+        pass
     os._exit(0)  # threads of the model must not keep it
 
 

@@ -26,6 +26,10 @@ class PeerGone(Exception):
     """The other side has ended, or broken off."""
 
 
+class DescriptorsLost(PeerGone):
+    """The other side is there, but not all of its descriptors: this process may open no more files."""
+
+
 class Frame(NamedTuple):
     """`head` is a JSON object, `payload` bytes, `descriptors` are open and the receiver's to close."""
 
@@ -35,9 +39,21 @@ class Frame(NamedTuple):
 
     def close(self) -> None:
         """Close what descriptors nobody took."""
-        for descriptor in self.descriptors:
-            os.close(descriptor)
-        self.descriptors.clear()
+        _close(self.descriptors)
+
+
+class Begun(NamedTuple):
+    """The begin of a frame: what came at once, with all descriptors, which are the receiver's to close."""
+
+    data: bytes
+    descriptors: list[int]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing of the frame is still to come."""
+        return len(self.data) >= _PREFIX.size and len(self.data) == _PREFIX.size + sum(
+            _PREFIX.unpack_from(self.data)
+        )
 
 
 class Piece(NamedTuple):
@@ -97,11 +113,30 @@ def send(
 
 def receive(sock: socket.socket) -> Frame:
     """Wait for one frame. Raises `PeerGone`."""
-    descriptors: list[int] = []
+    return complete(sock, begin(sock))
+
+
+def begin(sock: socket.socket) -> Begun:
+    """Take the begin of a frame. Raises `PeerGone`, also where `sock` does not wait and there is none."""
     try:
-        data, ancillary, _, _ = sock.recvmsg(_AT_ONCE, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
-        for _, _, numbers in ancillary:
-            descriptors += array.array("i", numbers)
+        data, ancillary, flags, _ = sock.recvmsg(_AT_ONCE, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
+    except OSError as error:
+        raise PeerGone from error
+    begun = Begun(data, [])
+    for _, _, numbers in ancillary:
+        begun.descriptors.extend(array.array("i", numbers))
+    if flags & socket.MSG_CTRUNC:
+        _close(begun.descriptors)
+        raise DescriptorsLost("too many open files (RLIMIT_NOFILE): descriptors that came were lost")
+    if not data:
+        raise PeerGone
+    return begun
+
+
+def complete(sock: socket.socket, begun: Begun) -> Frame:
+    """Return the frame; waits for what of it is still to come. Raises `PeerGone`."""
+    data, descriptors = begun
+    try:
         while len(data) < _PREFIX.size:
             data += _some(sock, _PREFIX.size - len(data))
         head_size, payload_size = _PREFIX.unpack_from(data)
@@ -116,11 +151,15 @@ def receive(sock: socket.socket) -> Frame:
             room = room[count:]
         return Frame(json.loads(frame[_PREFIX.size : begin]), memoryview(frame)[begin:], descriptors)
     except BaseException as error:
-        for descriptor in descriptors:
-            os.close(descriptor)
+        _close(descriptors)
         if isinstance(error, OSError):
             raise PeerGone from error
         raise
+
+
+def _close(descriptors: list[int]) -> None:
+    while descriptors:
+        os.close(descriptors.pop())
 
 
 def _some(sock: socket.socket, size: int) -> bytes:

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, TimeoutError
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,16 +16,18 @@ from functools import partial
 from typing import Any
 
 from inference_gateway.errors import ModelCrashed, ModelFailed, SetupFailed
-from inference_gateway.execution.check import Contract
-from inference_gateway.execution.process.asking import Asking, RemoteError
+from inference_gateway.execution.check import Contract, InferenceResponse
+from inference_gateway.execution.current_request import CurrentRequest
+from inference_gateway.execution.process.asking import Asking, call_of
 from inference_gateway.execution.process.child import STACKS
-from inference_gateway.execution.process.frames import Frame, PeerGone, Piece, receive, send
+from inference_gateway.execution.process.dialogue import Dialogue, WrongAnswer
+from inference_gateway.execution.process.frames import DescriptorsLost, Frame, PeerGone, Piece
 from inference_gateway.execution.process.keeper import SharedKeeper
 from inference_gateway.execution.process.log_lines import levels, write
-from inference_gateway.execution.process.messages import device_inside, environment_of
-from inference_gateway.execution.process.telling import in_words
+from inference_gateway.execution.process.messages import is_plain
+from inference_gateway.execution.process.telling import RemoteError, in_words
 
-_TERM_SECONDS = 1.0  # between SIGTERM and SIGKILL
+TERM_SECONDS = 1.0  # between SIGTERM and SIGKILL
 _CHILD = [sys.executable, "-m", "inference_gateway.execution.process.child"]
 
 
@@ -50,7 +52,7 @@ class Recipe:
         return {
             "target": self.target,
             "route": self.route,
-            "device": device_inside(self.device),
+            "device": _device_inside(self.device),
             "binary_types": dict(self.contract.binary_types),
             "spool_dir": str(self.contract.spool_dir),
             "validation": self.contract.mode,
@@ -69,26 +71,26 @@ class ModelProcess(Asking):
         self._shared = keeper
         self._recipe = recipe
         self.pid: int | None = None
-        self._asked = 0  # the number of what was asked last, which its answer has
         self._end: Future[int | None] = Future()
         self._statm = -1  # of its memory, in /proc
         self._closing = threading.Lock()
 
     def start(self) -> None:
         """Start the process and set the model up in it; as long as that takes. Raises `SetupFailed`."""
-        self._work, work = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours, work = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._dialogue = Dialogue(ours)
         self._control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setblocking(False)
         recipe = self._recipe
         with work, control:
-            environment = environment_of(recipe.device, os.environ)
+            environment = _environment_of(recipe.device, os.environ)
             try:
                 self._keeper = self._shared.get()
                 self.pid, self._end = self._keeper.start(
                     _CHILD, environment, (work.fileno(), control.fileno())
                 )
             except OSError as error:
-                self._work.close()
+                self._dialogue.close()
                 self._control.close()
                 raise SetupFailed("no process could be started for the model") from error
         with suppress(OSError):  # it has ended already
@@ -103,6 +105,34 @@ class ModelProcess(Asking):
             self.end(0.0)
             raise SetupFailed("the model could not be set up") from RemoteError(frame.head["traceback"])
 
+    def ask(
+        self,
+        request: CurrentRequest,
+        json_input: Any,
+        inputs: list[Any],
+        input_hash: str,
+        spool: Any,
+        *,
+        wait: bool = True,
+    ) -> None:
+        """Send a call, of which `answer` tells the end; without `wait` one that is small."""
+        self.calls += 1
+        with call_of(request, json_input, inputs, input_hash, spool) as asked:
+            self._dialogue.ask(*asked, wait=wait)
+
+    def has_plain_answer(self) -> bool:
+        """Whether `answer` gives a whole result now, without waiting for anything."""
+        frame = self._dialogue.look()
+        return frame is not None and is_plain(frame.head)
+
+    def answer(self) -> InferenceResponse:
+        """Return what came of `ask`. Waits for it; raises as `call` does."""
+        return self._response(self._answer())
+
+    def fileno(self) -> int:
+        """Return the descriptor that can be read when an answer begins to come."""
+        return self._dialogue.fileno()
+
     def release(self, seconds: float | None = None) -> None:
         """Have the process let go of what it keeps of the call. On the model's thread.
 
@@ -111,9 +141,7 @@ class ModelProcess(Asking):
         if self._is_held:
             self._is_held = False
             with suppress(ModelCrashed, OSError):
-                self._work.settimeout(seconds)
-                self._ask(Piece({"kind": "release"}))
-                self._work.settimeout(None)
+                self._ask(Piece({"kind": "release"}), seconds)
 
     def tear_down(self, seconds: float) -> None:
         """Have the model torn down, and end the process; it gets `seconds` for that.
@@ -121,12 +149,11 @@ class ModelProcess(Asking):
         Raises `TimeoutError`, `ModelCrashed`, and `RemoteError` where the model's `teardown` raises.
         """
         try:
-            self._work.settimeout(seconds)
-            self._raise(self._ask(Piece({"kind": "teardown"})))
+            self._raise(self._ask(Piece({"kind": "teardown"}), seconds))
         except ModelFailed as failed:
             raise failed.__cause__ or failed from None
         finally:
-            self.end(_TERM_SECONDS)
+            self.end(TERM_SECONDS)
 
     def cancel(self, request_id: str) -> None:
         """Tell the model that nobody waits for the result of this request. From any thread; does not wait."""
@@ -142,14 +169,14 @@ class ModelProcess(Asking):
         """End the process: wait `grace` seconds for it, then SIGTERM, then SIGKILL. From any thread."""
         if self.pid is None:
             return
-        for seconds, number in ((grace, signal.SIGTERM), (_TERM_SECONDS, signal.SIGKILL), (None, 0)):
+        for seconds, number in ((grace, signal.SIGTERM), (TERM_SECONDS, signal.SIGKILL), (None, 0)):
             with suppress(TimeoutError):
                 self._end.result(seconds)
                 break
             self._keeper.signal(self.pid, number)
         with self._closing:
             self._keeper.unwatch(self._control)
-            self._work.close()
+            self._dialogue.close()
             self._borrowed.close()
             if self._statm >= 0:
                 os.close(self._statm)
@@ -185,25 +212,43 @@ class ModelProcess(Asking):
             return int(os.pread(self._statm, 100, 0).split()[1]) * os.sysconf("SC_PAGE_SIZE")
         return 0
 
-    def _ask(self, asked: Piece) -> Frame:
-        """Send a frame and wait for its answer. Raises `ModelCrashed` or `TimeoutError`."""
-        self._asked += 1
+    def _ask(self, asked: Piece, seconds: float | None = None) -> Frame:
+        """Ask something and wait for its answer. Raises `ModelCrashed` or `TimeoutError`."""
+        self._dialogue.ask(*asked)
+        return self._answer(seconds)
+
+    def _answer(self, seconds: float | None = None) -> Frame:
         try:
-            send(self._work, asked.head | {"asked": self._asked}, asked.payload, asked.descriptors)
-            frame = receive(self._work)
+            return self._dialogue.answer(seconds)
+        except TimeoutError:
+            self.spoilt = self.spoilt or "crash"
+            raise
+        except WrongAnswer:
+            self.spoilt = "crash"
+            raise ModelCrashed("what came from it was no answer to what it was asked") from None
         except PeerGone as gone:
             self.spoilt = self.spoilt or "crash"
-            if isinstance(gone.__cause__, TimeoutError):
-                raise TimeoutError from None
+            if isinstance(gone, DescriptorsLost):
+                raise ModelCrashed(f"the gateway cannot read its answer: {gone}") from None
             raise self._crash() from None
-        if frame.head.get("asked") != self._asked:
-            frame.close()
-            self.spoilt = "crash"
-            raise ModelCrashed("what came from it was no answer to what it was asked")
-        return frame
 
     def _crash(self) -> ModelCrashed:
         try:
-            return ModelCrashed(in_words(self._end.result(_TERM_SECONDS)))
+            return ModelCrashed(in_words(self._end.result(TERM_SECONDS)))
         except TimeoutError:  # it has closed its socket, and lives
             return ModelCrashed("it does not speak to the gateway any more")
+
+
+def _environment_of(device: str | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process on `device`, such as `cuda:1`: it sees that one, as number 0."""
+    kind, _, number = (device or "").partition(":")
+    if kind != "cuda" or not number.isdigit():
+        return dict(environment)
+    visible = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    own = visible[int(number)] if visible != [""] and int(number) < len(visible) else number
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **environment, "CUDA_VISIBLE_DEVICES": own}
+
+
+def _device_inside(device: str | None) -> str | None:
+    """Return the name of `device` in a process with that environment."""
+    return "cuda:0" if device is not None and device.startswith("cuda:") else device

@@ -6,15 +6,13 @@ The model runs on the thread that asks for an answer. A third thread runs an eve
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import logging
 import os
 import sys
-import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from inference_gateway.execution.check import Contract, InferenceResponse, prepa
 from inference_gateway.execution.current_request import CurrentRequest, Request
 from inference_gateway.execution.process.arena import Arena, Arenas
 from inference_gateway.execution.process.child_batch import Batch
+from inference_gateway.execution.process.child_loop import LazyLoop
 from inference_gateway.execution.process.frames import Frame, Piece, merged, split
 from inference_gateway.execution.process.messages import Packed, deadline_of, open_study
 from inference_gateway.execution.process.telling import told
@@ -142,7 +141,7 @@ class Inside:
     @cached_property
     def _loop(self) -> Any:
         """The event loop of `async def` callbacks, on a thread of its own: started when it is needed."""
-        return _LazyLoop(self._end_a_fork)
+        return LazyLoop(self._end_a_fork)
 
     def _end_a_fork(self) -> None:
         """Where the model's code is left: a process that it has forked ends here, and writes no buffers."""
@@ -252,29 +251,3 @@ class _Held:
         self.response = None
         self.blocks.clear()
         self.spool.release()
-
-
-class _LazyLoop:
-    """`call_soon_threadsafe` and `create_task` of an event loop that is started by the first of them."""
-
-    def __init__(self, at_end: Callable[[], None]) -> None:
-        self._at_end = at_end
-
-    def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run a callback; `at_end` is called when it has ended, before anybody hears of it."""
-        return self._loop.create_task(self._to_the_end(coroutine))
-
-    async def _to_the_end(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        try:
-            return await coroutine
-        finally:
-            self._at_end()
-
-    @cached_property
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        loop = asyncio.new_event_loop()
-        threading.Thread(target=loop.run_forever, name="async model", daemon=True).start()
-        return loop
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loop, name)

@@ -1,8 +1,9 @@
 """What the frames between a gateway and a model process mean, and how requests and results are put into them.
 
-To the process: `setup` once, then for each request `call`, and, where the result has elements that the model
-still produces, `next` for each block and `release` at the end; at last `teardown`. Each is answered by one
-frame: `done`, or `error` with the kind of the exception.
+To the process: what its model is, once; then for each request `call`, and, where the result has elements
+that the model still produces, `next` for each block and `release` at the end; for several requests at once
+`batch`, and `outcomes` for those for which the answer had no room; at last `teardown`. Each is answered by
+one frame: `done`, or `error` with the kind of the exception.
 
 A request crosses as a study handle: the spool's descriptor (or its bytes, where they are few), three offsets
 for each part, and the JSON. A result crosses as its JSON, and for each element where its bytes are: in the
@@ -125,6 +126,15 @@ def _is_translated(element: FileElement) -> bool:
     return os.fstat(element.file.fileno()).st_size != element.size
 
 
+def is_plain(head: Mapping[str, Any]) -> bool:
+    """Tell whether a frame is a result of which nothing is to come, in memory that is mapped already."""
+    return (
+        head.get("done") == "call"
+        and (head["arena"] is None or not head["arena"][2])
+        and not any(kind == "blocks" for _, kind, *_ in head["elements"])
+    )
+
+
 def unpack(
     frame: Frame, borrowed: Borrowed, blocks_of: Callable[[int, int | None], Element]
 ) -> InferenceResponse:
@@ -211,18 +221,3 @@ def open_study(frame: Frame) -> tuple[Spool, list[Part]]:
 def deadline_of(head: Mapping[str, Any]) -> float | None:
     """Return the deadline on this process's clock: another machine has one of its own."""
     return None if head["remaining"] is None else time.monotonic() + head["remaining"]
-
-
-def environment_of(device: str | None, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a process on `device`, such as `cuda:1`: it sees that one, as number 0."""
-    kind, _, number = (device or "").partition(":")
-    if kind != "cuda" or not number.isdigit():
-        return dict(environment)
-    visible = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    own = visible[int(number)] if visible != [""] and int(number) < len(visible) else number
-    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **environment, "CUDA_VISIBLE_DEVICES": own}
-
-
-def device_inside(device: str | None) -> str | None:
-    """Return the name of `device` in a process with that environment."""
-    return "cuda:0" if device is not None and device.startswith("cuda:") else device

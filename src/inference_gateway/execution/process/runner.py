@@ -197,7 +197,7 @@ class ProcessRunner:
             if process not in self._processes:
                 return
             place = self._processes.index(process)
-            if place in self._in_turn:
+            if place in self._in_turn and not self._closed.is_set():  # then its loop may have gone
                 return
             self._processes[place] = None
         if self._closed.is_set():

@@ -5,9 +5,30 @@ from __future__ import annotations
 import os
 import signal
 import traceback
+from collections.abc import Mapping
 from typing import Any
 
-from inference_gateway.errors import InvalidModelOutput, ModelFailed, Refused, RequestCancelled
+from inference_gateway.errors import (
+    InvalidModelOutput,
+    ModelFailed,
+    Refused,
+    RequestCancelled,
+    RequestError,
+    Unavailable,
+)
+
+_RESTART_SECONDS = 10  # for a client to wait while a model is set up again
+
+
+class RemoteError(Exception):
+    """An exception of the model, as the traceback that its process wrote."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"in the model's process:\n{self.text}"
 
 
 def told(error: BaseException) -> dict[str, Any]:
@@ -27,6 +48,22 @@ def told(error: BaseException) -> dict[str, Any]:
         "reason": error.reason if isinstance(error, InvalidModelOutput) else type(cause).__name__,
         "traceback": "".join(traceback.format_exception(cause)),
     }
+
+
+def error_told(head: Mapping[str, Any]) -> RequestError:
+    """Return what `told` was given, as the gateway has it: with a `RemoteError` as its cause."""
+    match head["error"]:
+        case "refused":
+            return Refused(head["detail"], status=head["status"])
+        case "invalid":
+            return InvalidModelOutput(head["reason"])
+        case "device memory":
+            words = "the memory of the model's device is spent: try again later"
+            error: RequestError = Unavailable(words, retry_after=_RESTART_SECONDS)
+        case _:
+            error = ModelFailed()
+    error.__cause__ = RemoteError(head["traceback"])
+    return error
 
 
 _SPENT = ("CUDA out of memory", "CUDA error: out of memory", "OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED")

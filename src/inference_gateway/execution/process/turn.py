@@ -14,11 +14,12 @@ from typing import Any, Protocol
 from inference_gateway.execution.check import InferenceResponse
 from inference_gateway.execution.current_request import CurrentRequest, Request
 from inference_gateway.execution.line import Line
+from inference_gateway.execution.process.host import TERM_SECONDS, ModelProcess
 from inference_gateway.execution.runner import Study
 from inference_gateway.execution.slot import Slot
 
+_LIGHT = 16 << 10  # bytes of a body in memory: its frame always fits into an empty socket buffer
 _STACKS_SECONDS = 0.5  # for a process to write its stacks before SIGTERM: nothing tells when it has
-_TERM_SECONDS = 1.0  # between SIGTERM and SIGKILL
 
 logger = logging.getLogger("inference_gateway")
 
@@ -97,8 +98,8 @@ class Places(Protocol):
         ...
 
 
-class ProcessSlot(Slot):
-    """A turn on a thread that stands in for a model process."""
+class HostSlot(Slot):
+    """A turn on a thread that stands in for a model elsewhere."""
 
     def __init__(self, line: Line, request: CurrentRequest, runner: Places, **options: Any) -> None:
         super().__init__(line, request, **options)
@@ -112,7 +113,7 @@ class ProcessSlot(Slot):
         return self._runner.has_process(place)
 
     async def compute(self, study: Study) -> Any:
-        """Call the model and check its result, in the process."""
+        """Call the model and check its result, where the model is."""
         return await self.call(self._compute, study)
 
     def _compute(self, study: Study) -> InferenceResponse:
@@ -120,15 +121,18 @@ class ProcessSlot(Slot):
         process = self._begin_call()
         more_to_come = False
         try:
-            self.request.raise_if_cancelled()  # before `on_cancel` was there
-            with study.spool:
-                response = process.call(study.json_input, study.inputs, study.input_hash, study.spool)
+            response = self._call(process, study)
             more_to_come = response.needs_model
         finally:
             if not more_to_come:
                 self.release()
         self._runner.call_succeeded()
         return response
+
+    def _call(self, process: Host, study: Study) -> InferenceResponse:
+        self.request.raise_if_cancelled()  # before `on_cancel` was there
+        with study.spool:
+            return process.call(study.json_input, study.inputs, study.input_hash, study.spool)
 
     def _begin_call(self) -> Host:
         self.on_release(self._end_turn)
@@ -156,7 +160,7 @@ class ProcessSlot(Slot):
             process.cancel(request.request_id)
 
     def _end_turn(self) -> None:
-        """On the thread: the process lets go of the request, or is replaced."""
+        """End it: the process lets go of the request, or is replaced. On the thread, if that takes time."""
         process = self._process
         if process is not None:
             process.release(self._runner.ends.grace)
@@ -184,7 +188,7 @@ class ProcessSlot(Slot):
             self._timers = [
                 loop.call_later(left + ends.grace, self._give_up, why),
                 loop.call_later(term, self._kill, signal.SIGTERM),
-                loop.call_later(term + _TERM_SECONDS, self._kill, signal.SIGKILL),
+                loop.call_later(term + TERM_SECONDS, self._kill, signal.SIGKILL),
             ]
 
     def _give_up(self, why: str) -> None:
@@ -211,3 +215,91 @@ class ProcessSlot(Slot):
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
+
+
+class ProcessSlot(HostSlot):
+    """A turn at a model process, for which a thread stands in.
+
+    A light request needs the thread only where something is out of the ordinary: else the event loop sends
+    the call and takes the answer.
+    """
+
+    _study: Study | None = None  # of a light request
+    _asked: ModelProcess | None = None  # which has the call
+
+    async def compute(self, study: Study) -> Any:
+        """Call the model and check its result, in the process."""
+        spool: Any = study.spool
+        if spool.in_memory and spool.size <= _LIGHT:
+            self._study = study
+        return await super().compute(study)
+
+    @property
+    def begins_on_loop(self) -> bool:
+        """Whether the request is light."""
+        return self._study is not None
+
+    def begin_on_loop(self, place: int) -> None:
+        """Have the call sent on the event loop. From any thread."""
+        loop = self.request.loop
+        if _runs_here(loop):
+            self._send(place)
+            return
+        try:
+            loop.call_soon_threadsafe(self._send, place)
+        except RuntimeError:  # it is closed
+            self._line.go_on(self, place)
+
+    def _send(self, place: int) -> None:
+        self.begin_at(place)
+        study = self._study
+        assert study is not None
+        try:
+            process = self._begin_call()
+            assert isinstance(process, ModelProcess)
+            self.request.raise_if_cancelled()
+            process.ask(
+                self.request, study.json_input, study.inputs, study.input_hash, study.spool, wait=False
+            )
+            self._asked = process
+            self.request.loop.add_reader(process.fileno(), self._look, process)
+        except Exception:  # the thread meets it again, and fails the call with it
+            self._line.go_on(self, place)
+
+    def _look(self, process: ModelProcess) -> None:
+        """Take the answer where it is a whole result, and the process good; else the thread does."""
+        self.request.loop.remove_reader(process.fileno())
+        try:
+            is_plain = process.has_plain_answer() and process.spoilt is None
+        except Exception:  # the thread meets it again, and fails the call with it
+            is_plain = False
+        job = self._job
+        if job is None or not is_plain:
+            self._line.go_on(self, self.place)
+            return
+        outcome: Any
+        try:
+            outcome = process.answer()
+            self._runner.call_succeeded()
+        except Exception as error:
+            outcome = error
+        job.ended = True
+        self.release()
+        self._end_turn()
+        self._line.over(self, self.place)
+        job.settle(outcome)
+
+    # On the thread, what is left of it
+
+    def _begin_call(self) -> Host:
+        return self._asked or super()._begin_call()
+
+    def _call(self, process: Host, study: Study) -> InferenceResponse:
+        return super()._call(process, study) if self._asked is None else self._asked.answer()
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False

@@ -116,6 +116,8 @@ def _start(message: dict[str, object], descriptors: list[int], token: str, libc:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERMINAL)
         os.chdir(message["cwd"])  # type: ignore[arg-type]
         os.execve(argv[0], argv, env)  # type: ignore[index, arg-type]  # noqa: S606 - no shell
+    except OSError as error:
+        os.write(2, f"a model's process could not be started: {error.strerror}\n".encode())
     finally:
         os._exit(127)
 
