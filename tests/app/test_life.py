@@ -1,5 +1,7 @@
 """The gateway's life: with a server's lifespan, with an application's around it, and with none."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,7 +11,7 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message
 
 from inference_gateway import Gateway, Settings
 from tests.conftest import Serve
@@ -177,3 +179,51 @@ def test_with_a_lifespan_nothing_is_missing(app: Gateway, serve: Serve, log: Log
     running = serve(app)
     assert post(running.address, b"").status == 200
     assert MISSING not in log.text
+
+
+async def test_a_turn_that_is_just_ending_does_not_cost_the_teardown(
+    spool_dir: Path, log: LogCapture
+) -> None:
+    """A server may end the lifespan when the last answer is out, before the model's thread hears of it."""
+    torn_down = threading.Event()
+
+    class Model:
+        def __call__(self, json_input: Any, inputs: Any, input_hash: str) -> Any:
+            return {"parts": [{"binary_type": "dicom"}]}, [iter([b"made as it is sent"])]
+
+        def teardown(self) -> None:
+            torn_down.set()
+
+    app = Gateway(settings=Settings(spool_dir=spool_dir))
+    app.add_inference_route("/", Model())
+    to_app: asyncio.Queue[Message] = asyncio.Queue()
+    from_app: asyncio.Queue[Message] = asyncio.Queue()
+    life = asyncio.create_task(app({"type": "lifespan", "state": {}}, to_app.get, from_app.put))
+    await to_app.put({"type": "lifespan.startup"})
+    assert (await from_app.get())["type"] == "lifespan.startup.complete"
+    answering, gone_out = asyncio.Event(), asyncio.Event()
+
+    async def send(message: Message) -> None:
+        answering.set()
+        await gone_out.wait()
+
+    body = asyncio.Queue[Message]()
+    await body.put({"type": "http.request", "body": message(part(b"{}"))})
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/",
+        "headers": [(name.lower(), value) for name, value in TYPE],
+    }
+    asked = asyncio.create_task(app(scope, body.get, send))
+    await answering.wait()
+    await to_app.put({"type": "lifespan.shutdown"})
+    shut_down = asyncio.create_task(from_app.get())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    gone_out.set()
+    await asked
+    assert (await shut_down)["type"] == "lifespan.shutdown.complete"
+    await life
+    assert torn_down.is_set()
+    assert "still busy" not in log.text

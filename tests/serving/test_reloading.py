@@ -1,6 +1,7 @@
 """`serve --dev`: it starts again when a source changes, and shows its author what others do not see."""
 
 import json
+import logging
 import os
 import re
 import signal
@@ -229,9 +230,12 @@ def test_where_only_this_machine_reaches_it(host: str, here: bool) -> None:
 
 
 def test_several_workers_are_refused() -> None:
+    """Before anything is set for the process."""
+    before = logging.getLogger().handlers[:]
     result = CliRunner().invoke(main, ["serve", "--dev", "--workers", "2", "my_model:model"])
     assert result.exit_code == 2
     assert "--dev runs one process" in result.output
+    assert logging.getLogger().handlers == before
 
 
 @pytest.mark.slow

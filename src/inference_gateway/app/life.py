@@ -141,7 +141,7 @@ class Life:
         await asyncio.gather(*map(self._tear_down, self._runners))
 
     async def _tear_down(self, runner: Runner) -> None:
-        if runner.readiness.taken:  # after the drain: it will not come back
+        if runner.readiness.orphaned:  # after the drain: it will not come back; a turn that is ending will
             logger.warning("model %s is still busy: ended without its teardown", runner.name)
             runner.close()
             return

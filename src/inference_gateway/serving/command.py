@@ -174,6 +174,8 @@ def serve(
     where TARGET or a setting is wrong, 3 where the service could not start. Ctrl-C while TARGET is being
     imported ends it by that signal.
     """
+    if dev:
+        _check_author(host, workers)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # Until the server listens for it: importing a model may take long, and swallow KeyboardInterrupt.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -190,7 +192,9 @@ def serve(
     configure_logging(settings.log_format, log_level.upper())
     scheme = "https" if options else "http"
     if dev:
-        sys.exit(_serve_author(context, host, port, scheme, workers))
+        from inference_gateway.serving.reloading import serve_and_reload
+
+        sys.exit(serve_and_reload(_worker_arguments(context), host=host, port=port, scheme=scheme))
     if worker is None and (workers > 1 or os.getpid() == 1):  # process 1 has to reap: it runs no model
         code = supervise(
             _worker_arguments(context),
@@ -249,10 +253,10 @@ def _range(actors: str) -> tuple[int, int]:
         raise click.UsageError(f"--actors is a number, or two such as 1-8, not {actors!r}") from None
 
 
-def _serve_author(context: click.Context, host: str, port: int, scheme: str, workers: int) -> int:
-    """Serve for the model's author. Raises `click.UsageError` where others could see what only he may see."""
+def _check_author(host: str, workers: int) -> None:
+    """Raise `click.UsageError` where others could see what only the model's author may see."""
     try:
-        from inference_gateway.serving.reloading import only_here, serve_and_reload
+        from inference_gateway.serving.reloading import only_here
     except ModuleNotFoundError as error:
         raise click.UsageError(str(error)) from None
     if not only_here(host):
@@ -262,7 +266,6 @@ def _serve_author(context: click.Context, host: str, port: int, scheme: str, wor
         )
     if workers > 1:
         raise click.UsageError("--dev runs one process: leave out --workers and GATEWAY_WORKERS, or --dev")
-    return serve_and_reload(_worker_arguments(context), host=host, port=port, scheme=scheme)
 
 
 def _show_author(app: Any, reports: Path) -> None:
