@@ -71,6 +71,7 @@ class Pool:
         self._waiting: deque[tuple[str, asyncio.Future[Grant | None]]] = deque()
         self._crashes = 0  # in a row
         self._failed: dict[str, Any] | None = None  # what went wrong when the model was set up last
+        self._retiring: set[asyncio.Task[Any]] = set()
         self._restarts: Counter[str] = Counter()
         self._seconds = 0.0
         self._begun = time.monotonic()
@@ -268,8 +269,6 @@ class Pool:
                 self._places.remove(place)
                 self._retiring.add(task := asyncio.create_task(self._retire(place)))
                 task.add_done_callback(self._retiring.discard)
-
-    _retiring: set[asyncio.Task[Any]] = set()  # noqa: RUF012 - one pool in a process
 
     async def _retire(self, place: _Place) -> dict[str, Any]:
         """End an actor, and its model; return what went wrong."""
