@@ -35,13 +35,17 @@ Grant = dict[str, Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """How many actors there are. `options`: of each, for Ray. `idle`: seconds after which one ends."""
+    """How many actors there are. `options`: of each, for Ray. `idle`: seconds after which one ends.
+
+    `ports`: where they listen, the first and the last.
+    """
 
     least: int
     most: int
     options: dict[str, Any]
     idle: float
     max_calls: int = 0
+    ports: tuple[int, int] = (0, 0)
 
 
 @dataclass(eq=False)
@@ -52,12 +56,17 @@ class _Place:
     task: asyncio.Task[None] | None = None
     born: str | None = None  # which life of it is up
     last: str | None = None  # which one was, last
+    address: tuple[str, str, int] | None = None  # where that one is met
     spoilt: str | None = None  # which one must not be called again
     lease: tuple[str, str] | None = None
     returned: asyncio.Event = field(default_factory=asyncio.Event)
     is_spoilt: asyncio.Event = field(default_factory=asyncio.Event)
     idle_since: float = field(default_factory=time.monotonic)
     calls: int = 0
+
+    def granted(self, turn: str) -> Grant:
+        """Return what a gateway is told that has it for a turn."""
+        return {"turn": turn, "actor": self.actor, "born": self.born, "address": self.address}
 
 
 class Pool:
@@ -144,14 +153,14 @@ class Pool:
                 turn = uuid.uuid4().hex
                 place.lease = gateway, turn
                 place.returned.clear()
-                future.set_result({"turn": turn, "actor": place.actor, "born": place.born})
+                future.set_result(place.granted(turn))
         coming = sum(place.born is None for place in self._places)
         for _ in range(min(len(self._waiting) - coming, self._plan.most - len(self._places))):
             self._add()
 
     def _add(self) -> None:
         make: Any = ray.remote(concurrency_groups=CONTROL, max_restarts=-1, max_task_retries=0)
-        actor = make(ModelActor).options(**self._plan.options).remote(self._setup)
+        actor = make(ModelActor).options(**self._plan.options).remote(self._setup, self._plan.ports)
         place = _Place(actor)
         self._places.append(place)
         place.task = asyncio.create_task(self._keep(place))
@@ -221,7 +230,7 @@ class Pool:
         self._failed = None
         self._seconds = told["seconds"]
         if place.last != life:
-            place.calls, place.last = 0, life
+            place.calls, place.last, place.address = 0, life, told["address"]
             place.is_spoilt.clear()
         place.idle_since, place.born = time.monotonic(), life
 
