@@ -108,6 +108,7 @@ def test_frames_and_files_cross_both_ways(by_network: bool, tmp_path: Path) -> N
         ours, theirs = stack.enter_context(linked(door, by_network=by_network))
         given = file_of(data, tmp_path)
         stack.callback(os.close, given)
+        assert not ours.is_over
         for sender, receiver in ((ours, theirs), (theirs, ours)):
             asked = Piece({"kind": "call"}, [b"payload ", memoryview(b"in pieces")], [given, given])
             frame = crossed(sender, receiver, asked)
@@ -193,6 +194,7 @@ def test_who_goes_in_the_middle_is_noticed(by_network: bool, tmp_path: Path) -> 
         ours.hang_up()
         with pytest.raises(PeerGone):
             waits.result(LIMIT)
+        assert theirs.is_over
         with pytest.raises(PeerGone):
             ours.send(Piece({}, [], [given]))
     os.close(given)

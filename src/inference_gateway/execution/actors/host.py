@@ -46,10 +46,14 @@ class ActorHost(Asking):
         self._rest = b""  # of a log line
 
     def begin(self) -> bool:
-        """Begin the turn; return whether the actor was there: who knows before the call loses nothing.
+        """Begin the turn, or a further call of it; return whether the actor was there.
 
-        Raises `Unavailable` where the actor lives and cannot be reached.
+        Who knows that before the call loses nothing. Raises `Unavailable` where the actor lives and cannot be
+        reached.
         """
+        if self._link is not None:
+            self.has_ended = self.has_ended or self._link.is_over
+            return not self.has_ended
         word, answer = secrets.token_bytes(WORD), secrets.token_bytes(WORD)
         try:
             sock = reach(self._address, by_network=self._by_network)

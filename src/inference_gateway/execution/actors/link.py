@@ -129,6 +129,11 @@ class Link:
             raise
         return descriptor
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the other side has gone. Between an answer and the next question, when nothing comes."""
+        return _can_be_read(self._sock, 0)
+
     def hang_up(self) -> None:
         """Have whoever waits at either end notice that it is over. From any thread."""
         with suppress(OSError):
