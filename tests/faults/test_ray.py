@@ -173,6 +173,7 @@ def bench(cluster: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         yield found
     finally:
         found.process.close()
+        print(*found.process.lines, sep="\n")  # where it fails, they tell
 
 
 @pytest.mark.slow

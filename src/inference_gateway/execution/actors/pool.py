@@ -28,6 +28,7 @@ SILENT = 15.0  # seconds after which a gateway is held to be dead
 _LONGEST_PAUSE = 30.0  # seconds between two attempts to set a model up
 _TEAR_DOWN_SECONDS = 25.0
 _TICK = 0.5
+_KILL_SECONDS = 20.0  # for a killed actor to end
 _PATIENCE = 3.0  # seconds for an actor to say that it lives
 
 Grant = dict[str, Any]
@@ -58,6 +59,7 @@ class _Place:
     last: str | None = None  # which one was, last
     address: tuple[str, str, int] | None = None  # where that one is met
     spoilt: str | None = None  # which one must not be called again
+    killed: tuple[str, float] | None = None  # which one was, and when
     lease: tuple[str, str] | None = None
     returned: asyncio.Event = field(default_factory=asyncio.Event)
     is_spoilt: asyncio.Event = field(default_factory=asyncio.Event)
@@ -210,23 +212,24 @@ class Pool:
             if life is None:  # it is being restarted, or has no node yet
                 await asyncio.sleep(0.1)
                 continue
-            told: dict[str, Any] = {}
-            if life != place.spoilt:
-                try:
-                    told = await place.actor.set_up.remote()
-                except RayError:
-                    deaths += 1
-                    told = {"error": "failed", "traceback": "the actor ended while the model was set up"}
+            if life == place.spoilt:
+                _kill(place, life)
+                await asyncio.sleep(_TICK)
+                continue
+            try:
+                told = await place.actor.set_up.remote()
+            except RayError:
+                deaths += 1
+                told = {"error": "failed", "traceback": "the actor ended while the model was set up"}
+            else:
                 if told.get("born") == life:
                     break
+                _kill(place, life)
             if "error" in told:
                 self._failed = None if deaths == 1 else told
                 self._crashes += 1
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
-            with suppress(RayError):
-                ray.kill(place.actor, no_restart=False)
-            await asyncio.sleep(_TICK)
         self._failed = None
         self._seconds = told["seconds"]
         if place.last != life:
@@ -309,6 +312,15 @@ class Pool:
         me = ray.get_runtime_context().current_actor
         asyncio.get_running_loop().call_later(_TICK, ray.kill, me)  # when the answer has gone
         return next((told for told in found if told and "error" in told), {})
+
+
+def _kill(place: _Place, life: str) -> None:
+    """End this life of an actor. Once: a kill that comes late hits the next life."""
+    now = time.monotonic()
+    if place.killed is None or place.killed[0] != life or now - place.killed[1] > _KILL_SECONDS:
+        place.killed = life, now
+        with suppress(RayError):
+            ray.kill(place.actor, no_restart=False)
 
 
 async def _answer(ref: Any) -> Any:
