@@ -43,6 +43,7 @@ class ActorHost(Asking):
         self._by_network = by_network
         self._link: Link | None = None
         self._end: Any = None  # of the turn, as Ray tells it
+        self._listening = False
         self._rest = b""  # of a log line
 
     def begin(self) -> bool:
@@ -61,7 +62,6 @@ class ActorHost(Asking):
             self._link = knock(sock, self._address, word, answer)
         except (OSError, PeerGone, RayError) as error:
             return self._is_there(error)
-        self._ask_for_lines()
         return True
 
     def _is_there(self, error: Exception) -> bool:
@@ -127,6 +127,7 @@ class ActorHost(Asking):
         assert self._link is not None
         try:
             self._link.send(asked)
+            self._listen()
             return self._link.receive(seconds)
         except DescriptorsLost as lost:
             self.spoilt = self.spoilt or "crash"
@@ -153,6 +154,12 @@ class ActorHost(Asking):
         raise ModelCrashed("the Ray actor ended, or its node did: Ray's log of that node says how") from None
 
     # Log lines
+
+    def _listen(self) -> None:
+        """Write the log lines of the turn as they come."""
+        if not self._listening:
+            self._listening = True
+            self._ask_for_lines()
 
     def _ask_for_lines(self) -> None:
         with suppress(RayError):
