@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import statistics
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -245,6 +246,9 @@ def test_two_gateways_share_the_actors(serve: Serve, tmp_path: Path) -> None:
     for own in spans.values():
         own.sort()
         assert all(end <= begin for (_, end), (begin, _) in pairwise(own))
+    gaps = [begin - end for own in spans.values() for (_, end), (begin, _) in pairwise(own)]
+    print(f"from one call to the next: {statistics.median(gaps) * 1000:.1f} ms")
+    assert statistics.median(gaps) < 0.2
     last = max(begin for own in spans.values() for begin, _ in own)
     first = min(begin for own in spans.values() for begin, _ in own)
     busy = sum(min(end, last) - begin for own in spans.values() for begin, end in own)
