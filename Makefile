@@ -11,7 +11,7 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 SECONDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-quick test-ray check format dist bench bench-quick fuzz soak clean
+.PHONY: help install demo test test-quick test-ray test-api check format dist bench bench-quick fuzz soak clean
 
 help:  ## Explain the commands (this)
 	@echo "inference-gateway: put a medical-imaging model behind HTTP."
@@ -67,6 +67,12 @@ test-ray: install  ## Run the tests of models on Ray, on a cluster of two nodes 
 	@$(BIN)/python -c 'import ray' 2>/dev/null || \
 	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --constraint constraints.txt --editable '.[ray]'
 	$(BIN)/pytest tests -m ray
+
+# Apart from the others: what it brings along is large, and is a plugin of pytest.
+test-api: install  ## Have schemathesis look for what /openapi.json says and a running gateway does not do
+	@$(BIN)/python -c 'import schemathesis' 2>/dev/null || \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --constraint constraints.txt --editable '.[api]'
+	$(BIN)/pytest tests/description
 
 check: install  ## Lint, format, types and the floors that imports may not climb
 	$(BIN)/ruff check .

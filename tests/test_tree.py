@@ -61,6 +61,7 @@ OWN = {
     "test_tree": "this one",
     "test_wire_rows": "the wire contract as a list",
     "multipart/test_oracle": "the decoder beside another parser",
+    "description/test_schemathesis": "the document beside what a running gateway answers",
     "dicom/test_document": "the tables of docs/dicom.md",
     "dicom/test_foreign": "other projects' files beside another program",
     "execution/test_refusal": "models that refuse, on threads and in processes",

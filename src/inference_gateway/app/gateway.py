@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inference_gateway.answer.problem import Problem
+from inference_gateway.app.descriptions import Descriptions
 from inference_gateway.app.endpoint import InferenceEndpoint, Shared
 from inference_gateway.app.life import Life
 from inference_gateway.app.probes import HealthHandler, Probes
@@ -86,6 +87,9 @@ class Gateway(Starlette):
         self.add_exception_handler(HTTPException, _problem)
         self.add_exception_handler(Exception, _problem)
         self.router.routes.extend(self._probes.routes(metrics=self.settings.metrics))
+        keys = self._shared.api_keys is not None
+        described = Descriptions(self._models_for, metrics=self.settings.metrics, keys=keys)
+        self.router.routes.extend(described.routes(self.router.routes))
         self.metrics.gauge("uploads", lambda: self._shared.uploads.count)
         self.metrics.gauge("spool_bytes", lambda: self._shared.budget.used)
 
@@ -227,6 +231,10 @@ class Gateway(Starlette):
         except Unauthorized:
             return []
         return list(self._endpoints)
+
+    def _models_for(self, scope: Scope) -> dict[str, str]:
+        """Return the names of the models by route, as `routes_for` tells the routes."""
+        return {route: self._endpoints[route].runner.name for route in self.routes_for(scope["headers"])}
 
     async def begin(self) -> None:
         """Begin with the first message, where no lifespan has started the gateway."""
