@@ -11,7 +11,7 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 SECONDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-quick test-ray test-api check format dist bench bench-quick fuzz soak clean
+.PHONY: help install demo test test-quick test-ray test-api check format dist docs bench bench-quick fuzz soak clean
 
 help:  ## Explain the commands (this)
 	@echo "inference-gateway: put a medical-imaging model behind HTTP."
@@ -95,6 +95,13 @@ dist: install  ## Build wheel and sdist into dist; install the wheel into an emp
 	    --constraint constraints.txt "$$(echo dist/*.whl)[demo]"
 	cd build/empty && bin/python -m inference_gateway.demo
 	@ls -l dist
+
+docs: install  ## Make the documents a site in build/docs, and what of them is made of the code anew
+	@$(BIN)/python -c 'import mkdocs' 2>/dev/null || \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m manual
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Open build/docs/index.html"
 
 bench: install  ## Measure ourselves beside other servers: table, JSON and picture in benchmarks/results
 	$(BIN)/python -m benchmarks $(BENCH)
