@@ -1,7 +1,7 @@
 """What MkDocs needs to build the site of documents that are written to be read in the repository.
 
-A path of the repository is the same on the site, without `docs/`; the README is its first page. So a link from
-`docs/` to `../examples/` leads somewhere on the site, too: what a page links to is a part of it.
+A path of the repository is the same on the site, without `docs/`; the README is its first page. So a link
+from `docs/` to `../examples/` leads somewhere on the site, too: what a page links to is a part of it.
 """
 
 from __future__ import annotations
@@ -31,13 +31,15 @@ _RESOURCE = re.compile(
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Put the pages of each folder that is listed as `folder/*` into the navigation."""
-    config.nav = [{title: list(_expanded(pages)) for title, pages in part.items()} for part in config.nav or []]
+    config.nav = list(_expanded(config.nav or []))
     return config
 
 
 def _expanded(pages: list[Any]) -> Iterator[Any]:
     for page in pages:
-        if isinstance(page, str) and page.endswith("/*"):
+        if isinstance(page, dict):
+            yield {title: list(_expanded(inside)) for title, inside in page.items()}
+        elif page.endswith("/*"):
             found = sorted((ROOT / "docs" / page[:-2]).glob("*.md"))
             yield from (f"{page[:-2]}/{path.name}" for path in found if path.name != "README.md")
         else:
@@ -90,7 +92,7 @@ def _in_repository(source: str) -> str:
 
 
 def _target(link: str, source: str) -> str | None:
-    """Return the path in the repository that a link of a page leads to, None where it leads to another site."""
+    """Return where in the repository a link of a page leads to, None where it leads to another site."""
     if re.match(r"[a-z]+:", link):
         return None
     return posixpath.normpath(posixpath.join(posixpath.dirname(_in_repository(source)), link))

@@ -1,4 +1,4 @@
-"""The pages of docs/ that are made of the code as a whole: settings, commands, errors, the list of decisions."""
+"""The pages of docs/ that are wholly made of the code: settings, commands, errors, the list of decisions."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ def settings() -> str:
     return f"""# Settings
 
 {_MADE}
-Every limit is an environment variable. Sizes are in bytes (`8GiB` works too), times in seconds; zero or `none` switches
-a time limit off. A value that does not fit ends the start with exit code 2. `inference-gateway settings` prints them
-with the values of now, and no key. In code they are `Settings(max_body_bytes=...)`, for `Gateway(settings=...)`.
-[Operations](operations.md#what-each-limit-protects) says what each limit protects. What `serve` takes besides them is in
-[the command line](command-line.md).
+Every limit is an environment variable. Sizes are in bytes (`8GiB` works too), times in seconds; zero or
+`none` switches a time limit off. A value that does not fit ends the start with exit code 2.
+`inference-gateway settings` prints them with the values of now, and no key. In code they are
+`Settings(max_body_bytes=...)`, for `Gateway(settings=...)`.
+[Operations](operations.md#what-each-limit-protects) says what each limit protects. What `serve` takes besides
+them is in [the command line](command-line.md).
 
 {_table(("variable", "default", "what it is for"), rows)}"""
 
@@ -142,23 +143,24 @@ def errors_page() -> str:
 {_MADE}
 ## What a gateway answers
 
-Whatever is not 200 is a problem document (RFC 9457), `application/problem+json`. It says the cause and the next step in
-`detail`, and nothing of what came in. The log has more under the same `request_id`, which is in the header
-`X-Request-ID` too.
+Whatever is not 200 is a problem document (RFC 9457), `application/problem+json`. It says the cause and the
+next step in `detail`, and nothing of what came in. The log has more under the same `request_id`, which is in the
+header `X-Request-ID` too.
 
 ```json
 {json.dumps(shown, indent=2)}
 ```
 
 {_table(("status", "in the code", "when", "`type`", "`detail`, where nothing more is known"), rows)}
-404 names the inference routes, 405 has `Allow`. 401 has `WWW-Authenticate: Bearer`. Before a request reaches the
-gateway, `inference-gateway serve` answers 400 to what is no HTTP and 431 to a header over its limits, as problems too.
+404 names the inference routes, 405 has `Allow`, 401 has `WWW-Authenticate: Bearer`. Before a request reaches
+the gateway, `inference-gateway serve` answers 400 to what is no HTTP and 431 to a header over its limits, as
+problems too.
 [The wire contract](wire.md#what-is-refused-the-gateway-never-guesses) has every input that is refused.
 
 ## What a model raises
 
-`Refused` of `inference_gateway` is a model's way to say no: its sentence is the client's `detail`. Any other exception
-is 500 for the client, and a traceback in the log.
+`Refused` of `inference_gateway` is a model's way to say no: its sentence is the client's `detail`. Any other
+exception is 500 for the client, and a traceback in the log.
 
 {_table(("class", "when"), [_told(errors.Refused), _told(errors.RequestCancelled)])}
 ## What the client raises
