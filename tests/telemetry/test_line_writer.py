@@ -190,8 +190,9 @@ def test_the_line_of_a_request_is_made_when_it_is_written(
     assert isinstance(queued, logging.LogRecord)
     handler.close()
     logger.manager._clear_cache()  # type: ignore[attr-defined]
+    ids = f'"span_id": "{record.span_id}", "trace_id": "{record.trace_id}"'
     assert stream.getvalue() == (
-        '{"request_id": "id", "route": "/a"} - status 200, 0 bytes received, 0.000 s ()\n'
+        f'{{"request_id": "id", "route": "/a", {ids}}} - status 200, 0 bytes received, 0.000 s ()\n'
     )
 
 

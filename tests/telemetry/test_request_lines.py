@@ -31,7 +31,8 @@ def test_the_line(record: Record, log: LogCapture) -> None:
     record.end()
     [line] = log.lines
     tags, _, message = line.removeprefix("INFO inference_gateway ").partition(" - ")
-    assert json.loads(tags) == {"input_hash": "abc", "request_id": "id-1", "route": "/a"}
+    ids = {"trace_id": record.trace_id, "span_id": record.span_id}
+    assert json.loads(tags) == {"input_hash": "abc", "request_id": "id-1", "route": "/a", **ids}
     assert message == "status 200, 42 bytes received, 10.250 s (upload 2.000, queue 0.500, model 7.500)"
 
 

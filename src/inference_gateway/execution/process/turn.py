@@ -58,8 +58,8 @@ class Host(Protocol):
         """Have it let go of what it keeps of the call."""
         ...
 
-    def cancel(self, request_id: str) -> None:
-        """Tell it that nobody waits for the result of this request. Does not wait."""
+    def cancel(self, key: str) -> None:
+        """Tell it that nobody waits for the result of the request of this key. Does not wait."""
         ...
 
     def tell_stacks(self) -> None:
@@ -157,7 +157,7 @@ class HostSlot(Slot):
         """Tell the process that nobody waits for this one of a batch."""
         process = self._process
         if process is not None:
-            process.cancel(request.request_id)
+            process.cancel(request.key)
 
     def _end_turn(self) -> None:
         """End it: the process lets go of the request, or is replaced. On the thread, if that takes time."""
@@ -177,7 +177,7 @@ class HostSlot(Slot):
         process, ends = self._process, self._runner.ends
         if process is None:
             return
-        process.cancel(self.request.request_id)
+        process.cancel(self.request.key)
         left = self.request.remaining()
         why = "deadline"
         if ends.kill_abandoned and left != 0.0:
