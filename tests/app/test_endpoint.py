@@ -321,7 +321,7 @@ def test_the_callers_ids_are_answered(path: str, body: bytes, spool_dir: Path, s
     sent = sent.replace(b"POST / ", f"POST {path} ".encode(), 1).replace(b"\r\n", b"\r\n" + ids, 1)
     answer = exchange(running.address, sent)
     assert answer is not None
-    assert answer.status == (404 if path != "/" else 415 if body else 200)
+    assert answer.status == (404 if path != "/" else 400 if body else 200)
     assert answer.header("x-request-id") == "the-callers-1"
     if answer.status != 200:
         assert json.loads(answer.body)["request_id"] == "the-callers-1"

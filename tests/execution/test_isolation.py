@@ -93,6 +93,18 @@ def test_the_current_request(place: Place, log: LogCapture) -> None:
     assert 0 < found["remaining"] <= LIMIT
 
 
+def test_an_id_that_its_caller_uses_again_is_not_cancelled(place: Place, tmp_path: Path) -> None:
+    """As one does who tries again after a timeout."""
+    mark = tmp_path / "mark"
+    for asked in {"do": "waits", "mark": str(mark)}, {"do": "told"}:
+        sent = post(asked, path=b"/short").replace(b"\r\n", b"\r\nX-Request-ID: again-1\r\n", 1)
+        answer = exchange(place.address, sent, limit=LIMIT)
+        assert answer is not None
+        assert answer.header("x-request-id") == "again-1"
+        until(mark.with_suffix(".seen").exists)
+    assert json.loads(decoded(answer)[0][2])["request"] == ["again-1", "/short", False, None]
+
+
 def test_a_model_without_a_time_limit(place: Place, tmp_path: Path) -> None:
     app = Gateway(settings=settings(place.isolation, tmp_path))
     app.add_inference_route("/", placed(place.isolation, callbacks.Asked), timeout=0)
