@@ -102,6 +102,7 @@ def test_an_id_that_its_caller_uses_again_is_not_cancelled(place: Place, tmp_pat
         assert answer is not None
         assert answer.header("x-request-id") == "again-1"
         until(mark.with_suffix(".seen").exists)
+    assert answer is not None
     assert json.loads(decoded(answer)[0][2])["request"] == ["again-1", "/short", False, None]
 
 
