@@ -122,12 +122,14 @@ def test_a_models_log_lines_are_of_its_request(place: Place, log: LogCapture) ->
     class Handler(LogCapture):
         def emit(self, record: Any) -> None:
             if record.name == "my_model":
-                seen.append((record.getMessage(), working_for.get().request_id))
+                request = working_for.get()
+                assert request.trace is not None
+                seen.append((record.getMessage(), request.request_id, request.trace.traceparent))
 
     with Handler():
         answer = place.send({"do": "told"})
         until(lambda: seen)
-    assert seen == [("a line of the model", answer.header("x-request-id"))]
+    assert seen == [("a line of the model", answer.header("x-request-id"), answer.header("traceparent"))]
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
@@ -156,11 +158,11 @@ def test_a_models_log_lines_are_whole(form: str, place: Place) -> None:
         assert traceback.endswith("ValueError: as asked for")
         assert tags.endswith('{"tag": {"a": "100%", "b": 1}} - with tags: 3')
         return
-    assert {"shape": [1, 2], "kind": "extra", "level": "DEBUG"}.items() <= json.loads(below).items()
-    assert "Stack (most recent call last)" in json.loads(stack)["stack"]
-    assert json.loads(traceback)["message"] == "with a traceback"
-    assert json.loads(traceback)["traceback"].endswith("ValueError: as asked for")
-    assert {"message": "with tags: 3", "tag": {"a": "100%", "b": 1}}.items() <= json.loads(tags).items()
+    assert {"shape": [1, 2], "kind": "extra", "severity_text": "DEBUG"}.items() <= json.loads(below).items()
+    assert "Stack (most recent call last)" in json.loads(stack)["code.stacktrace"]
+    assert json.loads(traceback)["body"] == "with a traceback"
+    assert json.loads(traceback)["exception.stacktrace"].endswith("ValueError: as asked for")
+    assert {"body": "with tags: 3", "tag": {"a": "100%", "b": 1}}.items() <= json.loads(tags).items()
 
 
 @pytest.mark.parametrize("size", [0, 11, 50_000, 3 << 20])

@@ -66,7 +66,7 @@ def test_lines_about_a_request_are_under_its_tags(log: LogCapture) -> None:
     tags, _, text = rest.partition(" - ")
     assert (level, text) == ("WARNING", "3 of them")
     ids = {"trace_id": trace.trace_id, "span_id": trace.span_id}
-    assert json.loads(tags) == {"input_hash": "abc", "request_id": "id-1", "route": "/a", **ids}
+    assert json.loads(tags) == {"input_hash": "abc", "request_id": "id-1", "http.route": "/a", **ids}
     assert (record.trace_id, record.span_id) == (trace.trace_id, trace.span_id)
 
 

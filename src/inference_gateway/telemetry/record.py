@@ -55,7 +55,7 @@ class Record:
         self.phases: dict[str, float] = {}
         self.tags: dict[str, Any] = {
             "request_id": request_id,
-            "route": route,
+            "http.route": route,
             "trace_id": trace.trace_id,
             "span_id": trace.span_id,
         }

@@ -17,6 +17,7 @@ from inference_gateway.execution.line import Line
 from inference_gateway.execution.process.host import TERM_SECONDS, ModelProcess
 from inference_gateway.execution.runner import Study
 from inference_gateway.execution.slot import Slot
+from inference_gateway.telemetry.context import about
 
 _LIGHT = 16 << 10  # bytes of a body in memory: its frame always fits into an empty socket buffer
 _STACKS_SECONDS = 0.5  # for a process to write its stacks before SIGTERM: nothing tells when it has
@@ -197,12 +198,13 @@ class HostSlot(Slot):
             if process is None:
                 return
             if process.spoilt is None:
-                logger.warning(
-                    "model %s did not come back (%s): its process is ended, after it was told to write the "
-                    "stacks of its threads to standard error",
-                    self._runner.name,
-                    why,
-                )
+                with about(self.request):
+                    logger.warning(
+                        "model %s did not come back (%s): its process is ended, after it was told to write "
+                        "the stacks of its threads to standard error",
+                        self._runner.name,
+                        why,
+                    )
                 process.spoilt = why
                 process.tell_stacks()
 
