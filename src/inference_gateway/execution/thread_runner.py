@@ -99,9 +99,9 @@ class ThreadRunner:
             CurrentRequest(request_id, self.route, trace=trace),
             self._model,
             self._check,
-            queue_timeout=self._queue_timeout,
-            timeout=self._timeout,
-            on_start=on_start,
+            self._queue_timeout,
+            self._timeout,
+            on_start,
         )
 
 
@@ -114,9 +114,11 @@ class ThreadSlot(Slot):
         request: CurrentRequest,
         model: Callable[..., Any],
         check: Callable[[Any, Sequence[Any]], Checked],
-        **options: Any,
+        queue_timeout: float | None,
+        timeout: float | None,
+        on_start: Callable[[], None] | None,
     ) -> None:
-        super().__init__(line, request, **options)
+        super().__init__(line, request, queue_timeout, timeout, on_start)
         self._model = model
         self._check_result = check
 

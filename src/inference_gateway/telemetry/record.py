@@ -1,4 +1,4 @@
-"""What is known of one request, and the events that its observers hear of."""
+"""What is known of one request, and who hears of it when it has ended."""
 
 from __future__ import annotations
 
@@ -12,11 +12,7 @@ from inference_gateway.telemetry.tagged_logger import TaggedLogger
 
 
 class Observer(Protocol):
-    """What hears of each request's phases: metrics, log lines. Called on the loop: must not block."""
-
-    def phase_ended(self, record: Record, phase: str, begun: float, ended: float, /) -> None:
-        """Hear that a phase is over. Times are of `time.monotonic()`."""
-        ...
+    """What hears of each request that has ended: metrics, log lines. Called on the loop: must not block."""
 
     def request_ended(self, record: Record, /) -> None:
         """Hear that the request is over, however it went: `record` is complete."""
@@ -24,11 +20,12 @@ class Observer(Protocol):
 
 
 class Record:
-    """What is known of one inference request; tells its observers when a phase or the request has ended.
+    """What is known of one inference request; tells its observers when it has ended.
 
     `status` 0: no answer, or none that was whole. `refused_by_model`: it is the model's own refusal.
-    `received`, `sent`: bytes of the two bodies. `phases`: seconds of each phase that has ended. `seconds`: of
-    the whole, once it has ended.
+    `received`, `sent`: bytes of the two bodies. `phases`: seconds of each phase that has ended; each begins
+    where the one before has ended, the first at `begun`, by `time.monotonic()`. `seconds`: of the whole, once
+    it has ended.
 
     `request_id`, `trace_id`, `span_id`: as each log line about the request has them, the span that of the
     request as a whole. `trace`: the place in a trace that the two name; `parent`: the caller's, where it gave
@@ -60,7 +57,7 @@ class Record:
             "span_id": trace.span_id,
         }
         self._observers = observers
-        self._begun = self._lap = time.monotonic()
+        self.begun = self._lap = time.monotonic()
 
     @property
     def trace_id(self) -> str:
@@ -82,13 +79,11 @@ class Record:
     def phase(self, name: str, end: float | None = None) -> None:
         """Phase `name` has ended: at `end`, by `time.monotonic()`, or now."""
         end = time.monotonic() if end is None else end
-        begun, self._lap = self._lap, end
-        self.phases[name] = end - begun
-        for observer in self._observers:
-            observer.phase_ended(self, name, begun, end)
+        self.phases[name] = end - self._lap
+        self._lap = end
 
     def end(self) -> None:
         """Note that the request has ended, and tell the observers."""
-        self.seconds = time.monotonic() - self._begun
+        self.seconds = time.monotonic() - self.begun
         for observer in self._observers:
             observer.request_ended(self)

@@ -17,9 +17,6 @@ class RequestLines:
     def __init__(self) -> None:
         self._first: logging.LogRecord | None = None
 
-    def phase_ended(self, record: Record, phase: str, begun: float, ended: float, /) -> None:
-        """Wait: the line comes at the end."""
-
     def request_ended(self, record: Record, /) -> None:
         """Log the line: each number of it is a field of its own."""
         if logger.isEnabledFor(logging.INFO):  # without looking for the caller, as `logger.info` does
