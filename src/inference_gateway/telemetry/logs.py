@@ -69,7 +69,7 @@ class JsonFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._second = (0, "")  # the last one, and how it is written
+        self._second = (-1, "")  # the last one, and how it is written
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
