@@ -12,6 +12,16 @@ from inference_gateway.telemetry.request_lines import RequestLines
 from inference_gateway.telemetry.tagged_logger import TaggedMessage
 from tests.harness.log import LogCapture
 
+FIELDS = {
+    "http.response.status_code": 200,
+    "http.request.body.size": 42,
+    "http.response.body.size": 7,
+    "seconds": 10.25,
+    "upload_seconds": 2.0,
+    "queue_seconds": 0.5,
+    "model_seconds": 7.5,
+}
+
 
 @pytest.fixture
 def record(monkeypatch: pytest.MonkeyPatch) -> Record:
@@ -31,23 +41,31 @@ def test_the_line(record: Record, log: LogCapture) -> None:
     record.end()
     [line] = log.lines
     tags, _, message = line.removeprefix("INFO inference_gateway ").partition(" - ")
-    assert json.loads(tags) == {"input_hash": "abc", "request_id": "id-1", "route": "/a"}
-    assert message == "status 200, 42 bytes received, 10.250 s (upload 2.000, queue 0.500, model 7.500)"
+    ids = {"trace_id": record.trace_id, "span_id": record.span_id}
+    assert json.loads(tags) == {
+        "input_hash": "abc",
+        "request_id": "id-1",
+        "http.route": "/a",
+        **ids,
+        **FIELDS,
+    }
+    assert message == "status 200"
 
 
 def test_the_fields(record: Record, log: LogCapture) -> None:
     record.end()
     [line] = log.records
     assert isinstance(line.msg, TaggedMessage)
-    assert line.msg.fields == {
-        "status": 200,
-        "received_bytes": 42,
-        "sent_bytes": 7,
-        "seconds": 10.25,
-        "upload_seconds": 2.0,
-        "queue_seconds": 0.5,
-        "model_seconds": 7.5,
-    }
+    assert line.msg.fields == FIELDS
+
+
+def test_a_request_without_an_answer_has_no_status_code(record: Record, log: LogCapture) -> None:
+    record.status = 0
+    record.end()
+    [line] = log.records
+    assert isinstance(line.msg, TaggedMessage)
+    assert line.msg.fields.keys() == FIELDS.keys() - {"http.response.status_code"}
+    assert log.lines[0].endswith(" - status 0")
 
 
 def test_the_log_record_is_as_the_library_makes_it(log: LogCapture) -> None:

@@ -38,7 +38,8 @@ from inference_gateway.payload.element import Block
 from inference_gateway.payload.spool import Spool
 from inference_gateway.payload.spool_budget import SpoolBudget
 from inference_gateway.settings import Settings
-from inference_gateway.telemetry.record import Observer, Record, new_request_id
+from inference_gateway.telemetry.identity import identify, new_request_id
+from inference_gateway.telemetry.record import Observer, Record
 
 _DISK_SECONDS = 10.0  # for the disk: to say how much room it has, to take the last bytes, to free them
 _DISK_HANGS = "the gateway's disk does not answer: try again later"
@@ -95,7 +96,8 @@ class _Journey:
     def __init__(
         self, runner: Runner, queue: Queue, shared: Shared, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        self.record = Record(new_request_id(), runner.route, shared.observers)
+        request_id, trace, parent = identify(scope["headers"])
+        self.record = Record(request_id, runner.route, shared.observers, trace, parent)
         self._body: Body = AsgiBody(receive)
         self._answering = False
         self._runner = runner
@@ -122,7 +124,7 @@ class _Journey:
                 ticket.uploaded()
                 unsent = self._scope.get("extensions", {}).get(UNSENT, {}).get("unsent")
                 async with ClientWatch(self._receive, shared.settings.send_timeout, unsent) as client:
-                    slot = self._runner.slot(self.record.request_id, ticket.in_slot)
+                    slot = self._runner.slot(self.record.request_id, ticket.in_slot, self.record.trace)
                     try:
                         response = await self._compute(slot, request)
                         try:
@@ -199,11 +201,12 @@ class _Journey:
         self, response: InferenceResponse, input_hash: str, slot: ModelSlot, client: ClientWatch
     ) -> None:
         """Send the answer; what of it is still to be made comes from the model, in its turn."""
-        boundary = self.record.request_id  # as random as a boundary must be
+        boundary = new_request_id()  # as random as a boundary must be
         stream = ResponseStream(response, boundary, input_hash, self._shared.workers.run, slot.call)
         headers = [
             (b"content-type", f"multipart/related; boundary={boundary}".encode()),
             (b"x-request-id", self.record.request_id.encode()),
+            (b"traceparent", self.record.trace.traceparent.encode()),
         ]
         if response.faults:
             headers.append((FAULTS_HEADER, str(response.faults).encode()))
@@ -268,7 +271,13 @@ class _Journey:
     ) -> None:
         self.record.status = error.status
         self.record.refused_by_model = isinstance(error, Refused)
-        problem = Problem.of(error, self.record.request_id, after_body=after_body, traceback=traceback)
+        problem = Problem.of(
+            error,
+            self.record.request_id,
+            traceparent=self.record.trace.traceparent,
+            after_body=after_body,
+            traceback=traceback,
+        )
         await problem.send(self._send, body, self._scope)
 
     def _cut(self) -> None:

@@ -13,6 +13,7 @@ from inference_gateway.execution.current_request import CurrentRequest, Request
 from inference_gateway.execution.line import Line, Load
 from inference_gateway.execution.runner import Checked, Study
 from inference_gateway.execution.slot import Slot
+from inference_gateway.telemetry.identity import TraceContext
 
 
 class ThreadRunner:
@@ -86,11 +87,16 @@ class ThreadRunner:
             finally:
                 slot.release()
 
-    def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> ThreadSlot:
+    def slot(
+        self,
+        request_id: str,
+        on_start: Callable[[], None] | None = None,
+        trace: TraceContext | None = None,
+    ) -> ThreadSlot:
         """Return a turn for one request. `on_start` is called on the model's thread when the turn begins."""
         return ThreadSlot(
             self.line,
-            CurrentRequest(request_id, self.route),
+            CurrentRequest(request_id, self.route, trace=trace),
             self._model,
             self._check,
             self._queue_timeout,

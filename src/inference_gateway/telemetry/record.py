@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from inference_gateway.telemetry.identity import TraceContext, new_request_id, new_span_id
 from inference_gateway.telemetry.logs import logger
 from inference_gateway.telemetry.tagged_logger import TaggedLogger
-
-
-def new_request_id() -> str:
-    """Return a fresh random id, 32 hexadecimal digits.
-
-    The answer, the log and `current_request()` know a request by it.
-    """
-    if not _ids:  # a hundred at a time: asking the kernel costs more than the rest of a small request's log
-        digits = os.urandom(16 * 128).hex()
-        _ids.extend(digits[start : start + 32] for start in range(0, len(digits), 32))
-    return _ids.pop()
-
-
-_ids: list[str] = []
-os.register_at_fork(after_in_child=_ids.clear)
 
 
 class Observer(Protocol):
@@ -41,10 +26,23 @@ class Record:
     `received`, `sent`: bytes of the two bodies. `phases`: seconds of each phase that has ended; each begins
     where the one before has ended, the first at `begun`, by `time.monotonic()`. `seconds`: of the whole, once
     it has ended.
+
+    `request_id`, `trace_id`, `span_id`: as each log line about the request has them, the span that of the
+    request as a whole. `trace`: the place in a trace that the two name; `parent`: the caller's, where it gave
+    one.
     """
 
-    def __init__(self, request_id: str, route: str, observers: Iterable[Observer] = ()) -> None:
+    def __init__(
+        self,
+        request_id: str,
+        route: str,
+        observers: Iterable[Observer] = (),
+        trace: TraceContext | None = None,
+        parent: TraceContext | None = None,
+    ) -> None:
         self.request_id = request_id
+        self.trace = trace = trace or TraceContext(new_request_id(), new_span_id())
+        self.parent = parent
         self.route = route
         self.status = 0
         self.refused_by_model = False
@@ -52,9 +50,24 @@ class Record:
         self.sent = 0
         self.seconds = 0.0
         self.phases: dict[str, float] = {}
-        self.tags: dict[str, Any] = {"request_id": request_id, "route": route}
+        self.tags: dict[str, Any] = {
+            "request_id": request_id,
+            "http.route": route,
+            "trace_id": trace.trace_id,
+            "span_id": trace.span_id,
+        }
         self._observers = observers
         self.begun = self._lap = time.monotonic()
+
+    @property
+    def trace_id(self) -> str:
+        """Return the id of its trace, 32 hexadecimal digits."""
+        return self.trace.trace_id
+
+    @property
+    def span_id(self) -> str:
+        """Return the id of its span, 16 hexadecimal digits."""
+        return self.trace.span_id
 
     @property
     def log(self) -> TaggedLogger:

@@ -18,7 +18,7 @@ class RequestLines:
         self._first: logging.LogRecord | None = None
 
     def request_ended(self, record: Record, /) -> None:
-        """Log the line; in JSON each number of it is a field of its own."""
+        """Log the line: each number of it is a field of its own."""
         if logger.isEnabledFor(logging.INFO):  # without looking for the caller, as `logger.info` does
             logger.handle(self._log_record(RequestMessage(record)))
 
@@ -51,18 +51,16 @@ class RequestMessage(TaggedMessage):
     @property
     def text(self) -> str:  # type: ignore[override]  # made, not stored
         """The sentence."""
-        record = self._record
-        phases = ", ".join(f"{phase} {seconds:.3f}" for phase, seconds in record.phases.items())
-        return f"status {record.status}, {record.received} bytes received, {record.seconds:.3f} s ({phases})"
+        return f"status {self._record.status}"
 
     @property
     def fields(self) -> dict[str, Any]:  # type: ignore[override]
         """Its numbers."""
         record = self._record
         return {
-            "status": record.status,
-            "received_bytes": record.received,
-            "sent_bytes": record.sent,
+            **({"http.response.status_code": record.status} if record.status else {}),
+            "http.request.body.size": record.received,
+            "http.response.body.size": record.sent,
             "seconds": round(record.seconds, 6),
             **{f"{phase}_seconds": round(seconds, 6) for phase, seconds in record.phases.items()},
         }

@@ -13,7 +13,7 @@ _to_json = json.JSONEncoder(sort_keys=True, default=str).encode
 class TaggedMessage:
     """A log line's message, rendered when a handler asks for it: `{"a": 1, "b": 2} - text`, keys sorted.
 
-    `tags`: shown in front of the text. `fields`: what a JSON line has beyond the tags. `text`: what `%`
+    `tags`, and `fields`, which are of this line alone, are shown in front of the text. `text`: what `%`
     arguments of the log record, where `has_args`, are put into; a percent sign in a tag is no conversion.
     `is_settled`: nothing of it changes any more, so that it may be rendered later.
     """
@@ -36,7 +36,7 @@ class TaggedMessage:
         self.fields = fields or {}
 
     def __str__(self) -> str:
-        tags = _to_json(self.tags)
+        tags = _to_json({**self.tags, **self.fields})
         if self.has_args:
             tags = tags.replace("%", "%%")
         return f"{tags} - {self.text}"
