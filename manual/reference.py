@@ -144,8 +144,8 @@ def errors_page() -> str:
 ## What a gateway answers
 
 Whatever is not 200 is a problem document (RFC 9457), `application/problem+json`. It says the cause and the
-next step in `detail`, and nothing of what came in. The log has more under the same `request_id`, which is in the
-header `X-Request-ID` too.
+next step in `detail`, and nothing of what came in. The log has more under the same `request_id`, which is in
+the header `X-Request-ID` too.
 
 ```json
 {json.dumps(shown, indent=2)}
