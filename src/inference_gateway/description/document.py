@@ -31,6 +31,12 @@ _INFO = {
     "(RFC 9457).",
 }
 
+_NAMES = {
+    "X-Request-ID": "what the gateway's log knows the request by",
+    "traceparent": "the request's place in a trace (W3C Trace Context)",
+}
+"""What names a request: taken from the caller where it is well-formed, and answered."""
+
 
 def document() -> dict[str, Any]:
     """Return the whole document, from the models and the errors as they are now."""
@@ -61,10 +67,8 @@ def document() -> dict[str, Any]:
             "schemas": {**made, "Problem": _problem()},
             "responses": {f"Problem{status}": _answers(status, kinds) for status in _statuses(kinds)},
             "headers": {
-                "X-Request-ID": {
-                    "description": "what the gateway's log knows the request by",
-                    "schema": {"type": "string"},
-                }
+                name: {"description": told, "required": True, "schema": {"type": "string"}}
+                for name, told in _NAMES.items()
             },
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "an API key as a bearer token"},
@@ -127,6 +131,15 @@ def _inference(kinds: list[ProblemKind]) -> dict[str, Any]:
     return {
         "operationId": "infer",
         "summary": "Run the model",
+        "parameters": [
+            {
+                "name": name,
+                "in": "header",
+                "description": f"{told}; a new one is made where none comes or it is not well-formed",
+                "schema": {"type": "string"},
+            }
+            for name, told in _NAMES.items()
+        ],
         "requestBody": {
             "required": True,
             "content": {
@@ -142,7 +155,7 @@ def _inference(kinds: list[ProblemKind]) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "The answer of the model",
-                "headers": {**_request_id(), FAULTS_HEADER.decode(): faults},
+                "headers": {**_names(), FAULTS_HEADER.decode(): faults},
                 "content": {
                     "multipart/related": {
                         "schema": answer,
@@ -167,7 +180,7 @@ def _answers(status: int, kinds: list[ProblemKind]) -> dict[str, Any]:
     """Return the response of one status: every kind of problem that has it."""
     own = [kind for kind in kinds if kind.status == status]
     types = list(dict.fromkeys(kind.type for kind in own))
-    headers = _request_id()
+    headers = _names()
     if any(kind.says_when for kind in own):
         headers["Retry-After"] = {"description": "seconds", "required": True, "schema": {"type": "integer"}}
     if status == 401:
@@ -181,11 +194,11 @@ def _answers(status: int, kinds: list[ProblemKind]) -> dict[str, Any]:
 
 def _problem_of(narrower: dict[str, Any]) -> dict[str, Any]:
     schema = {"$ref": _SCHEMAS + "Problem", "properties": narrower}
-    return {"headers": _request_id(), "content": {PROBLEM_JSON: {"schema": schema}}}
+    return {"headers": _names(), "content": {PROBLEM_JSON: {"schema": schema}}}
 
 
-def _request_id() -> dict[str, Any]:
-    return {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}}
+def _names() -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in _NAMES}
 
 
 def _problem() -> dict[str, Any]:

@@ -80,8 +80,11 @@ def _operation(methods: list[str], path: str, operation: dict[str, Any], common:
     if operation.get("security"):
         told.append("<p>It needs an API key, as a bearer token or as <code>X-API-Key</code>.</p>")
     if "parameters" in operation:
-        given = [(_code(each["name"]), _type(each["schema"])) for each in operation["parameters"]]
-        told.append(_table(("in the path", "type"), given))
+        given = [
+            (_code(each["name"]), each["in"], _type(each["schema"]), escape(each.get("description", "")))
+            for each in operation["parameters"]
+        ]
+        told.append(_table(("parameter", "in", "type", "what"), given))
     for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
         told.append(f"<h3>Request: {_code(media_type)}</h3>{_fields(content['schema'])}")
     told.append("<h3>Answers</h3>")

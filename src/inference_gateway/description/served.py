@@ -39,8 +39,7 @@ def served(
     for route, model in models.items():
         path, parameters = _path(route)
         operation = {**inference, "operationId": _new_id(route, ids), "summary": f"Run the model {model}"}
-        if parameters:
-            operation["parameters"] = parameters
+        operation["parameters"] = [*parameters, *inference["parameters"]]
         if keys:
             operation["security"] = _SECURITY
         paths[path] = {"post": operation}
