@@ -70,6 +70,9 @@ def test_an_inference_route_of_that_path_is_served(path: bytes, app: Gateway, se
     app.add_inference_route(path.decode(), empty)
     address = serve(app).address
     assert post(address, path).status == 200
+    refused = call(address, path, b"OPTIONS")
+    check_problem(refused, 405)
+    assert set(re.split(", *", refused.header("allow") or "")) == {"GET", "HEAD", "POST"}
     assert path.decode() in told(address)["paths"]
 
 

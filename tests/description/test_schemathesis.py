@@ -46,6 +46,8 @@ def gateway(spool_dir: Path, **settings: Any) -> Gateway:
     chosen = Settings(spool_dir=spool_dir, validation="strict", **settings)
     app = Gateway(settings=chosen, binary_types={"size": "text/plain"})
     app.add_inference_route("/", counted)
+    app.add_inference_route("/organ/{organ}/{number:int}", counted)
+    app.add_inference_route("/docs", counted)
     return app
 
 

@@ -36,6 +36,8 @@ def test_parameters_of_a_path() -> None:
     ]
     assert all(each["in"] == "path" and each["required"] for each in parameters[:2])
     assert parameters[2:] == of()["paths"]["/"]["post"]["parameters"]
+    assert "404" in of()["paths"]["/by/{number}/{of}"]["post"]["responses"]
+    assert "404" not in of()["paths"]["/"]["post"]["responses"]
 
 
 def test_a_route_at_a_path_of_the_gateway_takes_its_place() -> None:

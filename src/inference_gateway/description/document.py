@@ -65,7 +65,13 @@ def document() -> dict[str, Any]:
         },
         "components": {
             "schemas": {**made, "Problem": _problem()},
-            "responses": {f"Problem{status}": _answers(status, kinds) for status in _statuses(kinds)},
+            "responses": {
+                **{f"Problem{status}": _answers(status, kinds) for status in _statuses(kinds)},
+                "Problem404": {
+                    **_problem_of({"status": {"const": 404}}),
+                    "description": "There is no route of this path",
+                },
+            },
             "headers": {
                 name: {"description": told, "required": True, "schema": {"type": "string"}}
                 for name, told in _NAMES.items()

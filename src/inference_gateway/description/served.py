@@ -39,7 +39,9 @@ def served(
     for route, model in models.items():
         path, parameters = _path(route)
         operation = {**inference, "operationId": _new_id(route, ids), "summary": f"Run the model {model}"}
-        operation["parameters"] = [*parameters, *inference["parameters"]]
+        if parameters:
+            operation["parameters"] = [*parameters, *inference["parameters"]]
+            operation["responses"] = inference["responses"] | {"404": _NO_ROUTE}
         if keys:
             operation["security"] = _SECURITY
         paths[path] = {"post": operation}
@@ -52,6 +54,7 @@ def served(
     }
 
 
+_NO_ROUTE = {"$ref": "#/components/responses/Problem404"}
 _SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}]
 
 
