@@ -48,6 +48,8 @@ def test_the_page_is_that_of_the_document(app: Gateway, serve: Serve) -> None:
     assert answer.body.decode() == page(served(document(), {"/": "empty"}))
     assert answer.header("content-security-policy") == POLICY
     assert answer.header("x-content-type-options") == "nosniff"
+    assert answer.header("cache-control") == "no-store"
+    assert answer.header("referrer-policy") == "no-referrer"
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -41,20 +41,22 @@ def commands(code: str) -> Iterator[list[str]]:
 def check(command: list[str], folder: Path) -> None:
     """Raise whatever a program raises where it would not take the command. `folder`: where it would run."""
     program = command[0].removeprefix(".venv/bin/")
+    assert program in {*CHECKS, *NOT_RUN}, f"CHECKS or NOT_RUN has to say what becomes of {program}"
     if program not in NOT_RUN:
         CHECKS[program](command[1:], folder)
 
 
 def _gateway(arguments: list[str], folder: Path) -> None:
     """Read the command line as the command does, up to where it would begin."""
+    command: click.Command = main
     context = click.Context(main)
-    group: click.Command = main
-    while isinstance(group, click.Group):
-        found = group.get_command(context, arguments[0])
-        assert found is not None, arguments[0]
-        context = found.make_context(arguments[0], arguments[1:], parent=context)
-        group, arguments = context.command, [*context.args]
-    assert context.params is not None
+    while isinstance(command, click.Group):
+        name, *arguments = arguments
+        found = command.get_command(context, name)
+        assert found is not None, name
+        if not isinstance(found, click.Group):
+            found.make_context(name, arguments, parent=context)
+        command, context = found, click.Context(found, parent=context)
 
 
 def _make(arguments: list[str], folder: Path) -> None:

@@ -23,6 +23,7 @@ READERS = {
     "json": "json",
     "yaml": "yaml",
     "dockerfile": "instruction by instruction",
+    "promql": "its names are those of the code",
     "diff": "tests/moving/test_document.py",
     "text": "nobody: it is no code",
 }
@@ -157,6 +158,15 @@ def test_what_is_for_programs_can_be_read(block: Block) -> None:
         instructions = [line.split()[0] for line in block.code.splitlines()]
         assert instructions[0] == "FROM"
         assert set(instructions) <= {"FROM", "COPY", "RUN", "USER", "CMD", "ENV", "ARG", "WORKDIR"}
+
+
+@pytest.mark.parametrize("block", of("promql"), ids=lambda block: block.place)
+def test_what_is_asked_of_prometheus_is_measured(block: Block) -> None:
+    """The table of docs/metrics.md is made of the code."""
+    there = set(re.findall(r"^\| `(gateway_\w+)`", text_of(ROOT / "docs" / "metrics.md"), re.MULTILINE))
+    asked = re.findall(r"\bgateway_\w+", block.code)
+    assert asked
+    assert {name.removesuffix("_bucket") for name in asked} <= there
 
 
 def test_the_answer_is_framed_as_wire_md_shows_it(serve: Serve, spool_dir: Path) -> None:

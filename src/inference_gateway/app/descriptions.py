@@ -20,7 +20,9 @@ from inference_gateway.description.page import POLICY, page
 from inference_gateway.description.served import served
 
 _COMMON = published()  # read now: later it would be on the event loop
-_PAGE_HEADERS = {"content-security-policy": POLICY, "x-content-type-options": "nosniff"}
+# Not stored: what is told depends on the key.
+_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+_PAGE_HEADERS = {**_HEADERS, "content-security-policy": POLICY, "referrer-policy": "no-referrer"}
 
 
 class LastRoute(Route):
@@ -63,7 +65,8 @@ class Descriptions:
         return served(json.loads(_COMMON), models, server=mounted_at, metrics=self._metrics, keys=self._keys)
 
     async def _tell_document(self, request: Request) -> Response:
-        return Response(json.dumps(self._document(request.scope)), media_type="application/json")
+        text = json.dumps(self._document(request.scope))
+        return Response(text, media_type="application/json", headers=_HEADERS)
 
     async def _tell_page(self, request: Request) -> Response:
         text = page(self._document(request.scope))
