@@ -155,7 +155,8 @@ def test_what_is_for_programs_can_be_read(block: Block) -> None:
     elif block.language == "yaml":
         assert list(yaml.safe_load_all(block.code))
     else:
-        instructions = [line.split()[0] for line in block.code.splitlines()]
+        lines = re.sub(r"\\\n", "", block.code).splitlines()
+        instructions = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
         assert instructions[0] == "FROM"
         assert set(instructions) <= {"FROM", "COPY", "RUN", "USER", "CMD", "ENV", "ARG", "WORKDIR"}
 
