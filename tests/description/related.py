@@ -14,7 +14,6 @@ BOUNDARY = "schemathesis-made-this"
 HEADERS = {"Content-Type": f"multipart/related; boundary={BOUNDARY}"}
 
 
-@schemathesis.serializer("multipart/related")
 def write(context: Any, value: Any) -> Any:
     return framed(value)
 
@@ -39,13 +38,11 @@ def as_bytes(value: Any) -> bytes:
     return data if isinstance(data, bytes) else str(value).encode("utf-8", "surrogatepass")
 
 
-@schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
     if case.media_type == "multipart/related":
         case.headers = {**(case.headers or {}), **HEADERS}
 
 
-@schemathesis.deserializer("multipart/related")
 def read(context: Any, response: Any) -> Any:
     boundary = response.headers["content-type"][0].partition("boundary=")[2].encode()
     found = {}
@@ -54,3 +51,9 @@ def read(context: Any, response: Any) -> Any:
         name = head.partition(b'name="')[2].partition(b'"')[0].decode()
         found[name] = json.loads(body) if name == "json-body" else body.decode("latin-1")
     return found
+
+
+# Not as decorators: where schemathesis is not installed, nothing is known of their types.
+schemathesis.serializer("multipart/related")(write)
+schemathesis.deserializer("multipart/related")(read)
+schemathesis.hook(before_call)
