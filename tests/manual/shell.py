@@ -19,6 +19,9 @@ NOT_RUN = {
 }
 """Programs that are not run here, and why."""
 
+PLAIN = {"cd", "cut", "export", "printf", "sha256sum"}
+"""Of the shell and the system, and as they are everywhere: bash reads the block."""
+
 STUDY = ("study", "my-study", "path/to/study", "scan.zip", "more")
 """What the commands of the documents send."""
 
@@ -38,11 +41,17 @@ def commands(code: str) -> Iterator[list[str]]:
             yield command
 
 
+def syntax(code: str) -> None:
+    """Raise `AssertionError` where bash cannot read a block."""
+    done = subprocess.run(["bash", "-n"], input=code, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 def check(command: list[str], folder: Path) -> None:
     """Raise whatever a program raises where it would not take the command. `folder`: where it would run."""
     program = command[0].removeprefix(".venv/bin/")
-    assert program in {*CHECKS, *NOT_RUN}, f"CHECKS or NOT_RUN has to say what becomes of {program}"
-    if program not in NOT_RUN:
+    assert program in KNOWN, f"CHECKS or NOT_RUN has to say what becomes of {program}"
+    if program in CHECKS:
         CHECKS[program](command[1:], folder)
 
 
@@ -96,6 +105,7 @@ CHECKS: dict[str, Callable[[list[str], Path], None]] = {
     "pip": _pip,
     "pytest": _pytest,
     "pre-commit": _nothing,
-    "cd": _nothing,
     "curl": _nothing,  # run as it is, by the test of the README
 }
+
+KNOWN = {*CHECKS, *NOT_RUN, *PLAIN}

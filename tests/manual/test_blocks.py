@@ -15,7 +15,7 @@ from tests.conftest import Serve
 from tests.harness.asking import post
 from tests.harness.wire import digest
 from tests.manual.documents import BLOCKS, PATHS, ROOT, Block, of, text_of
-from tests.manual.shell import CHECKS, NOT_RUN, STUDY, check, commands
+from tests.manual.shell import CHECKS, NOT_RUN, PLAIN, STUDY, check, commands, syntax
 
 READERS = {
     "python": "`RUN_BY`, or a mark",
@@ -128,9 +128,16 @@ def test_a_program_takes_its_command(
     check(command, tmp_path)
 
 
+@pytest.mark.parametrize("block", of("sh"), ids=lambda block: block.place)
+def test_bash_reads_the_block(block: Block) -> None:
+    syntax(block.code)
+    with pytest.raises(AssertionError, match="unexpected"):
+        syntax(f"{block.code} ( |")
+
+
 def test_the_lists_have_no_program_that_no_document_uses() -> None:
     used = {command[0].removeprefix(".venv/bin/") for _, command in SHELL}
-    assert used == {*CHECKS, *NOT_RUN}
+    assert used - PLAIN == {*CHECKS, *NOT_RUN}
 
 
 def test_what_a_program_does_not_take_is_seen(tmp_path: Path) -> None:
