@@ -95,14 +95,16 @@ def published() -> bytes:
 
 
 def _inference(kinds: list[ProblemKind]) -> dict[str, Any]:
-    any_json = {"description": "or any other JSON: what the model asks for"}
     inputs = {"contentMediaType": "application/octet-stream"}  # bytes, of no type that JSON knows
     request = {
         "description": "The JSON first, then the inputs, in their order. What the parts are called is "
         "without meaning. `start` of the Content-Type may name another part as the JSON.",
         "type": "object",
         "properties": {
-            "request": {"anyOf": [{"$ref": _SCHEMAS + "RequestJson"}, any_json]},
+            "request": {
+                "description": "what the test tool sends, or any other JSON that the model asks for",
+                "anyOf": [{"$ref": _SCHEMAS + "RequestJson"}, {}],
+            },
             "image": {
                 "description": "the inputs, such as the DICOM files of a study",
                 "type": "array",
@@ -193,7 +195,7 @@ def _answers(status: int, kinds: list[ProblemKind]) -> dict[str, Any]:
         headers["WWW-Authenticate"] = {"required": True, "schema": {"const": "Bearer"}}
     return {
         **_problem_of({"status": {"const": status}, "type": {"enum": types}}),
-        "description": "; ".join(dict.fromkeys(kind.meaning for kind in own)),
+        "description": ". ".join(dict.fromkeys(kind.meaning for kind in own)),
         "headers": headers,
     }
 

@@ -6,6 +6,7 @@ Whatever comes from the document is text and is escaped here.
 from __future__ import annotations
 
 import hashlib
+import re
 from base64 import b64encode
 from collections.abc import Iterable
 from html import escape
@@ -81,7 +82,7 @@ def _operation(methods: list[str], path: str, operation: dict[str, Any], common:
         told.append("<p>It needs an API key, as a bearer token or as <code>X-API-Key</code>.</p>")
     if "parameters" in operation:
         given = [
-            (_code(each["name"]), each["in"], _type(each["schema"]), escape(each.get("description", "")))
+            (_code(each["name"]), each["in"], _type(each["schema"]), _prose(each.get("description", "")))
             for each in operation["parameters"]
         ]
         told.append(_table(("parameter", "in", "type", "what"), given))
@@ -91,7 +92,7 @@ def _operation(methods: list[str], path: str, operation: dict[str, Any], common:
     responses = operation["responses"]
     resolved = [(status, _resolved(each, common)) for status, each in responses.items()]
     rows = [
-        (_code(status), escape(each["description"]), _media(each), _headers(each))
+        (_code(status), _prose(each["description"]), _media(each), _headers(each))
         for status, each in resolved
     ]
     told.append(_table(("status", "when", "type", "headers"), rows))
@@ -124,10 +125,10 @@ def _fields(schema: dict[str, Any]) -> str:
     needed = schema.get("required", [])
     keys = {**schema.get("properties", {}), **schema.get("patternProperties", {})}
     rows = [
-        (_code(key), _type(told), "yes" if key in needed else "", escape(told.get("description", "")))
+        (_code(key), _type(told), "yes" if key in needed else "", _prose(told.get("description", "")))
         for key, told in keys.items()
     ]
-    described = escape(schema.get("description", ""))
+    described = _prose(schema.get("description", ""))
     return f"<p>{described}</p>{_table(('key', 'type', 'needed', 'what'), rows)}"
 
 
@@ -149,6 +150,11 @@ def _type(schema: dict[str, Any]) -> str:
 
 def _name(reference: dict[str, Any]) -> str:
     return str(reference["$ref"]).rpartition("/")[2]
+
+
+def _prose(text: str) -> str:
+    """Return a sentence, with what is between backquotes as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _code(text: str) -> str:
