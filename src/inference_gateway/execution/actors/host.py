@@ -82,10 +82,10 @@ class ActorHost(Asking):
         )
         raise Unavailable("the model's node cannot be reached: try again later") from error
 
-    def cancel(self, request_id: str) -> None:
-        """Tell the model that nobody waits for the result of this request. Does not wait."""
+    def cancel(self, key: str) -> None:
+        """Tell the model that nobody waits for the result of the request of this key. Does not wait."""
         with suppress(RayError):
-            self._actor.cancel.remote(request_id)
+            self._actor.cancel.remote(key)
 
     def release(self, seconds: float | None = None) -> None:
         """End the turn: the actor lets go of what it keeps of it. On the turn's thread.
