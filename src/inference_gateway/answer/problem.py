@@ -31,7 +31,8 @@ class Problem:
 
     `allow`: methods for the Allow header of a 405. `retry_after`: seconds for a 503. `after_body`: the rest
     of the request's body is read first. `type`, `title`: of the problem, where it is no plain status.
-    `traceback`: for the model's author, where somebody has asked for it.
+    `traceback`: for the model's author, where somebody has asked for it. `timing`: the value of
+    `Server-Timing`, for a request whose phases are known.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Problem:
         type: str = "about:blank",
         title: str | None = None,
         traceback: str | None = None,
+        timing: bytes | None = None,
     ) -> None:
         self.status = status
         self._after_body = after_body
@@ -58,6 +60,8 @@ class Problem:
             (b"content-length", str(len(self._body)).encode()),
             (b"x-request-id", request_id.encode()),
         ]
+        if timing is not None:
+            self._headers.append((b"server-timing", timing))
         if status == 401:
             self._headers.append((b"www-authenticate", b"Bearer"))
         if allow is not None:
@@ -80,7 +84,13 @@ class Problem:
 
     @classmethod
     def of(
-        cls, error: RequestError, request_id: str, *, after_body: bool = False, traceback: str | None = None
+        cls,
+        error: RequestError,
+        request_id: str,
+        *,
+        after_body: bool = False,
+        traceback: str | None = None,
+        timing: bytes | None = None,
     ) -> Problem:
         """Return the answer to an error of the tree."""
         retry_after = error.retry_after if isinstance(error, Unavailable) else None
@@ -93,6 +103,7 @@ class Problem:
             type=error.type,
             title=error.title,
             traceback=traceback,
+            timing=timing,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -41,18 +41,21 @@ class Observer(Protocol):
 class Record:
     """What is known of one inference request; tells its observers when a phase or the request has ended.
 
-    `status` 0: no answer, or none that was whole. `refused_by_model`: it is the model's own refusal.
-    `received`, `sent`: bytes of the two bodies. `phases`: seconds of each phase that has ended. `seconds`: of
-    the whole, once it has ended.
+    `status` 0: no answer, or none that was whole. `failure`: why there is no result, one of `REFUSALS` or
+    `FAILURES`, empty where there is one. `received`, `sent`: bytes of the two bodies; `received_parts`,
+    `sent_parts`: of those that were whole. `phases`: seconds of each phase that has ended. `seconds`: of the
+    whole, once it has ended.
     """
 
     def __init__(self, request_id: str, route: str, observers: Iterable[Observer] = ()) -> None:
         self.request_id = request_id
         self.route = route
         self.status = 0
-        self.refused_by_model = False
+        self.failure = ""
         self.received = 0
         self.sent = 0
+        self.received_parts = 0
+        self.sent_parts = 0
         self.seconds = 0.0
         self.phases: dict[str, float] = {}
         self.tags: dict[str, Any] = {"request_id": request_id, "route": route}
@@ -73,6 +76,17 @@ class Record:
         self.phases[name] = end - begun
         for observer in self._observers:
             observer.phase_ended(self, name, begun, end)
+
+    @property
+    def server_timing(self) -> bytes:
+        """The value of `Server-Timing` (W3C Server Timing §3): milliseconds of the phases that have ended.
+
+        Always with `total`, what has passed since the request's header came.
+        """
+        told = ""
+        for name, seconds in self.phases.items():
+            told += f"{name};dur={seconds * 1000:.3f}, "
+        return f"{told}total;dur={(time.monotonic() - self._begun) * 1000:.3f}".encode()
 
     def end(self) -> None:
         """Note that the request has ended, and tell the observers."""
