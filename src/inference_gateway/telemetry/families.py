@@ -190,7 +190,7 @@ WORKERS_READY = Family(
     "gateway_workers_ready",
     "gauge",
     (),
-    "Those of them that are ready, before the health check's own handler",
+    "Those of them that are ready; the health check's own handler is not asked",
 )
 WORKER_RESTARTS = Family(
     "gateway_worker_restarts_total", "counter", (), "Worker processes that took the place of one that died"

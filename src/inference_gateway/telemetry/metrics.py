@@ -41,13 +41,13 @@ class Metrics:
 
     What is counted for each request is counted in place. What somebody else knows is asked of its source, at
     a scrape, and once a second where other workers read it. Only the event loop does either, so there is no
-    lock.
+    lock. `shared`: what is counted on; of this process where not given.
     """
 
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
-    def __init__(self) -> None:
-        self._sheets = sheets.of_this_process()
+    def __init__(self, shared: sheets.Sheets | None = None) -> None:
+        self._sheets = shared or sheets.of_this_process()
         self._cells = self._sheets.own.cells
         self._space = str(len(self._sheets.tellers))  # a worker may have several gateways, in this order
         self._routes: dict[str, _Route] = {}

@@ -28,10 +28,9 @@ def families() -> str:
 
 def buckets() -> str:
     """Return the bounds of each histogram as a table of Markdown."""
+    told = {family.name: " ".join(map(str, family.bounds)) for family in FAMILIES if family.bounds}
     rows = ["| name | upper bounds of the buckets |", "|---|---|"]
-    for family in FAMILIES:
-        if family.bounds:
-            rows.append(f"| `{family.name}` | {' '.join(map(str, family.bounds))} |")
+    rows += [f"| `{name}` | {bounds} |" for name, bounds in told.items()]
     return "\n".join(rows) + "\n"
 
 

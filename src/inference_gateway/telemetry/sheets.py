@@ -129,10 +129,15 @@ _joined: list[Sheets] = []  # one at the most: this process is a worker
 
 def join(descriptor: int, number: int) -> None:
     """Make this process worker `number`, whose applications count on a shared sheet. Closes `descriptor`."""
-    memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
+    _joined[:] = [of_worker(descriptor, number)]
     os.close(descriptor)
-    sheets = [_sheet(memory, index) for index in range(len(memory) // SIZE)]
-    _joined[:] = [Sheets(sheets[number - 1], sheets, number)]
+
+
+def of_worker(descriptor: int, number: int) -> Sheets:
+    """Return all sheets as worker `number` has them."""
+    memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
+    found = [_sheet(memory, index) for index in range(len(memory) // SIZE)]
+    return Sheets(found[number - 1], found, number)
 
 
 def of_this_process() -> Sheets:
