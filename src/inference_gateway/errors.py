@@ -43,10 +43,22 @@ its sentence is the model's author's.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 REFUSED_TYPE = "urn:inference-gateway:refused"
 _SENTENCE = 500  # characters of a model's own sentence
+
+NotNow = Literal[
+    "not_ready",
+    "draining",
+    "uploads_full",
+    "queue_full",
+    "queue_timeout",
+    "disk",
+    "device_memory",
+    "unavailable",
+]
+"""Why a request is not taken now: the kinds of `Unavailable`."""
 
 
 class GatewayError(Exception):
@@ -201,7 +213,9 @@ class Unavailable(RequestError):
     status = 503
     sentence = "the gateway cannot take this request now: try again later"
 
-    def __init__(self, detail: str | None = None, *, kind: str = "unavailable", retry_after: int = 2) -> None:
+    def __init__(
+        self, detail: str | None = None, *, kind: NotNow = "unavailable", retry_after: int = 2
+    ) -> None:
         super().__init__(detail)
         self.kind = kind
         self.retry_after = retry_after

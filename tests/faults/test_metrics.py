@@ -1,4 +1,4 @@
-"""A scrape is whole: its sums are what the clients sent, under load, with workers and model processes that die."""
+"""A scrape is whole: its sums are what clients sent, under load, while workers and model processes die."""
 
 import os
 import re
@@ -99,8 +99,8 @@ def check_never_falls(before: Samples, after: Samples) -> None:
 
 def check_sums(found: Samples, sent: Sent) -> None:
     """All that is counted of these requests is what their clients know of them."""
-    for status, count in sent.statuses.items():
-        assert total(found, "requests_total", status=status) == count, status
+    for status, answers in sent.statuses.items():
+        assert total(found, "requests_total", status=status) == answers, status
     assert total(found, "requests_total") == sent.total
     for name, value in sent.sums.items():
         assert total(found, f"{name}_total") == value, name
@@ -159,9 +159,9 @@ def load(process: Process, sent: Sent, *plans: list[str]) -> None:
 def wait_counted(process: Process, sent: Sent) -> Samples:
     """The scrape when all that was sent has ended: a client has its answer a moment before."""
 
-    def all_of_it() -> Samples | None:
+    def all_of_it() -> Samples:
         found = scraped(process)
-        return found if total(found, "requests_total") >= sent.total else None
+        return found if total(found, "requests_total") >= sent.total else {}
 
     return until(all_of_it, f"{sent.total} requests in a scrape")
 

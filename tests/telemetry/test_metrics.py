@@ -29,6 +29,10 @@ def counting(*routes: str, shared: Sheets | None = None) -> Metrics:
     return metrics
 
 
+def tell(metrics: Metrics, sample: Sample) -> None:
+    metrics.source(lambda: [sample])
+
+
 def end(metrics: Metrics, route: str, status: int, failure: str = "", upload: float | None = None) -> None:
     record = Record("id", route, [metrics])
     record.status, record.failure = status, failure
@@ -105,8 +109,8 @@ class TestOfOneProcess:
         metrics = Metrics()
         assert not any("batch" in name or "model" in name for name in samples(metrics))
         sizes = histogram(families.BATCH_SIZE, {1: 5, 3: 2, 200: 1})
-        metrics.source(lambda: [Sample(families.BATCH_SIZE, ("/a",), sizes)])
-        metrics.source(lambda: [Sample(families.MODEL_RESTARTS, ("device memory", "/a"), (2,))])
+        tell(metrics, Sample(families.BATCH_SIZE, ("/a",), sizes))
+        tell(metrics, Sample(families.MODEL_RESTARTS, ("device memory", "/a"), (2,)))
         for found in (samples(metrics), samples(metrics)):  # asked twice, counted once
             assert found["gateway_batch_size_bucket le=1.0 route=/a"] == 5
             assert found["gateway_batch_size_bucket le=2.0 route=/a"] == 5
@@ -155,8 +159,8 @@ def workers() -> Iterator[Workers]:
 
 
 def load(metrics: Metrics, taken: int) -> None:
-    metrics.source(lambda: [Sample(families.SLOTS_TAKEN, ("/a",), (taken,))])
-    metrics.source(lambda: [Sample(families.MODEL_PROCESS_MEMORY, ("/a", "0"), (taken * 10,))])
+    tell(metrics, Sample(families.SLOTS_TAKEN, ("/a",), (taken,)))
+    tell(metrics, Sample(families.MODEL_PROCESS_MEMORY, ("/a", "0"), (taken * 10,)))
 
 
 class TestOfSeveralWorkers:
@@ -190,7 +194,7 @@ class TestOfSeveralWorkers:
     def test_what_all_tell_of_the_same_is_not_added_up(self, workers: Workers) -> None:
         [one], [two] = workers.start(1), workers.start(2)
         for metrics, actors in ((one, 3), (two, 4)):
-            metrics.source(lambda n=actors: [Sample(families.MODEL_ACTORS, ("/a",), (n,), largest=True)])
+            tell(metrics, Sample(families.MODEL_ACTORS, ("/a",), (actors,), largest=True))
         two.tell()
         assert samples(one)["gateway_model_actors route=/a"] == 4
 
@@ -208,13 +212,13 @@ class TestOfSeveralWorkers:
     def test_who_takes_its_place_goes_on_counting(self, workers: Workers) -> None:
         [one], [two] = workers.start(1), workers.start(2)
         for metrics, restarts in ((one, 1), (two, 3)):
-            metrics.source(lambda n=restarts: [Sample(families.MODEL_RESTARTS, ("crash", "/a"), (n,))])
+            tell(metrics, Sample(families.MODEL_RESTARTS, ("crash", "/a"), (restarts,)))
         load(two, 2)
         end(two, "/a", 200, upload=0.02)
         two.tell()
         workers.die(2)
         [three] = workers.start(2)
-        three.source(lambda: [Sample(families.MODEL_RESTARTS, ("crash", "/a"), (1,))])
+        tell(three, Sample(families.MODEL_RESTARTS, ("crash", "/a"), (1,)))
         three.tell()
         end(three, "/a", 200, upload=0.02)
         found = samples(one)
