@@ -31,8 +31,8 @@ class Problem:
 
     `allow`: methods for the Allow header of a 405. `retry_after`: seconds for a 503. `after_body`: the rest
     of the request's body is read first. `type`, `title`: of the problem, where it is no plain status.
-    `traceback`: for the model's author, where somebody has asked for it. `timing`: the value of
-    `Server-Timing`, for a request whose phases are known.
+    `traceback`: for the model's author, where somebody has asked for it. `traceparent`: of the request, as
+    W3C Trace Context has it. `timing`: the value of its `Server-Timing`.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class Problem:
         detail: str,
         request_id: str,
         *,
+        traceparent: str | None = None,
         allow: str | None = None,
         retry_after: float | None = None,
         after_body: bool = False,
@@ -60,6 +61,8 @@ class Problem:
             (b"content-length", str(len(self._body)).encode()),
             (b"x-request-id", request_id.encode()),
         ]
+        if traceparent is not None:
+            self._headers.append((b"traceparent", traceparent.encode()))
         if timing is not None:
             self._headers.append((b"server-timing", timing))
         if status == 401:
@@ -88,9 +91,10 @@ class Problem:
         error: RequestError,
         request_id: str,
         *,
+        traceparent: str | None = None,
+        timing: bytes | None = None,
         after_body: bool = False,
         traceback: str | None = None,
-        timing: bytes | None = None,
     ) -> Problem:
         """Return the answer to an error of the tree."""
         retry_after = error.retry_after if isinstance(error, Unavailable) else None
@@ -98,6 +102,7 @@ class Problem:
             error.status,
             error.detail,
             request_id,
+            traceparent=traceparent,
             retry_after=retry_after,
             after_body=after_body,
             type=error.type,

@@ -66,9 +66,6 @@ class Metrics:
         """Count the requests of `route`, from 0 on."""
         self._routes[route] = _Route(self._place, route)
 
-    def phase_ended(self, record: Record, phase: str, begun: float, ended: float, /) -> None:
-        """Wait: a request's phases are counted with it."""
-
     def request_ended(self, record: Record, /) -> None:
         """Count a request, how long each phase took and what has come of it."""
         route, cells = self._routes[record.route], self._cells

@@ -28,6 +28,7 @@ from inference_gateway.telemetry.families import (
     MODEL_SETUP_SECONDS,
     Sample,
 )
+from inference_gateway.telemetry.identity import TraceContext
 
 logger = logging.getLogger("inference_gateway")
 
@@ -151,11 +152,16 @@ class ProcessRunner:
             successor.drop()
         return self._keeper.close()
 
-    def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> ProcessSlot:
+    def slot(
+        self,
+        request_id: str,
+        on_start: Callable[[], None] | None = None,
+        trace: TraceContext | None = None,
+    ) -> ProcessSlot:
         """Return a turn for one request. `on_start` is called on the turn's thread when it begins."""
         return ProcessSlot(
             self.line,
-            CurrentRequest(request_id, self.route),
+            CurrentRequest(request_id, self.route, trace=trace),
             self,
             queue_timeout=self._queue_timeout,
             timeout=self._timeout,
