@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""Write down what is in this image, with licences: CycloneDX 1.6, in /usr/share/sbom/image.cdx.json.
+
+The components are Debian's packages, as dpkg has them, the distributions that this Python finds, with the native
+libraries that they say they carry (PEP 770), and the interpreter, where no package brought it. Nothing else: a file
+that was copied in by hand is in no list. The document has no date and no random number: the same image, the same
+bytes. An image that installs more runs `sbom` once more.
+"""
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+TARGET = Path("/usr/share/sbom/image.cdx.json")
+DEBIAN = "${Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\t${db:Status-Status}\n"
+SPDX_EXPRESSION = re.compile(r"\(*[A-Za-z0-9.+-]+\)*( +(AND|OR|WITH) +\(*[A-Za-z0-9.+-]+\)*)*")
+
+
+def document() -> dict[str, Any]:
+    """Return the CycloneDX document of the image that this runs in."""
+    components = [*debian(), *distributions(), *interpreter()]
+    return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {
+            "component": {
+                "type": "container",
+                "bom-ref": "image",
+                "name": "dicom-inference-gateway",
+                "version": metadata.version("dicom-inference-gateway"),
+            }
+        },
+        "components": sorted(components, key=lambda each: str(each["bom-ref"])),
+    }
+
+
+def component(name: str, version: str, purl: str, licences: list[str], files: list[str]) -> dict[str, Any]:
+    """Return one component; `files` are the paths in the image that have its licences."""
+    found: dict[str, Any] = {
+        "type": "library",
+        "bom-ref": purl,
+        "name": name,
+        "version": version,
+        "purl": purl,
+    }
+    if licences:
+        found["licenses"] = [{"license": {"name": licence}} for licence in licences]
+    if files:
+        found["properties"] = [{"name": "licence file", "value": path} for path in files]
+    return found
+
+
+def debian() -> Iterator[dict[str, Any]]:
+    """Yield the packages that dpkg has installed."""
+    system = platform.freedesktop_os_release()["ID"]
+    listed = subprocess.run(
+        ["dpkg-query", "--show", f"--showformat={DEBIAN}"], capture_output=True, text=True, check=True
+    )
+    for line in listed.stdout.splitlines():
+        name, version, architecture, source, source_version, status = line.split("\t")
+        if status != "installed":
+            continue
+        copyright_file = Path("/usr/share/doc", name, "copyright")
+        files = [str(copyright_file)] if copyright_file.exists() else []
+        quoted = version.replace("+", "%2B").replace(":", "%3A")
+        purl = f"pkg:deb/{system}/{name.replace('+', '%2B')}@{quoted}?arch={architecture}"
+        if (source, source_version) != (name, version):
+            purl += f"&upstream={source.replace('+', '%2B')}"
+        yield component(name, version, purl, copyright_licences(copyright_file) if files else [], files)
+
+
+def copyright_licences(path: Path) -> list[str]:
+    """Return the short names of the licences in a copyright file of Debian's machine-readable form."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    names = re.findall(r"^License: *(\S.*)$", text, re.MULTILINE) if text.startswith("Format:") else []
+    return sorted({name.strip() for name in names})
+
+
+def distributions() -> Iterator[dict[str, Any]]:
+    """Yield what Python finds, the base's own distributions too."""
+    seen = set()
+    for found in metadata.distributions():
+        name = re.sub(r"[-_.]+", "-", found.metadata["Name"]).lower()
+        if (name, found.version) in seen:
+            continue
+        seen.add((name, found.version))
+        if any(owned_by_dpkg(str(file.locate())) for file in (found.files or [])[:1]):
+            continue  # it is in a package of Debian's, and named there
+        inside = [file for file in found.files or [] if ".dist-info/" in str(file)]
+        files = [str(file.locate()) for file in inside if "/licenses/" in str(file) or "LICEN" in file.name]
+        one = component(
+            found.metadata["Name"], found.version, f"pkg:pypi/{name}@{found.version}", [], sorted(files)
+        )
+        if licences := stated(found.metadata):
+            one["licenses"] = licences
+        carried = [each for file in inside if "/sboms/" in str(file) for each in bundled(Path(str(file.locate())))]
+        if carried:
+            one["components"] = sorted(carried, key=lambda each: str(each.get("purl") or each["name"]))
+        yield one
+
+
+def stated(about: metadata.PackageMetadata) -> list[dict[str, Any]]:
+    """Return the licence that a distribution states, in CycloneDX's form."""
+    if expression := about.get("License-Expression"):
+        return [{"expression": expression}]
+    classifiers = [each.split(" :: ")[-1] for each in about.get_all("Classifier") or [] if each.startswith("License :: ")]
+    names = [each for each in classifiers if each != "OSI Approved"]
+    text = (about.get("License") or "").strip()
+    if not names and text:
+        names = [text.splitlines()[0]]
+    return [{"license": {"name": name}} for name in names]
+
+
+def bundled(path: Path) -> list[dict[str, Any]]:
+    """Return the components of a CycloneDX document inside a distribution, but for the distribution itself."""
+    try:
+        inside = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    if inside.get("bomFormat") != "CycloneDX":
+        return []
+    kept = ("type", "name", "version", "purl", "licenses")
+    own = inside.get("metadata", {}).get("component", {}).get("bom-ref")
+    return [
+        {key: each[key] for key in kept if key in each}
+        for each in inside.get("components", [])
+        if each.get("bom-ref") != own
+    ]
+
+
+def interpreter() -> Iterator[dict[str, Any]]:
+    """Yield CPython, where it is of no package."""
+    binary = os.path.realpath(sys.executable)
+    if owned_by_dpkg(binary):
+        return
+    version = platform.python_version()
+    licence = Path(sys.base_prefix, "lib", f"python{sys.version_info[0]}.{sys.version_info[1]}", "LICENSE.txt")
+    files = [str(licence)] if licence.exists() else []
+    yield component("cpython", version, f"pkg:generic/cpython@{version}", ["PSF-2.0"], files)
+
+
+def owned_by_dpkg(path: str) -> bool:
+    """Whether a package of Debian's brought the file."""
+    asked = subprocess.run(["dpkg-query", "--search", path], capture_output=True, check=False)
+    return asked.returncode == 0
+
+
+if __name__ == "__main__":
+    TARGET.parent.mkdir(parents=True, exist_ok=True)
+    TARGET.write_text(json.dumps(document(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{len(document()['components'])} components are listed in {TARGET}")
