@@ -9,21 +9,21 @@
 #
 # By default the newest CPython that PyTorch has wheels for.
 ARG PYTHON_VERSION=3.15
-# Another base: PACKAGES of Debian or Ubuntu bring it a Python, and PYTHON is what that is called.
+# Another base: BASE_PACKAGES of Debian or Ubuntu bring it a Python, and BASE_PYTHON is what that is called.
 ARG BASE=docker.io/library/python:${PYTHON_VERSION}-slim
 
 FROM ${BASE} AS base
-ARG PACKAGES=
+ARG BASE_PACKAGES=
 USER root
-RUN test -z "${PACKAGES}" || { apt-get update && apt-get install --yes --no-install-recommends ${PACKAGES} \
+RUN test -z "${BASE_PACKAGES}" || { apt-get update && apt-get install --yes --no-install-recommends ${BASE_PACKAGES} \
  && rm -rf /var/lib/apt/lists/*; }
 
 FROM base AS build
-ARG PYTHON=python3
+ARG BASE_PYTHON=python3
 ARG EXTRAS=dicom,codecs
 WORKDIR /src
 # Packages of the base, such as its own PyTorch, are seen from inside too.
-RUN "${PYTHON}" -m venv --system-site-packages /opt/venv
+RUN "${BASE_PYTHON}" -m venv --system-site-packages /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY src ./src

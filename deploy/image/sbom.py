@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Write down what is in this image, with licences: CycloneDX 1.6, in /usr/share/sbom/image.cdx.json.
 
-The components are Debian's packages, as dpkg has them, the distributions that this Python finds, with the native
-libraries that they say they carry (PEP 770), and the interpreter, where no package brought it. Nothing else: a file
-that was copied in by hand is in no list. The document has no date and no random number: the same image, the same
-bytes. An image that installs more runs `sbom` once more.
+The components are Debian's packages, as dpkg has them; the distributions that this Python finds, with the native
+libraries that they say they carry (PEP 770); and the interpreter, where no package brought it. Nothing else: a
+file that was copied in by hand is in no list. The document has no date and no random number: the same image, the
+same bytes. An image that installs more runs `sbom` once more.
 """
 
 import json
@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 TARGET = Path("/usr/share/sbom/image.cdx.json")
-DEBIAN = "${Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\t${db:Status-Status}\n"
+DEBIAN = (
+    "${Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\t${db:Status-Status}\n"
+)
 SPDX_EXPRESSION = re.compile(r"\(*[A-Za-z0-9.+-]+\)*( +(AND|OR|WITH) +\(*[A-Za-z0-9.+-]+\)*)*")
 
 
@@ -102,7 +104,9 @@ def distributions() -> Iterator[dict[str, Any]]:
         )
         if licences := stated(found.metadata):
             one["licenses"] = licences
-        carried = [each for file in inside if "/sboms/" in str(file) for each in bundled(Path(str(file.locate())))]
+        carried = [
+            each for file in inside if "/sboms/" in str(file) for each in bundled(Path(str(file.locate())))
+        ]
         if carried:
             one["components"] = sorted(carried, key=lambda each: str(each.get("purl") or each["name"]))
         yield one
@@ -112,7 +116,9 @@ def stated(about: metadata.PackageMetadata) -> list[dict[str, Any]]:
     """Return the licence that a distribution states, in CycloneDX's form."""
     if expression := about.get("License-Expression"):
         return [{"expression": expression}]
-    classifiers = [each.split(" :: ")[-1] for each in about.get_all("Classifier") or [] if each.startswith("License :: ")]
+    classifiers = [
+        each.split(" :: ")[-1] for each in about.get_all("Classifier") or [] if each.startswith("License :: ")
+    ]
     names = [each for each in classifiers if each != "OSI Approved"]
     text = (about.get("License") or "").strip()
     if not names and text:
@@ -121,7 +127,7 @@ def stated(about: metadata.PackageMetadata) -> list[dict[str, Any]]:
 
 
 def bundled(path: Path) -> list[dict[str, Any]]:
-    """Return the components of a CycloneDX document inside a distribution, but for the distribution itself."""
+    """Return the components of a CycloneDX document inside a distribution, without the distribution."""
     try:
         inside = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -143,7 +149,9 @@ def interpreter() -> Iterator[dict[str, Any]]:
     if owned_by_dpkg(binary):
         return
     version = platform.python_version()
-    licence = Path(sys.base_prefix, "lib", f"python{sys.version_info[0]}.{sys.version_info[1]}", "LICENSE.txt")
+    licence = Path(
+        sys.base_prefix, "lib", f"python{sys.version_info[0]}.{sys.version_info[1]}", "LICENSE.txt"
+    )
     files = [str(licence)] if licence.exists() else []
     yield component("cpython", version, f"pkg:generic/cpython@{version}", ["PSF-2.0"], files)
 
