@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Write down what is in this image, with licences: CycloneDX 1.6, in /usr/share/sbom/image.cdx.json.
 
-The components are Debian's packages, as dpkg has them; the distributions that this Python finds, with the native
-libraries that they say they carry (PEP 770); and the interpreter, where no package brought it. Nothing else: a
-file that was copied in by hand is in no list. The document has no date and no random number: the same image, the
-same bytes. An image that installs more runs `sbom` once more.
+The components are Debian's packages, as dpkg has them; the distributions that this Python finds, with the
+native libraries that they say they carry (PEP 770); and the interpreter, where no package brought it. Nothing
+else: a file that was copied in by hand is in no list. The document has no date and no random number: the same
+image, the same bytes. An image that installs more runs `sbom` once more.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The image, as `make image` builds it; without a registry over a base that stands in for the official one."""
+"""The image, as `make image` builds it; where no registry is, over a base that stands in for the official."""
 
 import os
 import resource
