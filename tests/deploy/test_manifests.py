@@ -1,4 +1,4 @@
-"""The manifests: valid for Kubernetes, fit for each other and the gateway, the same from chart and kustomization."""
+"""The manifests: valid, fit for each other and for the gateway, the same from chart and kustomization."""
 
 import itertools
 import re
@@ -113,7 +113,7 @@ def test_the_chart_renders_what_a_component_makes_of_the_base(place: str) -> Non
 
 
 def named(found: Any) -> Any:
-    """Lists whose order means nothing become dicts: kustomize adds at the beginning, the chart where it reads."""
+    """Lists whose order means nothing become dicts: kustomize adds at the beginning, the chart in between."""
     if isinstance(found, dict):
         return {key: named(value) for key, value in found.items()}
     if isinstance(found, list) and found and all(isinstance(each, dict) and "name" in each for each in found):

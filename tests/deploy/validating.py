@@ -1,7 +1,7 @@
 """Kubernetes' own schemas and those of custom resources: what a manifest may say, field by field.
 
-Kubernetes' come with kubernetes-validate, in their strict form: a field that is not known is a fault. Those of
-KEDA, the Prometheus operator, the Gateway API and KServe are in `schemas`, whose README says where they are from.
+Kubernetes' come with kubernetes-validate, in their strict form: a field that is not known is a fault. Those
+of KEDA, the Prometheus operator, the Gateway API and KServe are in `schemas`; its README says where from.
 """
 
 import importlib.resources
