@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from inference_gateway.execution.check import Contract
 from inference_gateway.execution.line import Load
 from inference_gateway.settings import Settings
+from inference_gateway.telemetry.identity import TraceContext
 
 
 class Study(Protocol):
@@ -91,8 +92,16 @@ class Runner(Protocol):
         """Return the model's name, for the log."""
         ...
 
-    def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> ModelSlot:
-        """Return a turn for one request. `on_start` is called, on any thread, when the turn begins."""
+    def slot(
+        self,
+        request_id: str,
+        on_start: Callable[[], None] | None = None,
+        trace: TraceContext | None = None,
+    ) -> ModelSlot:
+        """Return a turn for one request. `on_start` is called, on any thread, when the turn begins.
+
+        `trace`: its place in a trace.
+        """
         ...
 
     async def set_up(self) -> None:
