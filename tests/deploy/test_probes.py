@@ -1,4 +1,4 @@
-"""The probes of the manifests, asked of a real gateway as a kubelet asks: from its start to the end of its drain."""
+"""The probes of the manifests, asked of a real gateway as a kubelet asks: from start to drain."""
 
 import http.client
 import os
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 DEPLOYMENT = yaml.safe_load((KUSTOMIZE / "base" / "deployment.yaml").read_text())
 POD = DEPLOYMENT["spec"]["template"]["spec"]
 CONTAINER = POD["containers"][0]
-POST = request((b"Content-Type", b"multipart/related; boundary=bnd"), body=message(part(b"{}")))
+POST = request(((b"Content-Type", b"multipart/related; boundary=bnd"),), message(part(b"{}")))
 MODEL = """
 class Model:
     def setup(self):
@@ -83,5 +83,3 @@ def test_from_start_to_end(process: Process, tmp_path: Path) -> None:
     assert process.wait() == 0
     sleep = CONTAINER["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert time.monotonic() - begun + sleep < POD["terminationGracePeriodSeconds"]
-
-
