@@ -11,7 +11,7 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 SECONDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-quick test-ray test-deploy image image-test manifests check format dist bench bench-quick fuzz soak clean
+.PHONY: help install demo test test-quick test-ray helm test-deploy manifests image image-test check format dist bench bench-quick fuzz soak clean
 
 help:  ## Explain the commands (this)
 	@echo "inference-gateway: put a medical-imaging model behind HTTP."
@@ -68,15 +68,15 @@ test-ray: install  ## Run the tests of models on Ray, on a cluster of two nodes 
 	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --constraint constraints.txt --editable '.[ray]'
 	$(BIN)/pytest tests -m ray
 
-# Helm renders the chart: where there is no `helm`, its own code as a Python package, 75 MB.
-test-deploy: install  ## Run the tests of what deploys: manifests, chart, dashboard, alerts
+# Where there is no `helm`, its own code as a Python package: 75 MB.
+helm: install  ## Install what renders the chart, where there is none: without it its tests are skipped
 	@command -v helm >/dev/null || $(BIN)/python -c 'import helm_python' 2>/dev/null || \
 	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --constraint constraints.txt --editable '.[deploy]'
+
+test-deploy: helm  ## Run the tests of what deploys: manifests, chart, dashboard, alerts
 	$(BIN)/pytest tests/deploy
 
-manifests: install  ## Write the files of deploy/kustomize anew, as Helm renders the chart
-	@command -v helm >/dev/null || $(BIN)/python -c 'import helm_python' 2>/dev/null || \
-	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --constraint constraints.txt --editable '.[deploy]'
+manifests: helm  ## Write the files of deploy/kustomize anew, as Helm renders the chart
 	$(BIN)/python -m tests.deploy.rendering
 
 image:  ## Build the container image with docker, podman or buildah; docs/image.md has the arguments

@@ -71,7 +71,7 @@ OWN = {
 }
 """Test modules without a module of their own, and why."""
 
-BESIDE = ("examples/", "faults/", "harness/", "odd_inputs/", "interop/", "moving/")
+BESIDE = ("deploy/", "examples/", "faults/", "harness/", "image/", "interop/", "moving/", "odd_inputs/")
 """Tests that cut across the modules."""
 
 STATIONS = ("cli", "serving", "app", "intake", "multipart", "payload", "execution", "answer", "telemetry")

@@ -62,6 +62,15 @@ def committed(folder: Path) -> list[Manifest]:
     )
 
 
+def kustomized(folder: Path) -> list[Manifest]:
+    """Return what kustomize makes of a folder."""
+    command = ["kustomize", "build"] if shutil.which("kustomize") else ["kubectl", "kustomize"]
+    if shutil.which(command[0]) is None:
+        pytest.skip("needs kustomize or kubectl")
+    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=True)
+    return in_order(yaml.safe_load_all(done.stdout))
+
+
 def _native(values: dict[str, Any]) -> str:
     import helm_python
 

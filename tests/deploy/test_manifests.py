@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +13,16 @@ import yaml
 
 from inference_gateway import Settings
 from inference_gateway.serving.command import serve
-from tests.deploy.rendering import CHART, KUSTOMIZE, NAMESPACE, VALUES, Manifest, committed, in_order, render
+from tests.deploy.rendering import (
+    CHART,
+    KUSTOMIZE,
+    NAMESPACE,
+    VALUES,
+    Manifest,
+    committed,
+    kustomized,
+    render,
+)
 from tests.deploy.validating import VERSIONS, faults
 
 EVERYTHING: dict[str, Any] = {
@@ -102,14 +110,11 @@ def test_the_chart_renders_what_is_committed(folder: Path) -> None:
 
 @pytest.mark.parametrize("place", COMPONENTS, ids=lambda place: Path(place).name)
 def test_the_chart_renders_what_a_component_makes_of_the_base(place: str) -> None:
-    kustomize = ["kustomize", "build"] if shutil.which("kustomize") else ["kubectl", "kustomize"]
-    if shutil.which(kustomize[0]) is None:
-        pytest.skip("needs kustomize or kubectl")
     with tempfile.TemporaryDirectory(dir=KUSTOMIZE) as folder:  # it refuses what lies elsewhere
         kustomization = {"resources": ["../base"], "components": [f"../{place}"]}
         Path(folder, "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
-        built = subprocess.run([*kustomize, folder], capture_output=True, text=True, check=True).stdout
-    assert named(render(VALUES[place])) == named(in_order(yaml.safe_load_all(built)))
+        built = kustomized(Path(folder))
+    assert named(render(VALUES[place])) == named(built)
 
 
 def named(found: Any) -> Any:
