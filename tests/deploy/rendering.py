@@ -79,7 +79,7 @@ def _native(values: dict[str, Any]) -> str:
     return "\n---\n".join(text for text in rendered.values() if text.strip())
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # it has no types
     """Texts of several lines stay so."""
 
 

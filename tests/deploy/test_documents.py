@@ -19,7 +19,8 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 def block(text: str, kind: str, has: str) -> str:
     """The one block of a document that has these words."""
-    (found,) = (each for each in re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL) if has in each)
+    blocks: list[str] = re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL)
+    (found,) = (each for each in blocks if has in each)
     return found
 
 

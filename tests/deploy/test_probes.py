@@ -79,7 +79,9 @@ def test_from_start_to_end(process: Process, tmp_path: Path) -> None:
         process.popen.send_signal(signal.SIGTERM)
         until(lambda: not probe(process, "readinessProbe"), "no readiness while it drains")
         (tmp_path / "go").write_text("x")
-        assert connection.read_answer().status == 200
+        answer = connection.read_answer()
+        assert answer
+        assert answer.status == 200
     assert process.wait() == 0
     sleep = CONTAINER["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert time.monotonic() - begun + sleep < POD["terminationGracePeriodSeconds"]

@@ -39,7 +39,8 @@ def _validator(api_version: str, kind: str, version: str) -> Draft202012Validato
 @cache
 def _registry(version: str) -> Registry[Any]:
     definitions = json.loads((_folder(version) / "_definitions.json").read_text())
-    return Registry[Any]().with_resource(definitions["$id"], Resource.from_contents(definitions))
+    found: Registry[Any] = Registry().with_resource(definitions["$id"], Resource.from_contents(definitions))
+    return found
 
 
 @cache

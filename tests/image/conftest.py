@@ -61,7 +61,7 @@ def candidates() -> Sequence[Tool]:
 @pytest.fixture(scope="session")
 def tool() -> Tool:
     """What runs containers here, with the base in its store."""
-    there = [each for each in candidates() if shutil.which(each.command[0])]
+    there = [each for each in candidates() if shutil.which(each.command[0]) and each("info", check=False)]
     for each in there:
         if each("image", "inspect", BASE, check=False) or each("pull", BASE, check=False):
             if each.works_with(BASE):

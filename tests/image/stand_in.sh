@@ -13,6 +13,8 @@ trap 'rm -rf "$folder"' EXIT
 
 debootstrap --variant=minbase --include="ca-certificates,python$version,python$version-venv" \
     unstable "$folder/root" http://deb.debian.org/debian
+# A mirror may be behind: its lists would have expired.
+echo 'Acquire::Check-Valid-Until "false";' > "$folder/root/etc/apt/apt.conf.d/mirror"
 ln -s "/usr/bin/python$version" "$folder/root/usr/local/bin/python3"
 ln -s "/usr/bin/python$version" "$folder/root/usr/local/bin/python"
 find "$folder/root/usr/share/doc" -type f ! -name copyright -delete
