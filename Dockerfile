@@ -27,9 +27,11 @@ RUN "${BASE_PYTHON}" -m venv --system-site-packages /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY src ./src
-# The certificates of a proxy that looks into TLS, where there is one: they are in no layer.
+# The certificates of a proxy that looks into TLS, where there is one: they are in no layer. NVIDIA's images name
+# constraints of their own, for their own packages.
 RUN --mount=type=secret,id=certificates \
     if [ -e /run/secrets/certificates ]; then export PIP_CERT=/run/secrets/certificates; fi \
+ && unset PIP_CONSTRAINT \
  && pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
  && set -- /wheels/*.whl \
  && pip install --no-cache-dir --constraint constraints.txt "$1${EXTRAS:+[$EXTRAS]}"

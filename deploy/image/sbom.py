@@ -22,7 +22,6 @@ TARGET = Path("/usr/share/sbom/image.cdx.json")
 DEBIAN = (
     "${Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\t${db:Status-Status}\n"
 )
-SPDX_EXPRESSION = re.compile(r"\(*[A-Za-z0-9.+-]+\)*( +(AND|OR|WITH) +\(*[A-Za-z0-9.+-]+\)*)*")
 
 
 def document() -> dict[str, Any]:
@@ -92,11 +91,11 @@ def distributions() -> Iterator[dict[str, Any]]:
     seen = set()
     for found in metadata.distributions():
         name = re.sub(r"[-_.]+", "-", found.metadata["Name"]).lower()
-        if (name, found.version) in seen:
-            continue
-        seen.add((name, found.version))
         if any(owned_by_dpkg(str(file.locate())) for file in (found.files or [])[:1]):
             continue  # it is in a package of Debian's, and named there
+        if (name, found.version) in seen:
+            continue  # in the base and in the environment
+        seen.add((name, found.version))
         inside = [file for file in found.files or [] if ".dist-info/" in str(file)]
         files = [str(file.locate()) for file in inside if "/licenses/" in str(file) or "LICEN" in file.name]
         one = component(
