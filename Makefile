@@ -77,7 +77,7 @@ test-deploy: helm  ## Run the tests of what deploys: manifests, chart, dashboard
 	$(BIN)/pytest tests/deploy
 
 manifests: helm  ## Write the files of deploy/kustomize anew, as Helm renders the chart
-	$(BIN)/python -m tests.deploy.rendering
+	$(BIN)/python -m tests.deploy.rendering write
 
 image:  ## Build the container image with docker, podman or buildah; docs/image.md has the arguments
 	@deploy/image/build.sh

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +36,18 @@ Manifest = dict[str, Any]
 
 def render(values: dict[str, Any]) -> list[Manifest]:
     """Return what Helm makes of the chart: the command where there is one, or else its code as a package."""
-    if shutil.which("helm"):
-        command = ["helm", "template", RELEASE, str(CHART), "--namespace", NAMESPACE, "--values", "-"]
-        text = subprocess.run(
-            command, input=json.dumps(values), capture_output=True, text=True, check=True
-        ).stdout
-    elif importlib.util.find_spec("helm_python"):
+    if not (shutil.which("helm") or importlib.util.find_spec("helm_python")):
+        pytest.skip("needs helm, or its code as a package: make helm")
+    return in_order(each for each in yaml.safe_load_all(_rendered(json.dumps(values))) if each)
+
+
+@cache
+def _rendered(values: str) -> str:
+    command = ["helm", "template", RELEASE, str(CHART), "--namespace", NAMESPACE, "--values", "-"]
+    if shutil.which("helm") is None:
         # In a process of its own: Go's runtime stays for good, with its threads and its signal handlers.
-        arguments = [sys.executable, __file__, json.dumps(values)]
-        text = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
-    else:
-        pytest.skip("needs helm, or its code as a package: make test-deploy")
-    return in_order(each for each in yaml.safe_load_all(text) if each)
+        command = [sys.executable, __file__]
+    return subprocess.run(command, input=values, capture_output=True, text=True, check=True).stdout
 
 
 def in_order(manifests: Iterator[Manifest]) -> list[Manifest]:
@@ -105,7 +106,7 @@ def _write() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        print(_native(json.loads(sys.argv[1])))
-    else:
+    if sys.argv[1:] == ["write"]:
         _write()
+    else:
+        print(_native(json.load(sys.stdin)))

@@ -160,6 +160,14 @@ def test_what_scales_counts_the_queue_and_the_slots() -> None:
     assert metric["pods"]["metric"]["name"] == adapter["rules"]["custom"][0]["name"]["as"]
 
 
-def test_a_release_of_another_name_has_its_own_job_in_the_alerts() -> None:
-    (rule,) = (each for each in render({"monitoring": {"enabled": True}}) if each["kind"] == "PrometheusRule")
-    assert rule["spec"] == yaml.safe_load(RULES.read_text())
+@pytest.mark.parametrize(
+    ("kserve", "service"), [(False, "inference-gateway"), (True, "inference-gateway-predictor")]
+)
+def test_alerts_and_queries_mean_what_is_scraped(kserve: bool, service: str) -> None:
+    """Prometheus names the job after the Service."""
+    values = {"monitoring": {"enabled": True}, "autoscaling": {"kind": "keda"}, "kserve": {"enabled": kserve}}
+    found = {each["kind"]: each for each in render(values)}
+    assert set(re.findall(r'job="([^"]+)"', str(found["PrometheusRule"]["spec"]))) == {service}
+    scaling = found["InferenceService" if kserve else "ScaledObject"]["spec"]
+    assert set(re.findall(r'service="([^"]+)"', str(scaling))) == {service}
+    assert found["PrometheusRule"]["spec"].keys() == yaml.safe_load(RULES.read_text()).keys()
