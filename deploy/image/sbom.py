@@ -2,9 +2,10 @@
 """Write down what is in this image, with licences: CycloneDX 1.6, in /usr/share/sbom/image.cdx.json.
 
 The components are Debian's packages, as dpkg has them; the distributions that this Python finds, with the
-native libraries that they say they carry (PEP 770); and the interpreter, where no package brought it. Nothing
-else: a file that was copied in by hand is in no list. The document has no date and no random number: the same
-image, the same bytes. An image that installs more runs `sbom` once more.
+shared libraries that wheels carry; and the interpreter, where no package brought it. Nothing else: a file
+that was copied in by hand is in no list. What a maker says of the inside of a distribution (PEP 770) is named,
+not repeated: such lists have what may be there, and what was needed to build it. The document has no date and
+no random number: the same image, the same bytes. An image that installs more runs `sbom` once more.
 """
 
 import json
@@ -13,11 +14,14 @@ import platform
 import re
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+DOCUMENTS = Path("/usr/share/doc")
+CARRIED = re.compile(r"[^/]+\.libs/[^/]+$")  # where auditwheel puts the shared libraries of a wheel
 TARGET = Path("/usr/share/sbom/image.cdx.json")
 DEBIAN = (
     "${Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\t${db:Status-Status}\n"
@@ -44,8 +48,10 @@ def document() -> dict[str, Any]:
     }
 
 
-def component(name: str, version: str, purl: str, licences: list[str], files: list[str]) -> dict[str, Any]:
-    """Return one component; `files` are the paths in the image that have its licences."""
+def component(
+    name: str, version: str, purl: str, licences: list[str], files: dict[str, list[str]], folder: Path
+) -> dict[str, Any]:
+    """Return one component; `files` are paths below `folder` by what they have."""
     found: dict[str, Any] = {
         "type": "library",
         "bom-ref": purl,
@@ -55,8 +61,11 @@ def component(name: str, version: str, purl: str, licences: list[str], files: li
     }
     if licences:
         found["licenses"] = [{"license": {"name": licence}} for licence in licences]
-    if files:
-        found["properties"] = [{"name": "licence file", "value": path} for path in files]
+    told = [
+        {"name": what, "value": str(folder / path)} for what, paths in files.items() for path in sorted(paths)
+    ]
+    if told:
+        found["properties"] = told
     return found
 
 
@@ -70,13 +79,20 @@ def debian() -> Iterator[dict[str, Any]]:
         name, version, architecture, source, source_version, status = line.split("\t")
         if status != "installed":
             continue
-        copyright_file = Path("/usr/share/doc", name, "copyright")
-        files = [str(copyright_file)] if copyright_file.exists() else []
+        copyright_file = DOCUMENTS / name / "copyright"
+        there = copyright_file.exists()
         quoted = version.replace("+", "%2B").replace(":", "%3A")
         purl = f"pkg:deb/{system}/{name.replace('+', '%2B')}@{quoted}?arch={architecture}"
         if (source, source_version) != (name, version):
             purl += f"&upstream={source.replace('+', '%2B')}"
-        yield component(name, version, purl, copyright_licences(copyright_file) if files else [], files)
+        yield component(
+            name,
+            version,
+            purl,
+            copyright_licences(copyright_file) if there else [],
+            {"licence file": [f"{name}/copyright"] if there else []},
+            DOCUMENTS,
+        )
 
 
 def copyright_licences(path: Path) -> list[str]:
@@ -90,25 +106,34 @@ def distributions() -> Iterator[dict[str, Any]]:
     """Yield what Python finds, the base's own distributions too."""
     seen = set()
     for found in metadata.distributions():
-        name = re.sub(r"[-_.]+", "-", found.metadata["Name"]).lower()
         if any(owned_by_dpkg(str(file.locate())) for file in (found.files or [])[:1]):
             continue  # it is in a package of Debian's, and named there
-        if (name, found.version) in seen:
-            continue  # in the base and in the environment
-        seen.add((name, found.version))
-        inside = [file for file in found.files or [] if ".dist-info/" in str(file)]
-        files = [str(file.locate()) for file in inside if "/licenses/" in str(file) or "LICEN" in file.name]
-        one = component(
-            found.metadata["Name"], found.version, f"pkg:pypi/{name}@{found.version}", [], sorted(files)
-        )
-        if licences := stated(found.metadata):
-            one["licenses"] = licences
-        carried = [
-            each for file in inside if "/sboms/" in str(file) for each in bundled(Path(str(file.locate())))
-        ]
-        if carried:
-            one["components"] = sorted(carried, key=lambda each: str(each.get("purl") or each["name"]))
-        yield one
+        one = distribution(found)
+        if one["purl"] not in seen:  # in the base and in the environment
+            seen.add(one["purl"])
+            yield one
+
+
+def distribution(found: metadata.Distribution) -> dict[str, Any]:
+    """Return the component of a distribution, with the shared libraries that its wheel carries."""
+    files = [str(file) for file in found.files or []]
+    inside = [file for file in files if ".dist-info/" in file]
+    one = component(
+        found.metadata["Name"],
+        found.version,
+        f"pkg:pypi/{re.sub(r'[-_.]+', '-', found.metadata['Name']).lower()}@{found.version}",
+        [],
+        {
+            "licence file": [file for file in inside if "/licenses/" in file or "LICEN" in file],
+            "list of its maker": [file for file in inside if "/sboms/" in file],
+        },
+        Path(str(found.locate_file(""))),
+    )
+    if licences := stated(found.metadata):
+        one["licenses"] = licences
+    if carried := sorted(Path(file).name for file in files if CARRIED.match(file)):
+        one["components"] = [{"type": "file", "name": file} for file in carried]
+    return one
 
 
 def stated(about: metadata.PackageMetadata) -> list[dict[str, Any]]:
@@ -125,34 +150,14 @@ def stated(about: metadata.PackageMetadata) -> list[dict[str, Any]]:
     return [{"license": {"name": name}} for name in names]
 
 
-def bundled(path: Path) -> list[dict[str, Any]]:
-    """Return the components of a CycloneDX document inside a distribution, without the distribution."""
-    try:
-        inside = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
-    if inside.get("bomFormat") != "CycloneDX":
-        return []
-    kept = ("type", "name", "version", "purl", "licenses")
-    own = inside.get("metadata", {}).get("component", {}).get("bom-ref")
-    return [
-        {key: each[key] for key in kept if key in each}
-        for each in inside.get("components", [])
-        if each.get("bom-ref") != own
-    ]
-
-
 def interpreter() -> Iterator[dict[str, Any]]:
     """Yield CPython, where it is of no package."""
-    binary = os.path.realpath(sys.executable)
-    if owned_by_dpkg(binary):
+    if owned_by_dpkg(os.path.realpath(sys.executable)):
         return
     version = platform.python_version()
-    licence = Path(
-        sys.base_prefix, "lib", f"python{sys.version_info[0]}.{sys.version_info[1]}", "LICENSE.txt"
-    )
-    files = [str(licence)] if licence.exists() else []
-    yield component("cpython", version, f"pkg:generic/cpython@{version}", ["PSF-2.0"], files)
+    folder = Path(sysconfig.get_path("stdlib"))
+    files = {"licence file": [name for name in ("LICENSE.txt",) if (folder / name).exists()]}
+    yield component("cpython", version, f"pkg:generic/cpython@{version}", ["PSF-2.0"], files, folder)
 
 
 def owned_by_dpkg(path: str) -> bool:

@@ -137,6 +137,8 @@ def test_what_it_lists_is_what_is_in_it(tool: Tool, image: str, tmp_path: Path) 
         places = [place["value"] for each in listed.values() for place in each.get("properties", [])]
         assert [place for place in places if not (root / place.lstrip("/")).exists()] == []
         assert [purl for purl, each in listed.items() if not {"licenses", "properties"} & each.keys()] == []
+        carried = [inside["name"] for each in components for inside in each.get("components", [])]
+        assert sorted(carried) == sorted(path.name for path in root.rglob("*.libs/*"))
 
 
 def test_the_list_is_cyclonedx(tool: Tool, image: str, tmp_path: Path) -> None:

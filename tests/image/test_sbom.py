@@ -1,11 +1,13 @@
 """The program that lists what is in the image: how it reads what packages say of themselves."""
 
 import importlib.util
-import json
+import platform
 from email.message import Message
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
+import PIL
 import pytest
 
 from tests.image.conftest import ROOT
@@ -65,14 +67,23 @@ def test_the_licences_of_a_copyright_file(
     assert sbom.copyright_licences(tmp_path / "copyright") == licences
 
 
-def test_what_a_distribution_carries(sbom: ModuleType, tmp_path: Path) -> None:
-    file = tmp_path / "auditwheel.cdx.json"
-    own, carried = {"bom-ref": "1", "type": "library", "name": "pillow"}, {"bom-ref": "2", "name": "libjpeg"}
-    document = {"bomFormat": "CycloneDX", "metadata": {"component": own}, "components": [own, carried]}
-    file.write_text(json.dumps(document))
-    assert sbom.bundled(file) == [{"name": "libjpeg"}]
-    file.write_text("{}")
-    assert sbom.bundled(file) == []
-    file.write_text("no JSON")
-    assert sbom.bundled(file) == []
-    assert sbom.bundled(tmp_path / "none") == []
+def test_what_a_distribution_carries_is_what_lies_beside_it(sbom: ModuleType) -> None:
+    """Pillow's maker names a library under the GPL that may be in it, and is not."""
+    found = sbom.distribution(metadata.distribution("pillow"))
+    carried = [each["name"] for each in found.get("components", [])]
+    folder = Path(PIL.__file__).parents[1] / "pillow.libs"
+    assert carried == sorted(path.name for path in folder.glob("*"))
+    assert not any("imagequant" in name for name in carried)
+    told = {(each["name"], Path(each["value"]).exists()) for each in found["properties"]}
+    assert {("licence file", True)} <= told <= {("licence file", True), ("list of its maker", True)}
+
+
+def test_cpython_is_named_where_no_package_brought_it(
+    sbom: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sbom, "owned_by_dpkg", lambda path: False)
+    (found,) = sbom.interpreter()
+    assert found["purl"] == f"pkg:generic/cpython@{platform.python_version()}"
+    assert all(Path(each["value"]).exists() for each in found.get("properties", []))
+    monkeypatch.setattr(sbom, "owned_by_dpkg", lambda path: True)
+    assert list(sbom.interpreter()) == []
