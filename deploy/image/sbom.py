@@ -3,9 +3,10 @@
 
 The components are Debian's packages, as dpkg has them; the distributions that this Python finds, with the
 shared libraries that wheels carry; and the interpreter, where no package brought it. Nothing else: a file
-that was copied in by hand is in no list. What a maker says of the inside of a distribution (PEP 770) is named,
-not repeated: such lists have what may be there, and what was needed to build it. The document has no date and
-no random number: the same image, the same bytes. An image that installs more runs `sbom` once more.
+that was copied in by hand is in no list. What a maker says of the inside of a distribution (PEP 770) is
+named, not repeated: such lists have what may be there, and what was needed to build it. The document has no
+date and no random number: the same image, the same bytes. An image that installs more runs `sbom` once
+more.
 """
 
 import json
