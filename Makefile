@@ -11,7 +11,7 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 SECONDS ?=
 # Their tests show with many cases, or with whole programs, what others show one by one: being measured too, they
 # would cost twice as much and tell nothing new.
-UNMEASURED := $(addprefix tests/,dicom/test_foreign.py demo/models/test_models.py examples/test_document.py \
+UNMEASURED := $(addprefix tests/,deploy dicom/test_foreign.py demo/models/test_models.py examples/test_document.py \
   examples/test_first_minute.py faults intake/test_uvicorn_inside.py interop moving multipart/test_oracle.py \
   odd_inputs study/test_volume.py)
 
