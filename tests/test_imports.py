@@ -20,6 +20,7 @@ HEAVY = {
     "rich",
     "aiohttp",
     "requests",
+    "opentelemetry",
 }
 SERVER = {"starlette", "pydantic", "prometheus_client", "uvicorn"}
 MODULES = sorted(

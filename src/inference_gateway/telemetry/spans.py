@@ -10,6 +10,7 @@ No attribute has anything of a request's body, nor of its path: a route's parame
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from contextlib import suppress
@@ -39,6 +40,7 @@ from inference_gateway.telemetry.record import Record
 _SCOPE = "inference_gateway"
 _NAME = "inference-gateway"
 _NANOSECONDS = 1e9
+_SELDOM_SECONDS = 60.0  # between two lines of the exporter, which tries again every few seconds
 
 
 class Spans:
@@ -50,6 +52,7 @@ class Spans:
     def __init__(self, exporter: SpanExporter | None = None) -> None:
         self._ids = _Ids()
         self._provider = TracerProvider(resource=_resource(), id_generator=self._ids, shutdown_on_exit=False)
+        logging.getLogger(OTLPSpanExporter.__module__).addFilter(_Seldom())
         self._provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer(_SCOPE, version("dicom-inference-gateway"))
         self._open: dict[Record, tuple[trace.Span, int]] = {}  # and its begin, in nanoseconds since 1970
@@ -132,6 +135,21 @@ class Spans:
         """Begin a span whose ids are those of `own`."""
         self._ids.next = own
         return self._tracer.start_span(name, within, **of_it)
+
+
+class _Seldom(logging.Filter):
+    """Lets a line pass where none has for a while: a receiver may be down for days."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next = 0.0  # by time.monotonic()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + _SELDOM_SECONDS
+        return True
 
 
 class _Ids(RandomIdGenerator):
