@@ -23,8 +23,6 @@ from inference_gateway.telemetry.tagged_logger import TaggedMessage
 
 logger = logging.getLogger("inference_gateway")
 
-_TEXT = "%(asctime)s %(levelname)s %(name)s%(of_request)s: %(message)s"
-
 
 def _says_nothing_of_a_patient(record: logging.LogRecord) -> bool:
     """pydicom and highdicom quote values. A filter: importing pydicom sets its logger's level anew."""
@@ -64,6 +62,28 @@ _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.
 _SEVERITIES = (1, 5, 9, 13, 17, 21)
 
 
+class LineFormatter(logging.Formatter):
+    """The lines as text. What is the same for all lines of a second is made once."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s%(of_request)s: %(message)s")
+        self._second = (-1, "")  # the last one, and how it is written
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        """Return the local time, as the library writes it."""
+        return self._time(record.created)
+
+    def of_request(self, created: float, message: TaggedMessage) -> str:
+        """Return the line of a request that has ended, which has no record of the library."""
+        return f"{self._time(created)} INFO {logger.name}: {message}"
+
+    def _time(self, created: float) -> str:
+        second = int(created)
+        if second != self._second[0]:
+            self._second = second, time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
+        return f"{self._second[1]},{int((created - second) * 1000):03d}"
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line; a message's tags and fields, and what `extra` has, are fields of the object."""
 
@@ -87,8 +107,7 @@ class JsonFormatter(logging.Formatter):
         if isinstance(message, TaggedMessage):
             text = str(message.text)
             line["body"] = text % record.args if record.args else text
-            more.update(message.tags)
-            more.update(message.fields)
+            more.update(json.loads(message.in_json()))
         else:
             line["body"] = record.getMessage()
         if record.exc_info:
@@ -101,6 +120,13 @@ class JsonFormatter(logging.Formatter):
         for name, value in more.items():
             line.setdefault(name, value)  # a tag that is called "body" does not replace it
         return json.dumps(line, default=str)
+
+    def of_request(self, created: float, message: TaggedMessage) -> str:
+        """Return the line of a request that has ended, which has no record of the library."""
+        return (
+            f'{{"timestamp": "{self._timestamp(created)}", "severity_text": "INFO", "severity_number": 9, '
+            f'"otel.scope.name": "{logger.name}", "body": "{message.text}", {message.in_json()[1:]}'
+        )
 
     def _timestamp(self, created: float) -> str:
         """Return a time as RFC 3339 has it, in UTC, with microseconds."""
@@ -118,14 +144,12 @@ def configure_logging(log_format: Literal["text", "json"] = "text", level: str =
     asks for them.
     """
     report_crashes()
-    formatter: dict[str, object] = {"format": _TEXT}
-    if log_format == "json":
-        formatter = {"()": JsonFormatter}
+    formatter = JsonFormatter if log_format == "json" else LineFormatter
     logging.config.dictConfig(
         {
             "version": 1,
             "disable_existing_loggers": False,
-            "formatters": {"line": formatter},
+            "formatters": {"line": {"()": formatter}},
             "filters": {
                 "privacy": {"()": lambda: _says_nothing_of_a_patient},
                 "request": {"()": lambda: _name_the_request},

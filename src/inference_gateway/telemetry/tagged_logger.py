@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-_to_json = json.JSONEncoder(sort_keys=True, default=str).encode
+to_json = json.JSONEncoder(sort_keys=True, default=str).encode
 
 
 class TaggedMessage:
@@ -35,8 +35,12 @@ class TaggedMessage:
         self.has_args = has_args
         self.fields = fields or {}
 
+    def in_json(self) -> str:
+        """Return tags and fields as one JSON object, keys sorted."""
+        return to_json({**self.tags, **self.fields})
+
     def __str__(self) -> str:
-        tags = _to_json({**self.tags, **self.fields})
+        tags = self.in_json()
         if self.has_args:
             tags = tags.replace("%", "%%")
         return f"{tags} - {self.text}"
