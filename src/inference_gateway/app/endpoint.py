@@ -32,9 +32,9 @@ from inference_gateway.intake.body import AsgiBody, Body
 from inference_gateway.intake.header import RequestType, read_header
 from inference_gateway.intake.ingest import Ingest
 from inference_gateway.intake.uvicorn_body import body_of
+from inference_gateway.intake.uvicorn_inside import send_together
 from inference_gateway.intake.workers import Workers
 from inference_gateway.payload.contract import FAULTS_HEADER
-from inference_gateway.payload.element import Block
 from inference_gateway.payload.spool import Spool
 from inference_gateway.payload.spool_budget import SpoolBudget
 from inference_gateway.settings import Settings
@@ -217,25 +217,29 @@ class _Journey:
         if stream.content_length is not None:
             headers.append((b"content-length", str(stream.content_length).encode()))
         self._answering = True
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        start = {"type": "http.response.start", "status": 200, "headers": headers}
         whole = stream.in_one_piece()
         if whole is not None:
-            await self._send_block(client, whole, more=False)
+            client.offered()
+            await send_together(self._send, start, {"type": "http.response.body", "body": whole})
+            client.taken()
+            self.record.sent = len(whole)
         else:
-            async with aclosing(stream.body()) as body:
-                async for block, more in body:
-                    await self._send_block(client, block, more)
-                    if more:  # a fast client's socket is never full, and the other requests want their turn
-                        await asyncio.sleep(0)
+            await self._send(start)
+            await self._send_blocks(stream, client)
         self.record.status = 200
         self.record.tags["output_hash"] = stream.output_hash
         self.record.phase("answer")
 
-    async def _send_block(self, client: ClientWatch, block: Block, more: bool) -> None:
-        client.offered()
-        await self._send({"type": "http.response.body", "body": block, "more_body": more})
-        client.taken()
-        self.record.sent += len(block)
+    async def _send_blocks(self, stream: ResponseStream, client: ClientWatch) -> None:
+        async with aclosing(stream.body()) as body:
+            async for block, more in body:
+                client.offered()
+                await self._send({"type": "http.response.body", "body": block, "more_body": more})
+                client.taken()
+                self.record.sent += len(block)
+                if more:  # a fast client's socket is never full, and the other requests want their turn
+                    await asyncio.sleep(0)
 
     async def fail(self, error: Exception) -> None:
         """Says what went wrong: to the operator, and to the client, where it is there and can be told."""
