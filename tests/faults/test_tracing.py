@@ -22,7 +22,7 @@ from tests.harness.otlp import OtlpReceiver, ReceivedSpan, otlp_receiver
 pytestmark = pytest.mark.slow
 
 TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 PHASES = ["upload", "queue", "model", "answer"]
 NEVER = 10**8  # milliseconds: nothing is sent before the end
@@ -38,7 +38,13 @@ def serve(folder: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str, **variab
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
     for name, value in {"BSP_SCHEDULE_DELAY": NEVER, **variables}.items():
         monkeypatch.setenv(f"OTEL_{name}", str(value))
-    return Process(HERE, serve_command("traced_app:app"), spool_dir=folder, log_format="json", validate="off")
+    return Process(
+        ROOT,
+        serve_command("tests.faults.traced_app:app"),
+        spool_dir=folder,
+        log_format="json",
+        validate="off",
+    )
 
 
 def ask(process: Process, path: str, *headers: str) -> Answer:
@@ -158,11 +164,12 @@ def test_a_receiver_that_is_down_delays_nobody(
     assert "Traceback" not in process.log
 
 
+@pytest.mark.setting("TRACING")
 def test_where_only_the_setting_asks_for_what_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
-    process = Process(HERE, serve_command("traced_app:app"), spool_dir=tmp_path, tracing="true")
+    process = Process(ROOT, serve_command("tests.faults.traced_app:app"), spool_dir=tmp_path, tracing="true")
     try:
         assert process.wait() == 3
     finally:
