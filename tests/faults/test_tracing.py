@@ -34,17 +34,17 @@ def receiver() -> Iterator[OtlpReceiver]:
         yield found
 
 
-def serve(folder: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str, **variables: object) -> Process:
+def serve(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    endpoint: str,
+    target: str = "tests.faults.traced_app:app",
+    **variables: object,
+) -> Process:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
     for name, value in {"BSP_SCHEDULE_DELAY": NEVER, **variables}.items():
         monkeypatch.setenv(f"OTEL_{name}", str(value))
-    return Process(
-        ROOT,
-        serve_command("tests.faults.traced_app:app"),
-        spool_dir=folder,
-        log_format="json",
-        validate="off",
-    )
+    return Process(ROOT, serve_command(target), spool_dir=folder, log_format="json", validate="off")
 
 
 def ask(process: Process, path: str, *headers: str) -> Answer:
@@ -138,6 +138,26 @@ def check_spans(spans: dict[str, ReceivedSpan], path: str, answer: Answer) -> No
     assert at <= root.ended
     batch = {"gateway.batch", "gateway.batch_size"} if path == "/batch" else set()
     assert [spans[phase].attributes.keys() for phase in PHASES] == [set(), set(), batch, set()]
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
+def test_a_model_in_an_actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, receiver: OtlpReceiver) -> None:
+    """It runs on another node, whose environment says nothing of a receiver."""
+    target = "tests.faults.traced_ray_app:app"
+    process = serve(tmp_path, monkeypatch, receiver.endpoint, target, SERVICE_NAME="liver")
+    try:
+        given = f"traceparent: 00-{TRACE}-{CALLER}-01", "tracestate: vendor=of the caller"
+        answer = ask(process, "/ray", *given)
+        process.wait_line("a line of the model")
+        end(process)
+    finally:
+        process.close()
+    spans = {span.name: span for span in receiver.spans if span.trace_id == TRACE}
+    assert sorted(spans) == sorted(["POST /ray", *PHASES, "of the model"])
+    check_spans(dict(spans), "/ray", answer)
+    [line] = [line for line in process.lines if "a line of the model" in line]
+    assert json.loads(line)["span_id"] == spans["model"].span_id
 
 
 @pytest.mark.parametrize("kind", ["refuses", "hangs"])
