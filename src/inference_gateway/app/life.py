@@ -27,7 +27,7 @@ from inference_gateway.telemetry.stacks import report_crashes
 from inference_gateway.telemetry.tracing import Tracing
 
 _MOMENT = 0.5  # seconds; shorter than a probe's patience
-_FLUSH_SECONDS = 3.0  # for the last spans to be sent
+_FLUSH_SECONDS = 2.0  # for the last spans to be sent
 _NO_LIFESPAN = (
     "the gateway was not started before its first message: its server has the lifespan off or knows none, or "
     "the application that it is mounted in does not pass it on. The models are set up now, and will not be "

@@ -33,7 +33,7 @@ from inference_gateway.telemetry.context import about
 from inference_gateway.telemetry.identity import TraceContext
 from inference_gateway.telemetry.tracing import ModelTracing
 
-_FLUSH_SECONDS = 3.0  # for the last spans to be sent
+_FLUSH_SECONDS = 2.0  # for the last spans to be sent
 _PIECE = 8 << 20  # bytes of a generator that cross at once
 
 logger = logging.getLogger("inference_gateway")
