@@ -165,14 +165,12 @@ def test_a_receiver_that_is_down_delays_nobody(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither an answer nor the end: spans for which there is no room are dropped."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        if kind == "refuses":
-            listening.close()
-        endpoint = (
-            f"http://127.0.0.1:{listening.getsockname()[1]}" if kind == "hangs" else "http://127.0.0.1:9"
-        )
-        few = {"BSP_MAX_QUEUE_SIZE": 4, "BSP_MAX_EXPORT_BATCH_SIZE": 4, "BSP_SCHEDULE_DELAY": 1}
-        process = serve(tmp_path, monkeypatch, endpoint, EXPORTER_OTLP_TIMEOUT=10**6, **few)
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # and takes no connection
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        endpoint = address if kind == "hangs" else "http://127.0.0.1:9"
+        few: dict[str, Any] = {"BSP_MAX_QUEUE_SIZE": 4, "BSP_MAX_EXPORT_BATCH_SIZE": 4}
+        few |= {"BSP_SCHEDULE_DELAY": 1, "EXPORTER_OTLP_TIMEOUT": 10**6}
+        process = serve(tmp_path, monkeypatch, endpoint, **few)
         try:
             for path in ["/thread", "/process"] * 3:
                 assert ask(process, path).status == 200
