@@ -20,6 +20,7 @@ HEAVY = {
     "rich",
     "aiohttp",
     "requests",
+    "opentelemetry",
 }
 SERVER = {"starlette", "pydantic", "uvicorn"}
 MODULES = sorted(

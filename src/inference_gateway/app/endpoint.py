@@ -39,6 +39,7 @@ from inference_gateway.payload.spool_budget import SpoolBudget
 from inference_gateway.settings import Settings
 from inference_gateway.telemetry.identity import identify, new_request_id
 from inference_gateway.telemetry.record import Observer, Record
+from inference_gateway.telemetry.tracing import Tracing
 
 _DISK_SECONDS = 10.0  # for the disk: to say how much room it has, to take the last bytes, to free them
 _DISK_HANGS = "the gateway's disk does not answer: try again later"
@@ -58,6 +59,7 @@ class Shared:
     observers: Sequence[Observer]  # of each request
     readiness: Readiness
     api_keys: ApiKeys | None
+    tracing: Tracing | None = None  # one of the observers, where spans are asked for
     on_failure: Callable[[Exception], str | None] | None = None  # see Gateway.on_failure
 
 
@@ -97,6 +99,8 @@ class _Journey:
     ) -> None:
         request_id, trace, parent = identify(scope["headers"])
         self.record = Record(request_id, runner.route, shared.observers, trace, parent)
+        if shared.tracing is not None:
+            shared.tracing.begin(self.record, scope.get("scheme", "http"))
         self._body: Body = AsgiBody(receive)
         self._answering = False
         self._runner = runner
@@ -123,7 +127,7 @@ class _Journey:
                 ticket.uploaded()
                 unsent = self._scope.get("extensions", {}).get(UNSENT, {}).get("unsent")
                 async with ClientWatch(self._receive, shared.settings.send_timeout, unsent) as client:
-                    slot = self._runner.slot(self.record.request_id, ticket.in_slot, self.record.trace)
+                    slot = self._runner.slot(self.record.request_id, ticket.in_slot, self.record.model_trace)
                     try:
                         response = await self._compute(slot, request)
                         try:

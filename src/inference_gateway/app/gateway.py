@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -41,6 +42,7 @@ from inference_gateway.settings import Settings
 from inference_gateway.telemetry.identity import identify
 from inference_gateway.telemetry.metrics import Metrics
 from inference_gateway.telemetry.request_lines import RequestLines
+from inference_gateway.telemetry.tracing import Tracing, variables
 
 Lifespan = Callable[["Gateway"], AbstractAsyncContextManager[Any]]
 
@@ -70,18 +72,24 @@ class Gateway(Starlette):
         self._binary_types = {**BINARY_TYPES, **_checked(binary_types or {})}
         self._runners: list[Runner] = []
         self._keeper = SharedKeeper()
+        tracing = None
+        if variables(self.settings.tracing, os.environ) is not None:
+            tracing = Tracing(self.settings.tracing)
         self._shared = Shared(
             settings=self.settings,
             uploads=Uploads(self.settings.max_uploads),
             budget=SpoolBudget(self.settings.spool_quota_bytes),
             workers=Workers(),
-            observers=(self.metrics, RequestLines()),
+            observers=(self.metrics, RequestLines(), *filter(None, [tracing])),
+            tracing=tracing,
             readiness=Readiness(self.settings, self._runners),
             api_keys=ApiKeys.of(self.settings),
         )
         self._endpoints: dict[str, InferenceEndpoint] = {}
         own = None if lifespan is None else partial(lifespan, self)
-        self._life = Life(self.settings, self._runners, self._shared.readiness, self._shared.api_keys, own)
+        self._life = Life(
+            self.settings, self._runners, self._shared.readiness, self._shared.api_keys, tracing, own
+        )
         self._probes = Probes(self._shared.readiness, self.metrics, self._shared.api_keys)
         super().__init__(lifespan=lambda _: self._life.lived(), **starlette)
         self.router.redirect_slashes = False

@@ -30,7 +30,7 @@ class Record:
 
     `request_id`, `trace_id`, `span_id`: as each log line about the request has them, the span that of the
     request as a whole. `trace`: the place in a trace that the two name; `parent`: the caller's, where it gave
-    one.
+    one; `model_trace`: that of the model's call, where spans are recorded, else the same as `trace`.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Record:
     ) -> None:
         self.request_id = request_id
         self.trace = trace = trace or TraceContext(new_request_id(), new_span_id())
+        self.model_trace = trace
         self.parent = parent
         self.route = route
         self.status = 0
