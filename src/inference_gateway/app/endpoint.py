@@ -14,6 +14,7 @@ from inference_gateway.answer.problem import Problem
 from inference_gateway.answer.stream import ResponseStream, sending_bytes
 from inference_gateway.app.failures import forget, log_failure
 from inference_gateway.app.readiness import SHUTTING_DOWN, Readiness
+from inference_gateway.audit.auditor import Auditor
 from inference_gateway.errors import (
     ClientDisconnected,
     ModelError,
@@ -29,7 +30,7 @@ from inference_gateway.intake.admission import Queue, Ticket, Uploads
 from inference_gateway.intake.api_keys import ApiKeys
 from inference_gateway.intake.assembler import InferenceRequest, RequestAssembler
 from inference_gateway.intake.body import AsgiBody, Body
-from inference_gateway.intake.header import RequestType, read_header
+from inference_gateway.intake.header import RequestType, read_header, subject_of
 from inference_gateway.intake.ingest import Ingest
 from inference_gateway.intake.uvicorn_body import body_of
 from inference_gateway.intake.workers import Workers
@@ -57,6 +58,7 @@ class Shared:
     observers: Sequence[Observer]  # of each request
     readiness: Readiness
     api_keys: ApiKeys | None
+    auditor: Auditor | None
     on_failure: Callable[[Exception], str | None] | None = None  # see Gateway.on_failure
 
 
@@ -135,8 +137,10 @@ class _Journey:
 
     def _look_at_header(self) -> tuple[RequestType, int]:
         """Refuses what can be refused before a byte of the body is read."""
+        if self._shared.auditor is not None:
+            self.record.caller_subject = subject_of(self._scope)
         if self._shared.api_keys is not None:
-            self._shared.api_keys.check(self._scope["headers"])
+            self.record.caller_key = self._shared.api_keys.check(self._scope["headers"])
         refusal = self._shared.readiness.refusal(self.record.route)
         if refusal is not None:
             raise Unavailable(refusal)
@@ -163,6 +167,7 @@ class _Journey:
             self.record.received = ingest.received
             self.record.phase("upload")
         self.record.tags["input_hash"] = request.input_hash
+        self.record.parts = len(request.inputs) + 1
         return request
 
     async def _reserve(self, spool: Spool, size: int) -> None:
@@ -198,11 +203,15 @@ class _Journey:
     ) -> None:
         """Send the answer; what of it is still to be made comes from the model, in its turn."""
         boundary = self.record.request_id  # as random as a boundary must be
+        self.record.elements = len(response.elements)
         stream = ResponseStream(response, boundary, input_hash, self._shared.workers.run, slot.call)
         headers = [
             (b"content-type", f"multipart/related; boundary={boundary}".encode()),
             (b"x-request-id", self.record.request_id.encode()),
         ]
+        info = self._runner.model_info
+        if info is not None:
+            headers.extend(info.headers)
         if response.faults:
             headers.append((FAULTS_HEADER, str(response.faults).encode()))
         length = stream.content_length

@@ -11,25 +11,30 @@ from typing import Any, Literal
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inference_gateway.answer.problem import Problem
+from inference_gateway.app.about import About, AboutRoute
 from inference_gateway.app.endpoint import InferenceEndpoint, Shared
 from inference_gateway.app.life import Life
 from inference_gateway.app.probes import HealthHandler, Probes
 from inference_gateway.app.readiness import Readiness
 from inference_gateway.app.runners import in_processes, on_threads
+from inference_gateway.audit.auditor import Auditor
+from inference_gateway.audit.metrics import audit_metrics
 from inference_gateway.errors import MultipartError, SetupFailed, Unauthorized
 from inference_gateway.execution.batch_runner import BatchRunner
 from inference_gateway.execution.call import Model
 from inference_gateway.execution.check import Contract
+from inference_gateway.execution.model_info import ModelInfo
 from inference_gateway.execution.process.keeper import SharedKeeper
 from inference_gateway.execution.runner import Order, OwnRunner, Restarting, Runner
 from inference_gateway.execution.signature import check_signature
 from inference_gateway.execution.slots import Slots
 from inference_gateway.intake.admission import Uploads
 from inference_gateway.intake.api_keys import ApiKeys
+from inference_gateway.intake.header import has_body
 from inference_gateway.intake.workers import Workers
 from inference_gateway.multipart import Encoder
 from inference_gateway.payload.contract import BINARY_TYPES
@@ -48,6 +53,7 @@ class Gateway(Starlette):
 
     `settings`: read from the environment where not given. `binary_types`: `binary_type` → media type, in
     addition to those of the wire contract. `lifespan`: run around the gateway's own, as with Starlette.
+    `model_info`: what the models of all routes are that say nothing else.
 
     ```python
     app = Gateway()
@@ -61,6 +67,7 @@ class Gateway(Starlette):
         settings: Settings | None = None,
         binary_types: Mapping[str, str] | None = None,
         lifespan: Lifespan | None = None,
+        model_info: ModelInfo | None = None,
         **starlette: Any,
     ) -> None:
         self.settings = settings or Settings()
@@ -68,24 +75,34 @@ class Gateway(Starlette):
         self._binary_types = {**BINARY_TYPES, **_checked(binary_types or {})}
         self._runners: list[Runner] = []
         self._keeper = SharedKeeper()
+        self._model_info = model_info
+        self._auditor = auditor = Auditor.of(self.settings)
         self._shared = Shared(
             settings=self.settings,
             uploads=Uploads(self.settings.max_uploads),
             budget=SpoolBudget(self.settings.spool_quota_bytes),
             workers=Workers(),
-            observers=(self.metrics, RequestLines()),
+            observers=(self.metrics, RequestLines(), *([] if auditor is None else [auditor])),
             readiness=Readiness(self.settings, self._runners),
             api_keys=ApiKeys.of(self.settings),
+            auditor=auditor,
         )
         self._endpoints: dict[str, InferenceEndpoint] = {}
         own = None if lifespan is None else partial(lifespan, self)
-        self._life = Life(self.settings, self._runners, self._shared.readiness, self._shared.api_keys, own)
-        self._probes = Probes(self._shared.readiness, self.metrics, self._shared.api_keys)
+        readiness, api_keys = self._shared.readiness, self._shared.api_keys
+        self._life = Life(self.settings, self._runners, readiness, api_keys, auditor, own)
+        self._about = About(readiness, api_keys)
+        self._probes = Probes(readiness, self.metrics, api_keys)
         super().__init__(lifespan=lambda _: self._life.lived(), **starlette)
         self.router.redirect_slashes = False
         self.add_exception_handler(HTTPException, _problem)
         self.add_exception_handler(Exception, _problem)
         self.router.routes.extend(self._probes.routes(metrics=self.settings.metrics))
+        self.router.routes.append(AboutRoute("/", self._about.tell, methods=["GET"]))
+        self.metrics.sources.append(self._about.metrics)
+        if auditor is not None:
+            readiness.audit = lambda: auditor.unready
+            self.metrics.sources.append(partial(audit_metrics, auditor))
         self.metrics.gauge("uploads", lambda: self._shared.uploads.count)
         self.metrics.gauge("spool_bytes", lambda: self._shared.budget.used)
 
@@ -103,6 +120,7 @@ class Gateway(Starlette):
         validate: Mode | None = None,
         max_batch_size: int | None = None,
         max_batch_wait: float = 0.01,
+        model_info: ModelInfo | None = None,
     ) -> None:
         """Serve `model` on POST `route`.
 
@@ -122,6 +140,9 @@ class Gateway(Starlette):
         returns a list with the result or the exception of each. `max_batch_wait`: seconds that a free slot
         waits for more of them.
 
+        `model_info`: what the model is; else what the gateway was given, or what the model has as its
+        `model_info` after its set-up.
+
         A model may bring what runs it, as `integrations.ray.RayModel` does.
         """
         taken = self._endpoints.get(route)
@@ -138,7 +159,7 @@ class Gateway(Starlette):
         batches = max_batch_size is not None
         mode = validate or self.settings.validation
         contract = Contract(self._binary_types, self.settings.spool_dir, mode, at_rest=batches)
-        order = Order(route, name, contract, self.settings, limit)
+        order = Order(route, name, contract, self.settings, limit, model_info or self._model_info)
         calling: Any
         if isinstance(model, OwnRunner):
             calling = model.runner(order)
@@ -162,6 +183,9 @@ class Gateway(Starlette):
         at = len(self.router.routes) if "{" in route else 0
         self.router.routes.insert(at, Route(route, endpoint, methods=["POST"]))
         self._measure(endpoint, calling)
+        introduction = self._about.add(runner)
+        if self._auditor is not None:
+            self._auditor.add_route(route, introduction)
 
     def _measure(self, endpoint: InferenceEndpoint, calling: Runner) -> None:
         """Have the metrics tell of a route; `calling`: what calls its model, below its batches."""
@@ -287,14 +311,25 @@ async def _problem(request: Request, error: Exception) -> Any:
     """Answer what the routes themselves do not, by a problem: 404, 405, an error of the gateway itself."""
     if not isinstance(error, HTTPException):
         return Problem(500, "the gateway failed: its operator finds the reason in the log", new_request_id())
-    detail = "the request cannot be served"
+    detail, allow = "the request cannot be served", None
     if error.status_code == 404:
         mounted_at = request.scope.get("root_path", "")
         routes = [mounted_at + route for route in request.app.routes_for(request.scope["headers"])]
         there_are = ", ".join(routes) or "an inference route, such as /"
         detail = f"there is no route of this path: POST to {there_are}"
     elif error.status_code == 405:
-        detail = "this route does not take this method: see the Allow header"
-    allow = (error.headers or {}).get("Allow")
+        detail, allow = "this route does not take this method: see the Allow header", _allowed(request)
     after_body = request.app.settings.refuse_after_body
     return Problem(error.status_code, detail, new_request_id(), allow=allow, after_body=after_body)
+
+
+def _allowed(request: Request) -> str:
+    """Return the methods that the path takes: `/` may be two routes, of which one takes what has a body."""
+    found = [
+        route.methods or set()
+        for route in request.app.router.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+    ]
+    if has_body(request.scope["headers"]) and {"POST"} in found:
+        return "POST"
+    return ", ".join(sorted(set().union(*found)))

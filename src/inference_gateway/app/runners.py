@@ -36,6 +36,7 @@ def on_threads(order: Order, model: Any, slots: Slots) -> ThreadRunner:
         name=order.name,
         timeout=order.timeout,
         queue_timeout=order.settings.queue_timeout,
+        model_info=order.model_info,
     )
 
 
@@ -49,7 +50,12 @@ def in_processes(
     elif callable(model):
         check_model(model, order.name, batches=batches)
     recipe = Recipe(
-        target_of(model), order.route, order.contract, memory=settings.model_memory_bytes, batches=batches
+        target_of(model),
+        order.route,
+        order.contract,
+        memory=settings.model_memory_bytes,
+        batches=batches,
+        model_info=order.model_info,
     )
     return ProcessRunner(
         recipe,

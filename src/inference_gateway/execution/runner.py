@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from inference_gateway.execution.check import Contract
 from inference_gateway.execution.line import Load
+from inference_gateway.execution.model_info import ModelInfo
 from inference_gateway.settings import Settings
 
 
@@ -91,6 +92,11 @@ class Runner(Protocol):
         """Return the model's name, for the log."""
         ...
 
+    @property
+    def model_info(self) -> ModelInfo | None:
+        """Return what the model says it is, as far as it is known now: for good after its set-up."""
+        ...
+
     def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> ModelSlot:
         """Return a turn for one request. `on_start` is called, on any thread, when the turn begins."""
         ...
@@ -141,13 +147,17 @@ class Restarting(Protocol):
 
 @dataclass(frozen=True)
 class Order:
-    """What a route asks of a runner. `timeout`: seconds of a call, or None."""
+    """What a route asks of a runner. `timeout`: seconds of a call, or None.
+
+    `model_info`: what the route says that the model is; else the model says so.
+    """
 
     route: str
     name: str
     contract: Contract
     settings: Settings
     timeout: float | None
+    model_info: ModelInfo | None = None
 
 
 @runtime_checkable

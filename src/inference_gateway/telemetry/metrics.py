@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 from math import inf
 
@@ -40,6 +40,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.worker = 0  # its number, where several processes answer on one port
+        self.sources: list[Callable[[], Iterable[Metric]]] = []  # of what others count
         self._routes: dict[str, _RouteCounts] = {}
         self._gauges: list[tuple[str, str | None, Callable[[], float]]] = []
         self._restarts: dict[str, Callable[[], Mapping[str, int]]] = {}
@@ -78,7 +79,8 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """For Prometheus's library: what there is, of which worker."""
-        for metric in (*self._counted(), *self._told()):
+        others = (metric for source in self.sources for metric in source())
+        for metric in (*self._counted(), *self._told(), *others):
             if self.worker:
                 metric.samples = [
                     sample._replace(labels={**sample.labels, "worker": str(self.worker)})

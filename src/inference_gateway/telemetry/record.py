@@ -43,7 +43,9 @@ class Record:
 
     `status` 0: no answer, or none that was whole. `refused_by_model`: it is the model's own refusal.
     `received`, `sent`: bytes of the two bodies. `phases`: seconds of each phase that has ended. `seconds`: of
-    the whole, once it has ended.
+    the whole, once it has ended. `parts`, `elements`: how many the request and the answer have.
+    `caller_subject`, `caller_key`: of the client's certificate, and the first digits of the digest of its
+    API key, where the gateway asked for them.
     """
 
     def __init__(self, request_id: str, route: str, observers: Iterable[Observer] = ()) -> None:
@@ -53,6 +55,10 @@ class Record:
         self.refused_by_model = False
         self.received = 0
         self.sent = 0
+        self.parts = 0
+        self.elements = 0
+        self.caller_subject: str | None = None
+        self.caller_key: str | None = None
         self.seconds = 0.0
         self.phases: dict[str, float] = {}
         self.tags: dict[str, Any] = {"request_id": request_id, "route": route}
