@@ -17,11 +17,12 @@ from pydantic import SecretStr
 
 from inference_gateway import Gateway, ModelInfo, Refused, Settings
 from inference_gateway.audit import auditor as module
-from inference_gateway.audit import ledger, store
+from inference_gateway.audit import store
 from inference_gateway.audit.auditor import Auditor
 from inference_gateway.errors import SetupFailed
 from inference_gateway.serving.server import make_server
 from inference_gateway.telemetry.record import Record
+from tests.audit.buckets import free_port
 from tests.audit.writing import files, read, records
 from tests.conftest import Serve
 from tests.harness.log import LogCapture
@@ -57,9 +58,16 @@ def metric(address: Address, name: str, **labels: str) -> float:
         exchange(address, head(((b"Connection", b"close"),), method=b"GET", target=b"/metrics"))
     )
     wanted = "".join(f'{key}="{value}"' for key, value in labels.items())
-    found = re.search(rf"^{name}\{{{wanted}\}} (\S+)$", answer.body.decode(), re.MULTILINE)
+    wanted = f"\\{{{wanted}\\}}" if wanted else ""
+    found = re.search(rf"^{name}{wanted} (\S+)$", answer.body.decode(), re.MULTILINE)
     assert found, answer.body.decode()
     return float(found[1])
+
+
+def health(address: Address) -> int:
+    answer = exchange(address, head(((b"Connection", b"close"),), method=b"GET", target=b"/healthcheck"))
+    assert answer is not None
+    return answer.status
 
 
 @pytest.mark.setting("AUDIT_DIR")
@@ -106,7 +114,11 @@ def test_the_subject_of_the_client_certificate(serve: Serve, spool_dir: Path, tm
         pem.write_to_path(str(tmp_path / name))
         names[name] = str(tmp_path / name)
     app = gateway(spool_dir, audit_dir=tmp_path / "audit")
-    tls = {"ssl_certfile": names["server"], "ssl_ca_certs": names["ca"], "ssl_cert_reqs": ssl.CERT_REQUIRED}
+    tls: dict[str, Any] = {
+        "ssl_certfile": names["server"],
+        "ssl_ca_certs": names["ca"],
+        "ssl_cert_reqs": ssl.CERT_REQUIRED,
+    }
     running = serve(app, make_server(app, port=0, **tls))
     context = ssl.create_default_context(cafile=names["ca"])
     context.load_cert_chain(names["client"])
@@ -135,7 +147,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return real(descriptor, data)
 
-    monkeypatch.setattr(ledger.os, "write", write)
+    monkeypatch.setattr(os, "write", write)
 
     def fill(is_full: bool) -> None:
         state[0] = is_full
@@ -160,18 +172,11 @@ def test_a_full_disk_fails_no_answer(
     until(lambda: "the audit log cannot be written (No space left on device)" in log.text)
     assert metric(running.address, "gateway_audit_failing", sink="file") == 1
     assert metric(running.address, "gateway_audit_waiting", sink="file") == 3
-
-    def health() -> int:
-        ask_health = head(((b"Connection", b"close"),), method=b"GET", target=b"/healthcheck")
-        answer = exchange(running.address, ask_health)
-        assert answer is not None
-        return answer.status
-
-    assert health() == (503 if required else 200)
+    assert health(running.address) == (503 if required else 200)
     check_ok(ask(running.address, 1))
     full(False)
     until(lambda: len(records(tmp_path / "audit")) == 4)
-    until(lambda: health() == 200)
+    until(lambda: health(running.address) == 200)
     assert metric(running.address, "gateway_audit_records_total", sink="file") == 4
     assert "is written again; 0 records are lost" in log.text
 
@@ -189,7 +194,7 @@ def test_a_disk_that_hangs_delays_no_answer(
         assert go.wait(LIMIT)
         real(descriptor)
 
-    monkeypatch.setattr(ledger.os, "fsync", sync)
+    monkeypatch.setattr(os, "fsync", sync)
     monkeypatch.setattr(module, "MOST_WAITING", 3)
     check_ok(ask(running.address, 1))
     assert hangs.wait(LIMIT)
@@ -213,6 +218,29 @@ def test_a_mistake_costs_the_records_of_a_moment(
     monkeypatch.undo()
     check_ok(ask(running.address, 1))
     until(lambda: len(records(tmp_path / "audit")) == 1)
+
+
+@pytest.mark.setting("AUDIT_OUTBOX_DIR", "AUDIT_OUTBOX_BYTES")
+def test_what_has_no_room_in_the_outbox_is_counted(
+    serve: Serve, spool_dir: Path, tmp_path: Path, credentials: None, log: LogCapture
+) -> None:
+    app = gateway(
+        spool_dir,
+        audit_s3_bucket="bucket",
+        audit_s3_endpoint=f"http://127.0.0.1:{free_port()}",
+        audit_outbox_dir=tmp_path / "outbox",
+        audit_outbox_bytes=2000,
+        audit_required=True,
+    )
+    running = serve(app)
+    for _ in range(4):
+        check_ok(ask(running.address, 1))
+    until(lambda: metric(running.address, "gateway_audit_lost_total", sink="s3") == 2)
+    until(lambda: 1000 < metric(running.address, "gateway_audit_outbox_bytes") <= 2000)
+    until(lambda: metric(running.address, "gateway_audit_failing", sink="s3") == 1)
+    assert metric(running.address, "gateway_audit_records_total", sink="s3") == 0
+    assert log.text.count("the audit outbox is full") == 1
+    assert health(running.address) == 503
 
 
 def test_where_it_cannot_begin_nothing_does(spool_dir: Path, tmp_path: Path) -> None:

@@ -43,12 +43,16 @@ def test_what_is_forked_has_no_claim(tmp_path: Path) -> None:
     claim = Claim.take(tmp_path / "claim")
     assert claim is not None
     waits, go = os.pipe()
+    told, tells = os.pipe()
     child = os.fork()
     if not child:
         os.close(go)
+        os.write(tells, b"1")
         os.read(waits, 1)
         os._exit(0)
-    os.close(waits)
+    os.read(told, 1)
+    for descriptor in (waits, told, tells):
+        os.close(descriptor)
     claim.release()
     again = Claim.take(tmp_path / "claim")
     os.close(go)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from inference_gateway.audit import ledger as module
 from inference_gateway.audit.ledger import Ledger, head_of
 from inference_gateway.audit.store import NotWritten
 from inference_gateway.audit.verify import chains_of, verify
@@ -142,8 +141,8 @@ class Disk:
             self.room -= done
             return done
 
-        monkeypatch.setattr(module.os, "write", write)
-        monkeypatch.setattr(module.os, "fsync", lambda descriptor: self.sync(descriptor))
+        monkeypatch.setattr(os, "write", write)
+        monkeypatch.setattr(os, "fsync", lambda descriptor: self.sync(descriptor))
 
 
 @pytest.mark.parametrize("room", range(0, 700, 23))

@@ -119,7 +119,7 @@ def test_a_full_disk(outbox: Outbox, monkeypatch: pytest.MonkeyPatch, room: int)
         left[0] -= done
         return done
 
-    monkeypatch.setattr(module.os, "write", write)
+    monkeypatch.setattr(os, "write", write)
     with pytest.raises(NotWritten) if room < 570 else pytest.MonkeyPatch.context() as caught:
         outbox.add(OBJECTS)
     if isinstance(caught, pytest.ExceptionInfo):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from inference_gateway.audit import sender as module
+from inference_gateway.audit.bucket import AT_ONCE, NotSent
 from inference_gateway.audit.bucket import Bucket as Sink
-from inference_gateway.audit.bucket import NotSent
 from inference_gateway.audit.outbox import Outbox
 from inference_gateway.audit.sender import Sender
 from tests.audit.buckets import Bucket, free_port
@@ -105,10 +105,10 @@ def test_it_is_tried_again_later_and_later(
 ) -> None:
     monkeypatch.setattr(module, "_FIRST_PAUSE", 0.01)
     outbox.add(OBJECTS)
-    moody = Moody(module.AT_ONCE)
+    moody = Moody(AT_ONCE)
     sender = Sender(outbox, moody)  # type: ignore[arg-type]
     sender.start()
-    until(lambda: len(moody.tried) > 3 * module.AT_ONCE)
+    until(lambda: len(moody.tried) > 3 * AT_ONCE)
     assert sender.failing
     assert log.text.count("audit records cannot be sent to the bucket (SlowDown)") == 1
     moody.takes = 1000

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ def test_what_a_disk_takes_is_gone_from_memory() -> None:
 
 def test_what_it_does_not_take_waits(log: LogCapture, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     disk = Disk()
     store = Store("the log", disk.write)
     disk.room = 1

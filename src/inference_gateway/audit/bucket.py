@@ -6,6 +6,7 @@ this one has the audit record as JSON. Credentials and region are found as boto3
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 from urllib.parse import urlencode
 
@@ -32,6 +33,8 @@ class Bucket:
             import boto3
             from botocore.config import Config
             from botocore.exceptions import BotoCoreError
+        for library in ("boto3", "botocore"):
+            logging.getLogger(library).setLevel(logging.INFO)  # below that they log every header
         config = Config(
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=_ANSWER_SECONDS,
