@@ -305,8 +305,48 @@ def test_one_request_id_everywhere(spool_dir: Path, serve: Serve, log: LogCaptur
     assert [(each.request_id, each.route) for each in seen] == [(identifier, "/")]
     lines = [json.loads(line) for line in re.findall(r"\{.*?\}(?= - status 200)", log.text)]
     output_hash = digest(b"{}")
-    tags = {"request_id": identifier, "route": "/", "input_hash": INPUT_HASH, "output_hash": output_hash}
-    assert lines == [tags]
+    _, trace_id, span_id, _ = (answer.header("traceparent") or "").split("-")
+    tags = {"request_id": identifier, "http.route": "/", "input_hash": INPUT_HASH, "output_hash": output_hash}
+    tags |= {"trace_id": trace_id, "span_id": span_id}
+    assert [{name: line[name] for name in tags} for line in lines] == [tags]
+
+
+@pytest.mark.parametrize("path", ["/", "/nowhere"])
+@pytest.mark.parametrize("body", [b"", b"no multipart"])
+def test_the_callers_ids_are_answered(path: str, body: bytes, spool_dir: Path, serve: Serve) -> None:
+    """By whatever answers, also where the answer is a problem."""
+    running = serve(gateway(lambda *_: {}, spool_dir))
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    ids = f"X-Request-ID: the-callers-1\r\nTraceparent: 00-{trace_id}-00f067aa0ba902b7-01\r\n".encode()
+    sent = request(((b"Content-Type", b"text/plain"),), body) if body else POST
+    sent = sent.replace(b"POST / ", f"POST {path} ".encode(), 1).replace(b"\r\n", b"\r\n" + ids, 1)
+    answer = exchange(running.address, sent)
+    assert answer is not None
+    assert answer.status == (404 if path != "/" else 400 if body else 200)
+    assert answer.header("x-request-id") == "the-callers-1"
+    if answer.status != 200:
+        assert json.loads(answer.body)["request_id"] == "the-callers-1"
+    _, answered, span_id, flags = (answer.header("traceparent") or "").split("-")
+    assert (answered, flags) == (trace_id, "00")  # nothing is recorded
+    assert span_id != "00f067aa0ba902b7"
+
+
+def test_what_is_no_id_is_not_answered(spool_dir: Path, serve: Serve, log: LogCapture) -> None:
+    running = serve(gateway(lambda *_: {}, spool_dir))
+    uid = b"1.2.840.10008.5.1.4.1.1.2"
+    answer = exchange(running.address, POST.replace(b"\r\n", b"\r\nX-Request-ID: " + uid + b"\r\n", 1))
+    running.watched.wait_idle()
+    assert answer is not None
+    assert re.fullmatch("[0-9a-f]{32}", answer.header("x-request-id") or "")
+    assert uid.decode() not in log.text
+
+
+def test_a_callers_id_is_no_boundary(spool_dir: Path, serve: Serve) -> None:
+    """Else a caller who knows an element could choose one that is in it."""
+    running = serve(gateway(lambda *_: {}, spool_dir))
+    answer = exchange(running.address, POST.replace(b"\r\n", b"\r\nX-Request-ID: chosen\r\n", 1))
+    assert answer is not None
+    assert "chosen" not in (answer.header("content-type") or "")
 
 
 # Streaming

@@ -25,7 +25,7 @@ def test_it_has_what_is_known() -> None:
         "time": "1970-01-01T00:00:01.500000Z",
         "seconds": round(record.seconds, 6),
         "request_id": "id",
-        "trace_id": None,
+        "trace_id": record.trace_id,
         "route": "/lungs",
         "model": {"name": "Lungs", "version": "1.2", "digest": "0" * 64},
         "caller": {"certificate": "CN=pacs", "key": "0123456789ab"},

@@ -110,6 +110,19 @@ def test_the_current_request(place: Place, log: LogCapture) -> None:
     assert 0 < found["remaining"] <= LIMIT
 
 
+def test_an_id_that_its_caller_uses_again_is_not_cancelled(place: Place, tmp_path: Path) -> None:
+    """As one does who tries again after a timeout."""
+    mark = tmp_path / "mark"
+    for asked in {"do": "waits", "mark": str(mark)}, {"do": "told"}:
+        sent = post(asked, path=b"/short").replace(b"\r\n", b"\r\nX-Request-ID: again-1\r\n", 1)
+        answer = exchange(place.address, sent, limit=LIMIT)
+        assert answer is not None
+        assert answer.header("x-request-id") == "again-1"
+        until(mark.with_suffix(".seen").exists)
+    assert answer is not None
+    assert json.loads(decoded(answer)[0][2])["request"] == ["again-1", "/short", False, None]
+
+
 def test_a_model_without_a_time_limit(place: Place, tmp_path: Path) -> None:
     app = Gateway(settings=settings(place.isolation, tmp_path))
     app.add_inference_route("/", placed(place.isolation, callbacks.Asked), timeout=0)
@@ -126,12 +139,14 @@ def test_a_models_log_lines_are_of_its_request(place: Place, log: LogCapture) ->
     class Handler(LogCapture):
         def emit(self, record: Any) -> None:
             if record.name == "my_model":
-                seen.append((record.getMessage(), working_for.get().request_id))
+                request = working_for.get()
+                assert request.trace is not None
+                seen.append((record.getMessage(), request.request_id, request.trace.traceparent))
 
     with Handler():
         answer = place.send({"do": "told"})
         until(lambda: seen)
-    assert seen == [("a line of the model", answer.header("x-request-id"))]
+    assert seen == [("a line of the model", answer.header("x-request-id"), answer.header("traceparent"))]
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
@@ -160,11 +175,11 @@ def test_a_models_log_lines_are_whole(form: str, place: Place) -> None:
         assert traceback.endswith("ValueError: as asked for")
         assert tags.endswith('{"tag": {"a": "100%", "b": 1}} - with tags: 3')
         return
-    assert {"shape": [1, 2], "kind": "extra", "level": "DEBUG"}.items() <= json.loads(below).items()
-    assert "Stack (most recent call last)" in json.loads(stack)["stack"]
-    assert json.loads(traceback)["message"] == "with a traceback"
-    assert json.loads(traceback)["traceback"].endswith("ValueError: as asked for")
-    assert {"message": "with tags: 3", "tag": {"a": "100%", "b": 1}}.items() <= json.loads(tags).items()
+    assert {"shape": [1, 2], "kind": "extra", "severity_text": "DEBUG"}.items() <= json.loads(below).items()
+    assert "Stack (most recent call last)" in json.loads(stack)["code.stacktrace"]
+    assert json.loads(traceback)["body"] == "with a traceback"
+    assert json.loads(traceback)["exception.stacktrace"].endswith("ValueError: as asked for")
+    assert {"body": "with tags: 3", "tag": {"a": "100%", "b": 1}}.items() <= json.loads(tags).items()
 
 
 @pytest.mark.parametrize("size", [0, 11, 50_000, 3 << 20])

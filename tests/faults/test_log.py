@@ -44,35 +44,46 @@ def identifier(answer: Answer | None) -> str:
     return answer.header("x-request-id") or ""
 
 
+def trace(answer: Answer | None) -> list[str]:
+    assert answer is not None
+    return (answer.header("traceparent") or "").split("-")
+
+
 def test_json_lines_have_fields(start: Start) -> None:
     process = start(log_format="json")
     first, second = identifier(ask(process, b"/")), identifier(ask(process, b"/async"))
-    process.wait_line(f'"{second}".*"status": 200')
+    process.wait_line(f'"{second}".*"http.response.status_code": 200')
     lines: list[dict[str, Any]] = [json.loads(line) for line in process.lines]
-    told = {line["message"]: line for line in lines if line.get("request_id") == first}
-    assert told["50% of it"]["logger"] == "the.model"
+    told = {line["body"]: line for line in lines if line.get("request_id") == first}
+    assert told["50% of it"]["otel.scope.name"] == "the.model"
     assert told["found"]["organ"] == "liver"
-    assert told["a block"]["route"] == "/"
+    assert told["a block"]["http.route"] == "/"
     (line,) = [line for message, line in told.items() if message.startswith("status 200")]
-    assert (line["status"], line["route"]) == (200, "/")
-    assert line["received_bytes"] > 0
-    assert line["sent_bytes"] > 0
+    assert (line["http.response.status_code"], line["http.route"]) == (200, "/")
+    assert line["http.request.body.size"] > 0
+    assert line["http.response.body.size"] > 0
     for hash_name in ("input_hash", "output_hash"):
         assert len(line[hash_name]) == 64
     for phase in ("upload", "queue", "model", "answer"):
         assert line["seconds"] >= line[f"{phase}_seconds"] >= 0
-    (in_a_coroutine,) = [line for line in lines if line["message"] == "in a coroutine"]
-    assert (in_a_coroutine["request_id"], in_a_coroutine["route"]) == (second, "/async")
+    assert {each["trace_id"] for each in told.values()} == {line["trace_id"]}
+    (in_a_coroutine,) = [line for line in lines if line["body"] == "in a coroutine"]
+    assert (in_a_coroutine["request_id"], in_a_coroutine["http.route"]) == (second, "/async")
 
 
 def test_text_lines_name_the_request(start: Start) -> None:
     process = start()
-    first, second = identifier(ask(process, b"/")), identifier(ask(process, b"/async"))
-    process.wait_line(f'"{second}".* - status 200')
-    assert f"INFO the.model [{first} /]: 50% of it" in process.log
-    assert f'INFO the.model [{first} /]: {{"organ": "liver"}} - found' in process.log
-    assert f"INFO the.model [{first} /]: a block" in process.log
-    assert f"INFO the.model [{second} /async]: in a coroutine" in process.log
+    answers = ask(process, b"/"), ask(process, b"/async")
+    process.wait_line(f'"{identifier(answers[1])}".* - status 200')
+    first, second = (
+        f"request_id={identifier(answer)} http.route={route} trace_id={trace_id} span_id={span_id}"
+        for answer, route in zip(answers, ("/", "/async"), strict=True)
+        for _, trace_id, span_id, _ in [trace(answer)]
+    )
+    assert f"INFO the.model [{first}]: 50% of it" in process.log
+    assert f'INFO the.model [{first}]: {{"organ": "liver"}} - found' in process.log
+    assert f"INFO the.model [{first}]: a block" in process.log
+    assert f"INFO the.model [{second}]: in a coroutine" in process.log
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
@@ -85,7 +96,7 @@ def test_a_call_that_passes_its_deadline_leaves_its_stack(
     process = start(log_format=log_format)
     problem = check_problem(ask(process, path), 504)
     process.wait_line(rf"log_model\.py\\?\", line \d+, in {function}")
-    process.wait_line('status"?:? 504')
+    process.wait_line('status_code": 504')
     says = "the model did not finish within its time limit; its call was here"
     assert any(says in line and problem["request_id"] in line for line in process.lines)
     assert "refused" not in process.log

@@ -8,6 +8,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httptools
@@ -15,6 +16,7 @@ import pytest
 import uvicorn
 from packaging.requirements import Requirement
 from packaging.version import Version
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -26,8 +28,10 @@ from inference_gateway.intake.body import AsgiBody
 from inference_gateway.intake.uvicorn_body import body_of
 from inference_gateway.intake.uvicorn_inside import fresh_parser
 from inference_gateway.serving.server import make_server
+from tests.conftest import Serve
 from tests.harness.log import LogCapture
 from tests.harness.process import uncovered
+from tests.harness.raw import Connection, request
 
 ROOT = Path(__file__).parents[2]
 
@@ -94,6 +98,73 @@ def test_serve_does_not_start_on_a_uvicorn_that_lacks_what_it_needs(monkeypatch:
     monkeypatch.delattr(HttpToolsProtocol, "timeout_keep_alive_handler")
     with pytest.raises(SetupFailed, match=r"HttpToolsProtocol\.timeout_keep_alive_handler"):
         make_server(print)
+
+
+# One write
+
+
+class Writing:
+    """A transport that notes what is written, and passes it on."""
+
+    def __init__(self, transport: Any, written: list[bytes]) -> None:
+        self._transport = transport
+        self._written = written
+
+    def write(self, data: bytes) -> None:
+        self._written.append(bytes(data))
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+@pytest.mark.parametrize(
+    ("close", "chunked"), [(False, False), (True, False), (True, True)], ids=["kept", "closed", "chunked"]
+)
+def test_what_belongs_together_goes_out_by_one_write(serve: Serve, close: bool, chunked: bool) -> None:
+    """As two sends would write it, a connection that is closed after it included."""
+    written: list[bytes] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        cycle: Any = uvicorn_inside.cycle_of(send)
+        cycle.transport = Writing(cycle.transport, written)
+        headers = [
+            *([(b"connection", b"close")] if close else []),
+            *([] if chunked else [(b"content-length", b"3")]),
+        ]
+        await uvicorn_inside.send_together(
+            send,
+            {"type": "http.response.start", "status": 200, "headers": headers},
+            {"type": "http.response.body", "body": b"abc"},
+        )
+        assert isinstance(cycle.transport, Writing)
+
+    with Connection(serve(app).address) as connection:
+        connection.send(request((), b""))
+        answer = connection.read_answer()
+    assert answer is not None
+    assert (answer.status, answer.body, answer.chunked) == (200, b"abc", chunked)
+    assert len(written) == 1
+
+
+def test_nothing_is_written_to_a_client_that_has_gone() -> None:
+    written: list[bytes] = []
+    joined = uvicorn_inside._OneWrite(Writing(SimpleNamespace(is_closing=lambda: True), written))  # type: ignore[arg-type]
+    joined.write(b"abc")
+    joined.flush()
+    assert written == []
+
+
+def test_under_another_server_each_message_is_sent() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(uvicorn_inside.send_together(send, {"type": "a"}, {"type": "b"}))
+    assert sent == [{"type": "a"}, {"type": "b"}]
 
 
 # The oldest and the newest version of uvicorn that the metadata allows

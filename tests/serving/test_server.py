@@ -309,7 +309,7 @@ def test_the_log_as_json(run: Run) -> None:
     process.popen.send_signal(signal.SIGTERM)
     assert process.wait() == 0
     lines = [json.loads(line) for line in process.lines]
-    ours = [line for line in lines if line["logger"] == "inference_gateway"]
+    ours = [line for line in lines if line["otel.scope.name"] == "inference_gateway"]
     assert any(line.get("request_id") == answer.header("x-request-id") for line in ours)
 
 

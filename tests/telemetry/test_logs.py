@@ -12,7 +12,8 @@ from typing import Any, Literal
 import pytest
 
 from inference_gateway.telemetry.context import working_for
-from inference_gateway.telemetry.logs import configure_logging
+from inference_gateway.telemetry.identity import TraceContext
+from inference_gateway.telemetry.logs import JsonFormatter, configure_logging
 from inference_gateway.telemetry.tagged_logger import TaggedLogger, TaggedMessage
 
 
@@ -64,31 +65,49 @@ class TestLogging:
         except KeyError:
             logger.exception("it failed")
         first, second = map(json.loads, written(capsys).err.splitlines())
-        assert first["message"] == "two\nlines of ä"
-        assert (first["level"], first["logger"]) == ("INFO", "inference_gateway.test")
-        assert first.keys() == {"time", "level", "logger", "message"}
-        assert second["message"] == "it failed"
-        assert second["traceback"].startswith("Traceback (most recent call last)")
-        assert second["traceback"].endswith("KeyError: 'k'")
+        assert first["body"] == "two\nlines of ä"
+        assert (first["severity_text"], first["severity_number"]) == ("INFO", 9)
+        assert first["otel.scope.name"] == "inference_gateway.test"
+        assert first.keys() == {"timestamp", "severity_text", "severity_number", "otel.scope.name", "body"}
+        assert second["body"] == "it failed"
+        assert second["exception.stacktrace"].startswith("Traceback (most recent call last)")
+        assert second["exception.stacktrace"].endswith("KeyError: 'k'")
+
+    def test_the_time_is_utc_with_microseconds(self) -> None:
+        formatter = JsonFormatter()
+        for created, shown in [
+            (0.25, "00:00:00.250000Z"),
+            (1.5, "00:00:01.500000Z"),
+            (1.0, "00:00:01.000000Z"),
+        ]:
+            record = logging.makeLogRecord({"created": created, "levelno": logging.INFO})
+            assert json.loads(formatter.format(record))["timestamp"] == f"1970-01-01T{shown}"
+
+    @pytest.mark.parametrize(
+        ("level", "number"), [(5, 1), (10, 5), (15, 5), (20, 9), (30, 13), (40, 17), (50, 21), (60, 21)]
+    )
+    def test_the_severity(self, level: int, number: int) -> None:
+        record = logging.makeLogRecord({"levelno": level})
+        assert json.loads(JsonFormatter().format(record))["severity_number"] == number
 
     def test_tags_and_fields_are_fields_of_their_own(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.configure("json")
         tagged = TaggedLogger(logging.getLogger("inference_gateway.test"))
-        tagged.add_tags({"study": 7, "level": "a tag's", "odd": {1}})
+        tagged.add_tags({"study": 7, "severity_text": "a tag's", "odd": {1}})
         tagged.warning("%d%% of it", 50)
         message = TaggedMessage({"a": 1}, "done", fields={"seconds": 0.5})
         tagged.logger.info(message)
         first, second = map(json.loads, written(capsys).err.splitlines())
-        assert first == first | {"study": 7, "odd": "{1}", "level": "WARNING", "message": "50% of it"}
-        assert second == second | {"a": 1, "seconds": 0.5, "message": "done"}
+        assert first == first | {"study": 7, "odd": "{1}", "severity_text": "WARNING", "body": "50% of it"}
+        assert second == second | {"a": 1, "seconds": 0.5, "body": "done"}
 
     def test_what_a_library_gives_besides_is_kept(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.configure("json")
         own = logging.getLogger("inference_gateway.test")
-        own.info("done", extra={"organ": "liver", "level": "not this"}, stack_info=True)
+        own.info("done", extra={"organ": "liver", "severity_text": "not this"}, stack_info=True)
         line = json.loads(written(capsys).err)
-        assert line == line | {"message": "done", "organ": "liver", "level": "INFO"}
-        assert "in test_what_a_library_gives_besides_is_kept" in line["stack"]
+        assert line == line | {"body": "done", "organ": "liver", "severity_text": "INFO"}
+        assert "in test_what_a_library_gives_besides_is_kept" in line["code.stacktrace"]
 
     @pytest.mark.parametrize("log_format", ["text", "json"])
     def test_a_line_of_a_model_names_its_request(
@@ -100,7 +119,7 @@ class TestLogging:
         own.add_tags({"request_id": "its own", "organ": "liver 100%"})
 
         def model() -> None:
-            working_for.set(SimpleNamespace(request_id="id-1", route="/a"))
+            working_for.set(SimpleNamespace(request_id="id-1", route="/a", trace=TraceContext("4b", "00")))
             plain.info("%d%% done", 50)
             plain.info("100%")
             own.info("%s", "found")
@@ -108,20 +127,21 @@ class TestLogging:
         contextvars.copy_context().run(model)
         plain.info("outside")
         lines = written(capsys).err.splitlines()
-        names = {"request_id": "id-1", "route": "/a"}
-        tags = [names, names, {"organ": "liver 100%", "request_id": "its own", "route": "/a"}, {}]
+        names = {"request_id": "id-1", "http.route": "/a", "trace_id": "4b", "span_id": "00"}
+        tags = [names, names, names | {"organ": "liver 100%", "request_id": "its own"}, {}]
         texts = ["50% done", "100%", "found", "outside"]
         if log_format == "json":
             for line, has, text in zip(map(json.loads, lines), tags, texts, strict=True):
-                assert line == line | has | {"message": text}
+                assert line == line | has | {"body": text}
             assert "request_id" not in lines[3]
         else:
+            of_request = "[request_id=id-1 http.route=/a trace_id=4b span_id=00]"
             own_tags = '{"organ": "liver 100%", "request_id": "its own"} - '
             shown = [line.partition(" ")[2].partition(" ")[2] for line in lines]
             assert shown == [
-                "INFO the.model [id-1 /a]: 50% done",
-                "INFO the.model [id-1 /a]: 100%",
-                f"INFO the.model [id-1 /a]: {own_tags}found",
+                f"INFO the.model {of_request}: 50% done",
+                f"INFO the.model {of_request}: 100%",
+                f"INFO the.model {of_request}: {own_tags}found",
                 "INFO the.model: outside",
             ]
 

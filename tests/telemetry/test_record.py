@@ -1,11 +1,13 @@
-"""A request's record and the events that its observers hear of."""
+"""A request's record, and that its observers hear of its end."""
 
+import json
 import logging
 from types import SimpleNamespace
 
 import pytest
 
-from inference_gateway.telemetry.record import Record, new_request_id
+from inference_gateway.telemetry.identity import TraceContext
+from inference_gateway.telemetry.record import Record
 from tests.harness.log import LogCapture
 
 
@@ -15,11 +17,8 @@ class Listening:
     def __init__(self) -> None:
         self.heard: list[tuple[object, ...]] = []
 
-    def phase_ended(self, record: Record, phase: str, begun: float, ended: float, /) -> None:
-        self.heard.append((record.request_id, phase, begun, ended, dict(record.phases)))
-
     def request_ended(self, record: Record, /) -> None:
-        self.heard.append((record.request_id, record.status, record.seconds))
+        self.heard.append((record.request_id, record.status, record.seconds, dict(record.phases)))
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def test_a_phase_lasts_from_the_end_of_the_one_before() -> None:
 
 
 @pytest.mark.usefixtures("_clock")
-def test_every_observer_hears_of_every_phase_and_of_the_end() -> None:
+def test_every_observer_hears_of_the_end() -> None:
     observers = [Listening(), Listening()]
     record = Record("id", "/", observers)
     record.phase("upload")
@@ -48,20 +47,26 @@ def test_every_observer_hears_of_every_phase_and_of_the_end() -> None:
     record.end()
     for observer in observers:
         assert observer.heard == [
-            ("id", "upload", 10.0, 12.0, {"upload": 2.0}),
-            ("id", "queue", 12.0, 12.25, {"upload": 2.0, "queue": 0.25}),
-            ("id", 200, 2.5),
+            ("id", 200, 2.5, {"upload": 2.0, "queue": 0.25}),
         ]
 
 
 def test_lines_about_a_request_are_under_its_tags(log: LogCapture) -> None:
-    record = Record("id-1", "/a")
+    trace = TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
+    record = Record("id-1", "/a", (), trace)
     record.tags["input_hash"] = "abc"
     record.log.log(logging.WARNING, "%d of them", 3)
-    assert log.lines == [
-        'WARNING inference_gateway {"input_hash": "abc", "request_id": "id-1", "route": "/a"} - 3 of them'
-    ]
+    [line] = log.lines
+    level, _, rest = line.partition(" inference_gateway ")
+    tags, _, text = rest.partition(" - ")
+    assert (level, text) == ("WARNING", "3 of them")
+    ids = {"trace_id": trace.trace_id, "span_id": trace.span_id}
+    assert json.loads(tags) == {"input_hash": "abc", "request_id": "id-1", "http.route": "/a", **ids}
+    assert (record.trace_id, record.span_id) == (trace.trace_id, trace.span_id)
 
 
-def test_request_ids_are_never_the_same() -> None:
-    assert len({new_request_id() for _ in range(1000)}) == 1000
+def test_a_record_without_a_trace_has_one_of_its_own() -> None:
+    first, second = Record("id-1", "/a"), Record("id-1", "/a")
+    assert len(first.trace_id) == 32
+    assert len(first.span_id) == 16
+    assert (first.trace_id, first.span_id) != (second.trace_id, second.span_id)

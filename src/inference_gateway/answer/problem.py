@@ -31,7 +31,8 @@ class Problem:
 
     `allow`: methods for the Allow header of a 405. `retry_after`: seconds for a 503. `after_body`: the rest
     of the request's body is read first. `type`, `title`: of the problem, where it is no plain status.
-    `traceback`: for the model's author, where somebody has asked for it.
+    `traceback`: for the model's author, where somebody has asked for it. `traceparent`: of the request, as
+    W3C Trace Context has it.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Problem:
         detail: str,
         request_id: str,
         *,
+        traceparent: str | None = None,
         allow: str | None = None,
         retry_after: float | None = None,
         after_body: bool = False,
@@ -58,6 +60,8 @@ class Problem:
             (b"content-length", str(len(self._body)).encode()),
             (b"x-request-id", request_id.encode()),
         ]
+        if traceparent is not None:
+            self._headers.append((b"traceparent", traceparent.encode()))
         if status == 401:
             self._headers.append((b"www-authenticate", b"Bearer"))
         if allow is not None:
@@ -80,7 +84,13 @@ class Problem:
 
     @classmethod
     def of(
-        cls, error: RequestError, request_id: str, *, after_body: bool = False, traceback: str | None = None
+        cls,
+        error: RequestError,
+        request_id: str,
+        *,
+        traceparent: str | None = None,
+        after_body: bool = False,
+        traceback: str | None = None,
     ) -> Problem:
         """Return the answer to an error of the tree."""
         retry_after = error.retry_after if isinstance(error, Unavailable) else None
@@ -88,6 +98,7 @@ class Problem:
             error.status,
             error.detail,
             request_id,
+            traceparent=traceparent,
             retry_after=retry_after,
             after_body=after_body,
             type=error.type,

@@ -41,23 +41,36 @@ class ResponseStream:
         self._digest = hashlib.sha256()
         encoder = Encoder(boundary)
         self._parts: list[tuple[bytes, Element]] = [
-            (_head(encoder, "json-body", "application/json"), BufferElement(memoryview(response.json)))
+            (encoder.begin_part(_JSON), BufferElement(memoryview(response.json)))
         ]
         for index, (media_type, element) in enumerate(response.elements):
-            self._parts.append((_head(encoder, f"elem_{index}", media_type), element))
-        self._hashes_head = _head(encoder, "hashes", "text/plain")
+            self._parts.append((encoder.begin_part(_header(f"elem_{index}", media_type)), element))
+        self._hashes_head = encoder.begin_part(_HASHES)
         self._end_part = encoder.end_part()
         self._finish = encoder.finish()
+        self.content_length = self._length()
 
-    @property
-    def content_length(self) -> int | None:
-        """Return the length of the whole body in bytes, None where that of an element is not known."""
+    def _length(self) -> int | None:
         total = len(self._hashes_head) + 2 * 64 + 1 + len(self._end_part) + len(self._finish)
         for head, element in self._parts:
-            if element.size is None:
+            size = element.size
+            if size is None:
                 return None
-            total += len(head) + element.size + len(self._end_part)
+            total += len(head) + size + len(self._end_part)
         return total
+
+    def in_one_piece(self) -> bytes | None:
+        """Return the bytes instead of `body()`, where they are few and lie in memory; else None."""
+        if self.content_length is None or self.content_length > _INLINE:
+            return None
+        pieces: list[Block] = []
+        for head, element in self._parts:
+            if not isinstance(element, BufferElement):
+                return None
+            pieces += head, element.view, self._end_part
+        for view in pieces[1::3]:
+            self._digest.update(view)
+        return b"".join((*pieces, self._ending()))
 
     async def body(self) -> AsyncGenerator[tuple[Block, bool], None]:
         """Yield the bytes, once: blocks, and with each whether more will come."""
@@ -80,9 +93,13 @@ class ResponseStream:
             if len(small) > _INLINE:
                 yield bytes(small), True
                 small.clear()
+        yield bytes(small + self._ending()), False
+
+    def _ending(self) -> bytes:
+        """Return the hashes part, since all else has been hashed."""
         self.output_hash = self._digest.hexdigest()
-        small += self._hashes_head + f"{self._input_hash}:{self.output_hash}".encode()
-        yield bytes(small + self._end_part + self._finish), False
+        hashes = f"{self._input_hash}:{self.output_hash}".encode()
+        return self._hashes_head + hashes + self._end_part + self._finish
 
     async def _buffer(self, element: BufferElement) -> AsyncGenerator[Block, None]:
         """Yield it whole, and hash it in one go beside the sending."""
@@ -130,13 +147,15 @@ def sending_bytes(send: Send) -> Send:
     return send_bytes
 
 
-def _head(encoder: Encoder, name: str, media_type: str) -> bytes:
-    return encoder.begin_part(
-        [
-            ("Content-Disposition", f'form-data; name="{name}"; filename="{name}"'),
-            ("Content-Type", media_type),
-        ]
+def _header(name: str, media_type: str) -> tuple[tuple[str, str], ...]:
+    return (
+        ("Content-Disposition", f'form-data; name="{name}"; filename="{name}"'),
+        ("Content-Type", media_type),
     )
+
+
+_JSON = _header("json-body", "application/json")
+_HASHES = _header("hashes", "text/plain")
 
 
 def _see_exception(job: asyncio.Future[Any]) -> None:

@@ -22,7 +22,7 @@ from inference_gateway.execution.model_info import ModelInfo
 from inference_gateway.execution.runner import Runner
 from inference_gateway.intake.api_keys import ApiKeys
 from inference_gateway.intake.header import has_body
-from inference_gateway.telemetry.record import new_request_id
+from inference_gateway.telemetry.identity import identify
 
 _DISTRIBUTION = "dicom-inference-gateway"
 _VERSION = metadata.version(_DISTRIBUTION)
@@ -84,17 +84,17 @@ class About:
     async def tell(self, request: Request) -> Any:
         """Answer GET `/`. Whoever may not ask for inference may not ask this."""
         headers = request.scope["headers"]
+        request_id, trace, _ = identify(headers)
+        named: Any = {"request_id": request_id, "traceparent": trace.traceparent}
         if "/" in self._introductions and has_body(headers):  # a study, sent by the wrong method
-            return Problem(
-                405, "a study is sent by POST: see the Allow header", new_request_id(), allow="POST"
-            )
+            return Problem(405, "a study is sent by POST: see the Allow header", allow="POST", **named)
         if any(name.lower() == b"sec-websocket-key" for name, _ in headers):
-            return Problem(400, "there is no WebSocket here", new_request_id())
+            return Problem(400, "there is no WebSocket here", **named)
         if self._api_keys is not None:
             try:
                 self._api_keys.check(headers)
             except Unauthorized as error:
-                return Problem.of(error, new_request_id())
+                return Problem.of(error, **named)
         if wants_page(request.headers.get("accept", "")):
             return HTMLResponse(self._page(), headers=_PAGE_HEADERS)
         return JSONResponse(self._told(), headers=_HEADERS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
@@ -33,12 +33,14 @@ from inference_gateway.intake.body import AsgiBody, Body
 from inference_gateway.intake.header import RequestType, read_header, subject_of
 from inference_gateway.intake.ingest import Ingest
 from inference_gateway.intake.uvicorn_body import body_of
+from inference_gateway.intake.uvicorn_inside import send_together
 from inference_gateway.intake.workers import Workers
 from inference_gateway.payload.contract import FAULTS_HEADER
 from inference_gateway.payload.spool import Spool
 from inference_gateway.payload.spool_budget import SpoolBudget
 from inference_gateway.settings import Settings
-from inference_gateway.telemetry.record import Observer, Record, new_request_id
+from inference_gateway.telemetry.identity import identify, new_request_id
+from inference_gateway.telemetry.record import Observer, Record
 
 _DISK_SECONDS = 10.0  # for the disk: to say how much room it has, to take the last bytes, to free them
 _DISK_HANGS = "the gateway's disk does not answer: try again later"
@@ -96,7 +98,8 @@ class _Journey:
     def __init__(
         self, runner: Runner, queue: Queue, shared: Shared, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        self.record = Record(new_request_id(), runner.route, shared.observers)
+        request_id, trace, parent = identify(scope["headers"])
+        self.record = Record(request_id, runner.route, shared.observers, trace, parent)
         self._body: Body = AsgiBody(receive)
         self._answering = False
         self._runner = runner
@@ -123,7 +126,7 @@ class _Journey:
                 ticket.uploaded()
                 unsent = self._scope.get("extensions", {}).get(UNSENT, {}).get("unsent")
                 async with ClientWatch(self._receive, shared.settings.send_timeout, unsent) as client:
-                    slot = self._runner.slot(self.record.request_id, ticket.in_slot)
+                    slot = self._runner.slot(self.record.request_id, ticket.in_slot, self.record.trace)
                     try:
                         response = await self._compute(slot, request)
                         try:
@@ -153,14 +156,14 @@ class _Journey:
             await self._reserve(spool, declared)
         assembler = RequestAssembler(request_type, spool, settings)
         ingest = Ingest(assembler, settings, self._shared.workers, declared)
-        limit = settings.upload_timeout
-        patience: AbstractAsyncContextManager[object] = nullcontext()
-        if not ingest.needs_no_thread:
-            # The client's time is the ingest's business; what it waits for beyond that is the disk.
-            patience = asyncio.timeout(limit and limit + _DISK_SECONDS)
         try:
-            async with patience:
+            if ingest.needs_no_thread:
                 request = await ingest.run(self._body)
+            else:
+                # The client's time is the ingest's business; what it waits for beyond that is the disk.
+                limit = settings.upload_timeout
+                async with asyncio.timeout(limit and limit + _DISK_SECONDS):
+                    request = await ingest.run(self._body)
         except TimeoutError:
             raise Unavailable(_DISK_HANGS) from None
         finally:
@@ -193,7 +196,8 @@ class _Journey:
                 self.record.log.warning("%s", warning)
             return response
         finally:
-            self.record.tags.update(slot.tags)
+            if slot.tags:
+                self.record.tags.update(slot.tags)
             if slot.started is not None:
                 self.record.phase("queue", slot.started)
                 self.record.phase("model")
@@ -202,23 +206,37 @@ class _Journey:
         self, response: InferenceResponse, input_hash: str, slot: ModelSlot, client: ClientWatch
     ) -> None:
         """Send the answer; what of it is still to be made comes from the model, in its turn."""
-        boundary = self.record.request_id  # as random as a boundary must be
         self.record.elements = len(response.elements)
+        boundary = new_request_id()  # as random as a boundary must be
         stream = ResponseStream(response, boundary, input_hash, self._shared.workers.run, slot.call)
         headers = [
             (b"content-type", f"multipart/related; boundary={boundary}".encode()),
             (b"x-request-id", self.record.request_id.encode()),
+            (b"traceparent", self.record.trace.traceparent.encode()),
         ]
         info = self._runner.model_info
         if info is not None:
             headers.extend(info.headers)
         if response.faults:
             headers.append((FAULTS_HEADER, str(response.faults).encode()))
-        length = stream.content_length
-        if length is not None:
-            headers.append((b"content-length", str(length).encode()))
+        if stream.content_length is not None:
+            headers.append((b"content-length", str(stream.content_length).encode()))
         self._answering = True
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        start = {"type": "http.response.start", "status": 200, "headers": headers}
+        whole = stream.in_one_piece()
+        if whole is not None:
+            client.offered()
+            await send_together(self._send, start, {"type": "http.response.body", "body": whole})
+            client.taken()
+            self.record.sent = len(whole)
+        else:
+            await self._send(start)
+            await self._send_blocks(stream, client)
+        self.record.status = 200
+        self.record.tags["output_hash"] = stream.output_hash
+        self.record.phase("answer")
+
+    async def _send_blocks(self, stream: ResponseStream, client: ClientWatch) -> None:
         async with aclosing(stream.body()) as body:
             async for block, more in body:
                 client.offered()
@@ -227,9 +245,6 @@ class _Journey:
                 self.record.sent += len(block)
                 if more:  # a fast client's socket is never full, and the other requests want their turn
                     await asyncio.sleep(0)
-        self.record.status = 200
-        self.record.tags["output_hash"] = stream.output_hash
-        self.record.phase("answer")
 
     async def fail(self, error: Exception) -> None:
         """Says what went wrong: to the operator, and to the client, where it is there and can be told."""
@@ -269,7 +284,13 @@ class _Journey:
     ) -> None:
         self.record.status = error.status
         self.record.refused_by_model = isinstance(error, Refused)
-        problem = Problem.of(error, self.record.request_id, after_body=after_body, traceback=traceback)
+        problem = Problem.of(
+            error,
+            self.record.request_id,
+            traceparent=self.record.trace.traceparent,
+            after_body=after_body,
+            traceback=traceback,
+        )
         await problem.send(self._send, body, self._scope)
 
     def _cut(self) -> None:

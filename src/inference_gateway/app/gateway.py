@@ -41,8 +41,8 @@ from inference_gateway.payload.contract import BINARY_TYPES
 from inference_gateway.payload.spool_budget import SpoolBudget
 from inference_gateway.results.mode import Mode
 from inference_gateway.settings import Settings
+from inference_gateway.telemetry.identity import identify
 from inference_gateway.telemetry.metrics import Metrics
-from inference_gateway.telemetry.record import new_request_id
 from inference_gateway.telemetry.request_lines import RequestLines
 
 Lifespan = Callable[["Gateway"], AbstractAsyncContextManager[Any]]
@@ -309,8 +309,10 @@ def _checked(binary_types: Mapping[str, str]) -> Mapping[str, str]:
 
 async def _problem(request: Request, error: Exception) -> Any:
     """Answer what the routes themselves do not, by a problem: 404, 405, an error of the gateway itself."""
+    request_id, trace, _ = identify(request.scope["headers"])
+    named: dict[str, Any] = {"request_id": request_id, "traceparent": trace.traceparent}
     if not isinstance(error, HTTPException):
-        return Problem(500, "the gateway failed: its operator finds the reason in the log", new_request_id())
+        return Problem(500, "the gateway failed: its operator finds the reason in the log", **named)
     detail, allow = "the request cannot be served", None
     if error.status_code == 404:
         mounted_at = request.scope.get("root_path", "")
@@ -320,7 +322,7 @@ async def _problem(request: Request, error: Exception) -> Any:
     elif error.status_code == 405:
         detail, allow = "this route does not take this method: see the Allow header", _allowed(request)
     after_body = request.app.settings.refuse_after_body
-    return Problem(error.status_code, detail, new_request_id(), allow=allow, after_body=after_body)
+    return Problem(error.status_code, detail, **named, allow=allow, after_body=after_body)
 
 
 def _allowed(request: Request) -> str:

@@ -19,9 +19,9 @@ from inference_gateway.execution.slot import Slot
 from inference_gateway.intake.api_keys import ApiKeys
 from inference_gateway.payload.contract import PONG
 from inference_gateway.results.schema import published
+from inference_gateway.telemetry.identity import identify
 from inference_gateway.telemetry.logs import logger
 from inference_gateway.telemetry.metrics import Metrics
-from inference_gateway.telemetry.record import new_request_id
 
 Health = str | tuple[str, int] | Response
 HealthHandler = Callable[[], Health | Awaitable[Health]]
@@ -84,5 +84,6 @@ class Probes:
             try:
                 self._api_keys.check(request.scope["headers"])
             except Unauthorized as error:
-                return Problem.of(error, new_request_id())
+                request_id, trace, _ = identify(request.scope["headers"])
+                return Problem.of(error, request_id, traceparent=trace.traceparent)
         return Response(self._metrics.text(), media_type=self._metrics.content_type)

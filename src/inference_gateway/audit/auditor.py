@@ -71,9 +71,6 @@ class Auditor:
 
     # On the event loop
 
-    def phase_ended(self, record: Record, phase: str, begun: float, ended: float, /) -> None:
-        """Wait: the record comes at the end."""
-
     def request_ended(self, record: Record, /) -> None:
         """Put the record into the queue."""
         if len(self._queue) >= MOST_WAITING:

@@ -19,7 +19,7 @@ def entry_of(record: Record, ended: float, info: ModelInfo) -> dict[str, Any]:
         "time": in_words(ended),
         "seconds": round(record.seconds, 6),
         "request_id": record.request_id,
-        "trace_id": getattr(record, "trace_id", None),
+        "trace_id": record.trace_id,
         "route": record.route,
         "model": {"name": info.name, "version": info.version, "digest": info.digest},
         "caller": {"certificate": subject and subject[:_LONGEST], "key": record.caller_key},

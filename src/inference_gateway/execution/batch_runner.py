@@ -28,7 +28,7 @@ from inference_gateway.execution.line import Load
 from inference_gateway.execution.model_info import ModelInfo
 from inference_gateway.execution.process.frames import MAX_DESCRIPTORS
 from inference_gateway.execution.runner import Runner
-from inference_gateway.telemetry.record import new_request_id
+from inference_gateway.telemetry.identity import TraceContext, new_request_id
 
 logger = logging.getLogger("inference_gateway")
 
@@ -36,7 +36,12 @@ logger = logging.getLogger("inference_gateway")
 class TurnRunner(Runner, Protocol):
     """A `Runner` whose turns take several requests."""
 
-    def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> Any:
+    def slot(
+        self,
+        request_id: str,
+        on_start: Callable[[], None] | None = None,
+        trace: TraceContext | None = None,
+    ) -> Any:
         """Return a `ModelSlot` that is a `BatchTurn`, too."""
         ...
 
@@ -118,9 +123,15 @@ class BatchRunner:
         """Wait until the model is gone for good, and say why."""
         return await self.runner.lost()
 
-    def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> BatchSlot:
+    def slot(
+        self,
+        request_id: str,
+        on_start: Callable[[], None] | None = None,
+        trace: TraceContext | None = None,
+    ) -> BatchSlot:
         """Return a place in a batch for one request. `on_start` is called when it is in one being made."""
-        return BatchSlot(self, Request(request_id, self.route), on_start=on_start, **self._limits)
+        request = Request(request_id, self.route, trace=trace)
+        return BatchSlot(self, request, on_start=on_start, **self._limits)
 
     # On the event loop
 

@@ -105,13 +105,16 @@ class Line:
             self._waiting[turn] = None
             if len(self._waiting) + len(self._taken) > self._threads < self._most_threads:
                 self._start_thread()
-            place = next((place for place in reversed(self._idle) if turn.fits(place)), None)
-            if place is None:
+            for place in reversed(self._idle):
+                if turn.fits(place):
+                    break
+            else:
                 return  # who is busy looks at the line when that is over
             self._idle.remove(place)
-            if turn.begins_on_loop:
+            on_loop = turn.begins_on_loop
+            if on_loop:
                 self._take(turn)
-        if turn.begins_on_loop:
+        if on_loop:
             turn.begin_on_loop(place)
             return
         # When the loop is done with what is ready: a thread that wakes before only fights it for the lock.
@@ -203,12 +206,13 @@ class Line:
     def _next(self, place: int) -> Turn | None:
         """Return the next turn for this place, whose it is from now on; None where there is nothing to do."""
         with self._lock:
-            turn = next((turn for turn in self._waiting if turn.fits(place)), None)
-            if turn is not None:
-                self._take(turn)
-            elif not self._is_over:
+            for turn in self._waiting:
+                if turn.fits(place):
+                    self._take(turn)
+                    return turn
+            if not self._is_over:
                 self._idle.append(place)
-            return turn
+            return None
 
     @property
     def _is_over(self) -> bool:

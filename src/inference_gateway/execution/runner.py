@@ -11,6 +11,7 @@ from inference_gateway.execution.check import Contract
 from inference_gateway.execution.line import Load
 from inference_gateway.execution.model_info import ModelInfo
 from inference_gateway.settings import Settings
+from inference_gateway.telemetry.identity import TraceContext
 
 
 class Study(Protocol):
@@ -97,8 +98,16 @@ class Runner(Protocol):
         """Return what the model says it is, as far as it is known now: for good after its set-up."""
         ...
 
-    def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> ModelSlot:
-        """Return a turn for one request. `on_start` is called, on any thread, when the turn begins."""
+    def slot(
+        self,
+        request_id: str,
+        on_start: Callable[[], None] | None = None,
+        trace: TraceContext | None = None,
+    ) -> ModelSlot:
+        """Return a turn for one request. `on_start` is called, on any thread, when the turn begins.
+
+        `trace`: its place in a trace.
+        """
         ...
 
     async def set_up(self) -> None:

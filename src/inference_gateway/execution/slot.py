@@ -25,8 +25,15 @@ class Slot(Waiting):
     `line`: whose turn it is; the rest is that of its wait.
     """
 
-    def __init__(self, line: Line, request: CurrentRequest, **limits: Any) -> None:
-        super().__init__(request, **limits)
+    def __init__(
+        self,
+        line: Line,
+        request: CurrentRequest,
+        queue_timeout: float | None = None,
+        timeout: float | None = None,
+        on_start: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(request, queue_timeout, timeout, on_start)
         self._line = line
         self._on_release: Callable[[], None] | None = None
         self._jobs: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()

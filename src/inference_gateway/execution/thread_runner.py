@@ -14,6 +14,7 @@ from inference_gateway.execution.line import Line, Load
 from inference_gateway.execution.model_info import ModelInfo, info_of
 from inference_gateway.execution.runner import Checked, Study
 from inference_gateway.execution.slot import Slot
+from inference_gateway.telemetry.identity import TraceContext
 
 
 class ThreadRunner:
@@ -94,16 +95,21 @@ class ThreadRunner:
             finally:
                 slot.release()
 
-    def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> ThreadSlot:
+    def slot(
+        self,
+        request_id: str,
+        on_start: Callable[[], None] | None = None,
+        trace: TraceContext | None = None,
+    ) -> ThreadSlot:
         """Return a turn for one request. `on_start` is called on the model's thread when the turn begins."""
         return ThreadSlot(
             self.line,
-            CurrentRequest(request_id, self.route),
+            CurrentRequest(request_id, self.route, trace=trace),
             self._model,
             self._check,
-            queue_timeout=self._queue_timeout,
-            timeout=self._timeout,
-            on_start=on_start,
+            self._queue_timeout,
+            self._timeout,
+            on_start,
         )
 
 
@@ -116,9 +122,11 @@ class ThreadSlot(Slot):
         request: CurrentRequest,
         model: Callable[..., Any],
         check: Callable[[Any, Sequence[Any]], Checked],
-        **options: Any,
+        queue_timeout: float | None,
+        timeout: float | None,
+        on_start: Callable[[], None] | None,
     ) -> None:
-        super().__init__(line, request, **options)
+        super().__init__(line, request, queue_timeout, timeout, on_start)
         self._model = model
         self._check_result = check
 

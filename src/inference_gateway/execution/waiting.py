@@ -25,7 +25,6 @@ class Waiting:
     def __init__(
         self,
         request: CurrentRequest,
-        *,
         queue_timeout: float | None = None,
         timeout: float | None = None,
         on_start: Callable[[], None] | None = None,

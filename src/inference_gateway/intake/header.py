@@ -18,6 +18,8 @@ from inference_gateway.multipart import check_boundary, parse_media_type
 from inference_gateway.payload.root_part import codec_name
 from inference_gateway.settings import Settings
 
+_OF_BODY = frozenset({b"content-type", b"content-encoding", b"transfer-encoding", b"content-length"})
+
 
 def read_header(scope: Scope, settings: Settings) -> tuple[RequestType, int]:
     """Read what the request's header says of its body: how to read it, and its length, 0 if not declared.
@@ -26,7 +28,9 @@ def read_header(scope: Scope, settings: Settings) -> tuple[RequestType, int]:
     """
     values: dict[bytes, list[bytes]] = {}
     for name, value in scope["headers"]:
-        values.setdefault(name.lower(), []).append(value)
+        name = name.lower()
+        if name in _OF_BODY:
+            values.setdefault(name, []).append(value)
     request_type = RequestType.parse([value.decode("latin-1") for value in values.get(b"content-type", ())])
     if b"content-encoding" in values:
         raise UnsupportedEncoding("the request has a Content-Encoding: send the body as it is")

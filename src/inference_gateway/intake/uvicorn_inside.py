@@ -1,8 +1,9 @@
 """What the gateway knows of uvicorn's inside, which uvicorn promises to nobody.
 
-Two things rest on it: the short way of a body (`uvicorn_body.py`) and the hardened connection of `serve`.
-Every private name that they use stands here, and is looked for once. Where the first lacks one, bodies come
-as ASGI messages, as under any other server. Where the second lacks one, `serve` does not start.
+Three things rest on it: the short way of a body (`uvicorn_body.py`), a small answer that goes out by one
+write, and the hardened connection of `serve`. Every private name that they use stands here, and is looked for
+once. Where the first two lack one, bodies and answers go as ASGI messages, as under any other server. Where
+the last lacks one, `serve` does not start.
 """
 
 from __future__ import annotations
@@ -15,9 +16,13 @@ from functools import cache
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from starlette.types import Message, Send
+
 from inference_gateway.telemetry.logs import logger
 
 if TYPE_CHECKING:
+    import asyncio
+
     from httptools import HttpRequestParser
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -81,6 +86,46 @@ def cycle_of(method: Any) -> RequestResponseCycle | None:
         return None
     cycle = getattr(method, "__self__", None)
     return cycle if isinstance(cycle, module.RequestResponseCycle) else None
+
+
+class _OneWrite:
+    """Stands in for a cycle's transport: keeps what is written until all that belongs together has come."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._kept: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Keep it."""
+        self._kept.append(data)
+
+    def flush(self) -> None:
+        """Write what was kept, unless the client has gone."""
+        kept, self._kept = b"".join(self._kept), []
+        if kept and not self._transport.is_closing():
+            self._transport.write(kept)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what else the transport has, when it has what was kept."""
+        self.flush()
+        return getattr(self._transport, name)
+
+
+async def send_together(send: Send, *messages: Message) -> None:
+    """Send ASGI messages: under uvicorn by one write, which costs more than all else of a send."""
+    cycle: Any = cycle_of(send)
+    if cycle is None:
+        for message in messages:
+            await send(message)
+        return
+    transport = cycle.transport
+    cycle.transport = joined = _OneWrite(transport)
+    try:
+        for message in messages:
+            await send(message)
+        joined.flush()
+    finally:
+        cycle.transport = transport
 
 
 def fresh_parser(http: HttpToolsProtocol) -> HttpRequestParser:

@@ -29,7 +29,7 @@ from inference_gateway.serving.certificate import tls_extension
 from inference_gateway.serving.http_rules import broken_rule
 from inference_gateway.serving.reading import NEXT, Event, State
 from inference_gateway.settings import Settings
-from inference_gateway.telemetry.record import new_request_id
+from inference_gateway.telemetry.identity import new_request_id
 
 if sys.platform == "linux":
     from fcntl import ioctl

@@ -1,8 +1,7 @@
 """A log handler whose lines are written by a thread of their own, in order, some at a time.
 
 A logging call only puts its record into a queue. What may still change (arguments, a model's own tags, a
-traceback) is made text at once; a plain sentence, or the line of a request that has ended, is made text when
-it is written.
+traceback) is made text at once; a plain sentence, and what `put` is given, is made text when it is written.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import os
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import TextIO
 
 from inference_gateway.telemetry.tagged_logger import TaggedMessage
@@ -33,7 +33,7 @@ class LineWriter(logging.Handler):
     def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__()
         self._stream = stream or sys.stderr
-        self._queue: deque[logging.LogRecord | str] = deque()
+        self._queue: deque[logging.LogRecord | str | Callable[[], str]] = deque()
         self._begin()
         os.register_at_fork(after_in_child=self._begin)  # the parent's lines are the parent's
 
@@ -50,6 +50,14 @@ class LineWriter(logging.Handler):
             self._queue.append(record if _is_settled(record) else self.format(record))
         except Exception:
             self.handleError(record)
+        self._have_written()
+
+    def put(self, line: Callable[[], str]) -> None:
+        """Put a line into the queue, to be made when it is written."""
+        self._queue.append(line)
+        self._have_written()
+
+    def _have_written(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._write_on, name="log", daemon=True)
             self._thread.start()
@@ -75,12 +83,14 @@ class LineWriter(logging.Handler):
             lines: list[str] = []
             for _ in range(len(self._queue)):
                 line = self._queue.popleft()
-                if not isinstance(line, str):
+                if isinstance(line, logging.LogRecord):
                     try:
                         line = self.format(line)
                     except Exception:
                         self.handleError(line)  # type: ignore[arg-type]  # a record still
                         continue
+                elif not isinstance(line, str):
+                    line = line()
                 lines.append(f"{line}\n")
             if lines:
                 self._stream.write("".join(lines))

@@ -62,13 +62,11 @@ class Metrics:
         """Lets `counts()` tell how many calls of the model of `route` had so many requests, by that size."""
         self._batches[route] = counts
 
-    def phase_ended(self, record: Record, phase: str, begun: float, ended: float, /) -> None:
-        """Count the seconds of a phase."""
-        self._routes[record.route].phases[phase].observe(ended - begun)
-
     def request_ended(self, record: Record, /) -> None:
-        """Count a request and what has come of its body."""
+        """Count a request, what has come of its body, and the seconds of its phases."""
         route = self._routes[record.route]
+        for phase, seconds in record.phases.items():
+            route.phases[phase].observe(seconds)
         route.requests[record.status] += 1
         route.received += record.received
         route.refused += record.refused_by_model

@@ -1,37 +1,18 @@
-"""What is known of one request, and the events that its observers hear of."""
+"""What is known of one request, and who hears of it when it has ended."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from inference_gateway.telemetry.identity import TraceContext, new_request_id, new_span_id
 from inference_gateway.telemetry.logs import logger
 from inference_gateway.telemetry.tagged_logger import TaggedLogger
 
 
-def new_request_id() -> str:
-    """Return a fresh random id, 32 hexadecimal digits.
-
-    The answer, the log and `current_request()` know a request by it.
-    """
-    if not _ids:  # a hundred at a time: asking the kernel costs more than the rest of a small request's log
-        digits = os.urandom(16 * 128).hex()
-        _ids.extend(digits[start : start + 32] for start in range(0, len(digits), 32))
-    return _ids.pop()
-
-
-_ids: list[str] = []
-os.register_at_fork(after_in_child=_ids.clear)
-
-
 class Observer(Protocol):
-    """What hears of each request's phases: metrics, log lines. Called on the loop: must not block."""
-
-    def phase_ended(self, record: Record, phase: str, begun: float, ended: float, /) -> None:
-        """Hear that a phase is over. Times are of `time.monotonic()`."""
-        ...
+    """What hears of each request that has ended: metrics, log lines. Called on the loop: must not block."""
 
     def request_ended(self, record: Record, /) -> None:
         """Hear that the request is over, however it went: `record` is complete."""
@@ -39,17 +20,32 @@ class Observer(Protocol):
 
 
 class Record:
-    """What is known of one inference request; tells its observers when a phase or the request has ended.
+    """What is known of one inference request; tells its observers when it has ended.
 
     `status` 0: no answer, or none that was whole. `refused_by_model`: it is the model's own refusal.
-    `received`, `sent`: bytes of the two bodies. `phases`: seconds of each phase that has ended. `seconds`: of
-    the whole, once it has ended. `parts`, `elements`: how many the request and the answer have.
-    `caller_subject`, `caller_key`: of the client's certificate, and the first digits of the digest of its
-    API key, where the gateway asked for them.
+    `received`, `sent`: bytes of the two bodies. `phases`: seconds of each phase that has ended; each begins
+    where the one before has ended, the first at `begun`, by `time.monotonic()`. `seconds`: of the whole, once
+    it has ended.
+
+    `request_id`, `trace_id`, `span_id`: as each log line about the request has them, the span that of the
+    request as a whole. `trace`: the place in a trace that the two name; `parent`: the caller's, where it gave
+    one.
+
+    `parts`, `elements`: how many the request and the answer have. `caller_subject`, `caller_key`: of the
+    client's certificate, and the first digits of the digest of its API key, where the gateway asked for them.
     """
 
-    def __init__(self, request_id: str, route: str, observers: Iterable[Observer] = ()) -> None:
+    def __init__(
+        self,
+        request_id: str,
+        route: str,
+        observers: Iterable[Observer] = (),
+        trace: TraceContext | None = None,
+        parent: TraceContext | None = None,
+    ) -> None:
         self.request_id = request_id
+        self.trace = trace = trace or TraceContext(new_request_id(), new_span_id())
+        self.parent = parent
         self.route = route
         self.status = 0
         self.refused_by_model = False
@@ -61,9 +57,24 @@ class Record:
         self.caller_key: str | None = None
         self.seconds = 0.0
         self.phases: dict[str, float] = {}
-        self.tags: dict[str, Any] = {"request_id": request_id, "route": route}
+        self.tags: dict[str, Any] = {
+            "request_id": request_id,
+            "http.route": route,
+            "trace_id": trace.trace_id,
+            "span_id": trace.span_id,
+        }
         self._observers = observers
-        self._begun = self._lap = time.monotonic()
+        self.begun = self._lap = time.monotonic()
+
+    @property
+    def trace_id(self) -> str:
+        """Return the id of its trace, 32 hexadecimal digits."""
+        return self.trace.trace_id
+
+    @property
+    def span_id(self) -> str:
+        """Return the id of its span, 16 hexadecimal digits."""
+        return self.trace.span_id
 
     @property
     def log(self) -> TaggedLogger:
@@ -75,13 +86,11 @@ class Record:
     def phase(self, name: str, end: float | None = None) -> None:
         """Phase `name` has ended: at `end`, by `time.monotonic()`, or now."""
         end = time.monotonic() if end is None else end
-        begun, self._lap = self._lap, end
-        self.phases[name] = end - begun
-        for observer in self._observers:
-            observer.phase_ended(self, name, begun, end)
+        self.phases[name] = end - self._lap
+        self._lap = end
 
     def end(self) -> None:
         """Note that the request has ended, and tell the observers."""
-        self.seconds = time.monotonic() - self._begun
+        self.seconds = time.monotonic() - self.begun
         for observer in self._observers:
             observer.request_ended(self)

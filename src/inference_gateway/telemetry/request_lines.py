@@ -4,68 +4,62 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
+from collections.abc import Callable
+from functools import lru_cache, partial
+from json.encoder import encode_basestring_ascii as quoted
 
-from inference_gateway.telemetry.logs import logger
+from inference_gateway.telemetry.line_writer import LineWriter
+from inference_gateway.telemetry.logs import JsonFormatter, LineFormatter, logger
 from inference_gateway.telemetry.record import Record
-from inference_gateway.telemetry.tagged_logger import TaggedMessage
+from inference_gateway.telemetry.tagged_logger import TaggedMessage, to_json
 
 
 class RequestLines:
     """An observer of records that writes one line for each request."""
 
-    def __init__(self) -> None:
-        self._first: logging.LogRecord | None = None
-
-    def phase_ended(self, record: Record, phase: str, begun: float, ended: float, /) -> None:
-        """Wait: the line comes at the end."""
-
     def request_ended(self, record: Record, /) -> None:
-        """Log the line; in JSON each number of it is a field of its own."""
-        if logger.isEnabledFor(logging.INFO):  # without looking for the caller, as `logger.info` does
-            logger.handle(self._log_record(RequestMessage(record)))
-
-    def _log_record(self, message: RequestMessage) -> logging.LogRecord:
-        """As `LogRecord` makes one; process, thread and file are looked up for the first line only."""
-        first = self._first
-        if first is None:
-            self._first = first = logging.LogRecord(logger.name, logging.INFO, __file__, 0, "", (), None)
-        now = time.time()
-        made = object.__new__(logging.LogRecord)
-        made.__dict__.update(first.__dict__)
-        made.msg = message
-        made.created = now
-        made.msecs = now % 1 * 1000 // 1
-        made.relativeCreated = first.relativeCreated + (now - first.created) * 1000
-        return made
+        """Log the line: each number of it is a field of its own."""
+        if not logger.isEnabledFor(logging.INFO):
+            return
+        message = RequestMessage(record)
+        handlers = logging.root.handlers
+        writer = handlers[0] if handlers else None
+        if len(handlers) == 1 and not logger.handlers and isinstance(writer, LineWriter):
+            formatter = writer.formatter
+            if isinstance(formatter, LineFormatter | JsonFormatter):
+                # By `serve`'s own logging: the library takes longer than all the rest of the line.
+                writer.put(partial(formatter.of_request, time.time(), message))
+                return
+        logger.handle(logger.makeRecord(logger.name, logging.INFO, __file__, 0, message, (), None))
 
 
 class RequestMessage(TaggedMessage):
-    """The line of a request that has ended, made when a handler asks for it."""
+    """The line of a request that has ended, made text when it is written."""
 
     __slots__ = ("_record",)
     is_settled = True
 
     def __init__(self, record: Record) -> None:
+        super().__init__(record.tags, f"status {record.status}")
         self._record = record
-        self.tags = record.tags
-        self.has_args = False
 
-    @property
-    def text(self) -> str:  # type: ignore[override]  # made, not stored
-        """The sentence."""
+    def in_json(self) -> str:
+        """Return tags and numbers as one JSON object, by a form made once: the names are mostly the same."""
         record = self._record
-        phases = ", ".join(f"{phase} {seconds:.3f}" for phase, seconds in record.phases.items())
-        return f"status {record.status}, {record.received} bytes received, {record.seconds:.3f} s ({phases})"
+        form = _form(tuple(record.tags), tuple(record.phases), record.status != 0)
+        tags = [quoted(tag) if type(tag) is str else to_json(tag) for tag in record.tags.values()]
+        phases = record.phases.values()
+        return form(*tags, *phases, record.received, record.sent, record.seconds, record.status)
 
-    @property
-    def fields(self) -> dict[str, Any]:  # type: ignore[override]
-        """Its numbers."""
-        record = self._record
-        return {
-            "status": record.status,
-            "received_bytes": record.received,
-            "sent_bytes": record.sent,
-            "seconds": round(record.seconds, 6),
-            **{f"{phase}_seconds": round(seconds, 6) for phase, seconds in record.phases.items()},
-        }
+
+@lru_cache(64)
+def _form(tags: tuple[str, ...], phases: tuple[str, ...], has_status: bool) -> Callable[..., str]:
+    """Return what makes a JSON object, its names sorted, of the values of these names."""
+    names = [*tags, *(f"{phase}_seconds" for phase in phases)]
+    names += ["http.request.body.size", "http.response.body.size", "seconds", "http.response.status_code"]
+    fields = []
+    for index, name in enumerate(names if has_status else names[:-1]):
+        shown = quoted(name).replace("{", "{{").replace("}", "}}")
+        digits = ":.6f" if index >= len(tags) and name.endswith("seconds") else ""
+        fields.append(f"{shown}: {{{index}{digits}}}")
+    return ("{{" + ", ".join(sorted(fields)) + "}}").format

@@ -7,13 +7,13 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-_to_json = json.JSONEncoder(sort_keys=True, default=str).encode
+to_json = json.JSONEncoder(sort_keys=True, default=str).encode
 
 
 class TaggedMessage:
     """A log line's message, rendered when a handler asks for it: `{"a": 1, "b": 2} - text`, keys sorted.
 
-    `tags`: shown in front of the text. `fields`: what a JSON line has beyond the tags. `text`: what `%`
+    `tags`, and `fields`, which are of this line alone, are shown in front of the text. `text`: what `%`
     arguments of the log record, where `has_args`, are put into; a percent sign in a tag is no conversion.
     `is_settled`: nothing of it changes any more, so that it may be rendered later.
     """
@@ -35,8 +35,12 @@ class TaggedMessage:
         self.has_args = has_args
         self.fields = fields or {}
 
+    def in_json(self) -> str:
+        """Return tags and fields as one JSON object, keys sorted."""
+        return to_json({**self.tags, **self.fields})
+
     def __str__(self) -> str:
-        tags = _to_json(self.tags)
+        tags = self.in_json()
         if self.has_args:
             tags = tags.replace("%", "%%")
         return f"{tags} - {self.text}"

@@ -168,10 +168,10 @@ class ModelActor:
     # Beside a call
 
     @ray.method(concurrency_group="control")  # type: ignore[untyped-decorator]
-    def cancel(self, request_id: str) -> None:
-        """Nobody waits for the result of this request any more."""
+    def cancel(self, key: str) -> None:
+        """Nobody waits for the result of the request of this key any more."""
         if self._inside is not None:
-            self._inside.cancel(request_id)
+            self._inside.cancel(key)
 
     @ray.method(concurrency_group="control")  # type: ignore[untyped-decorator]
     def tell_stacks(self) -> None:

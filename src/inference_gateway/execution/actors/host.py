@@ -55,10 +55,10 @@ class ActorHost(Asking):
         self.has_ended = True
         return False
 
-    def cancel(self, request_id: str) -> None:
-        """Tell the model that nobody waits for the result of this request. Does not wait."""
+    def cancel(self, key: str) -> None:
+        """Tell the model that nobody waits for the result of the request of this key. Does not wait."""
         with suppress(RayError):
-            self._actor.cancel.remote(request_id)
+            self._actor.cancel.remote(key)
 
     def release(self, seconds: float | None = None) -> None:
         """Have the actor let go of what it keeps of the turn. On the turn's thread.

@@ -28,6 +28,7 @@ from inference_gateway.execution.model_info import ModelInfo
 from inference_gateway.execution.process.host import Recipe
 from inference_gateway.execution.process.telling import RemoteError
 from inference_gateway.execution.process.turn import Ends, HostSlot
+from inference_gateway.telemetry.identity import TraceContext
 
 logger = logging.getLogger("inference_gateway")
 
@@ -118,11 +119,15 @@ class RayRunner:
         """How many actors there are, those that are being set up, too."""
         return int(self._state.get("actors", 0))
 
-    def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> RaySlot:
+    def slot(
+        self,
+        request_id: str,
+        on_start: Callable[[], None] | None = None,
+        trace: TraceContext | None = None,
+    ) -> RaySlot:
         """Return a turn for one request. `on_start` is called on the turn's thread when it begins."""
-        return RaySlot(
-            self.line, CurrentRequest(request_id, self.route), self, on_start=on_start, **self._limits
-        )
+        request = CurrentRequest(request_id, self.route, trace=trace)
+        return RaySlot(self.line, request, self, on_start=on_start, **self._limits)
 
     async def set_up(self) -> None:
         """Connect, and wait until an actor is up. Raises `SetupFailed`."""

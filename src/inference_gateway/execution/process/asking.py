@@ -63,7 +63,12 @@ class Asking(ABC):
         """
         self.calls += 1
         batch, pieces = current_request(), []
-        head = {"kind": "batch", "request_id": batch.request_id, "remaining": batch.remaining()}
+        head = {
+            "kind": "batch",
+            "request_id": batch.request_id,
+            "trace": batch.trace,
+            "remaining": batch.remaining(),
+        }
         with ExitStack() as handles:
             for request, study in calls:
                 spool: Any = study.spool
@@ -127,6 +132,7 @@ def _about(request: CurrentRequest, json_input: Any, input_hash: str) -> dict[st
     """Return what the head of a frame says of a request."""
     return {
         "request_id": request.request_id,
+        "trace": request.trace,
         "remaining": request.remaining(),
         "cancelled": request.cancelled,
         "input_hash": input_hash,

@@ -161,10 +161,13 @@ class ModelProcess(Asking):
         finally:
             self.end(TERM_SECONDS)
 
-    def cancel(self, request_id: str) -> None:
-        """Tell the model that nobody waits for the result of this request. From any thread; does not wait."""
+    def cancel(self, key: str) -> None:
+        """Tell the model that nobody waits for the result of the request of this key.
+
+        From any thread; does not wait.
+        """
         with suppress(OSError):
-            self._control.send(json.dumps({"cancel": request_id}).encode())
+            self._control.send(json.dumps({"cancel": key}).encode())
 
     def _give_back(self, place: int) -> None:
         """Tell the process that the memory of a result may be used again. From any thread; does not wait."""

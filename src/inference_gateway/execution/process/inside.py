@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from inference_gateway.execution.signature import check_model
 from inference_gateway.execution.target import load
 from inference_gateway.payload.spool import Spool
 from inference_gateway.telemetry.context import working_for
+from inference_gateway.telemetry.identity import TraceContext
 
 _PIECE = 8 << 20  # bytes of a generator that cross at once
 
@@ -47,7 +48,7 @@ class Inside:
         self._setup = setup
         self._arenas = arenas
         self._request: CurrentRequest | None = None
-        self._cancelled: deque[str] = deque(maxlen=1000)  # ids of those of which it was said
+        self._cancelled: deque[str] = deque(maxlen=1000)  # keys of those of which it was said
         self._batch = Batch()
         self._held: _Held | None = None  # while the model goes on producing its answer
         self._gone: _Held | None = None  # until the answer has gone
@@ -98,11 +99,11 @@ class Inside:
             self._in_context(self._held.request, self._held.close)
             self._held = None
 
-    def cancel(self, request_id: str) -> None:
-        """Nobody waits for the result of this request any more. From any thread."""
-        self._cancelled.append(request_id)
+    def cancel(self, key: str) -> None:
+        """Nobody waits for the result of the request of this key any more. From any thread."""
+        self._cancelled.append(key)
         for request in (self._request, *self._batch.requests):
-            if request is not None and request.request_id == request_id:
+            if request is not None and request.key == key:
                 request.cancelled = True
                 if request.task is not None:
                     request.loop.call_soon_threadsafe(request.cancel)
@@ -126,16 +127,23 @@ class Inside:
     def _life_cycle(self, step: str) -> None:
         function = getattr(self._model, step, None)
         if function is not None:
-            self._in_context(self._new_request(step), run_to_end, function)
+            self._in_context(self._new_request({"request_id": step}), run_to_end, function)
 
-    def _new_request(
-        self, request_id: str, deadline: float | None = None, kind: type[Any] = CurrentRequest
-    ) -> Any:
-        return kind(request_id, self._setup["route"], deadline, device=self._setup["device"], loop=self._loop)
+    def _new_request(self, head: Mapping[str, Any], kind: type[Any] = CurrentRequest) -> Any:
+        """Make what a callback may know of a request, of what the head of a frame says."""
+        trace = head.get("trace")
+        return kind(
+            head["request_id"],
+            self._setup["route"],
+            deadline_of(head),
+            device=self._setup["device"],
+            trace=trace and TraceContext(*trace),
+            loop=self._loop,
+        )
 
     def _in_context(self, request: CurrentRequest, function: Any, *args: Any) -> Any:
         self._request = request  # before the look at `_cancelled`: the other thread goes the other way round
-        request.cancelled = request.cancelled or request.request_id in self._cancelled
+        request.cancelled = request.cancelled or request.key in self._cancelled
         token = working_for.set(request)
         try:
             return function(*args)
@@ -165,7 +173,7 @@ class Inside:
         head = frame.head
         spool, inputs = open_study(frame)
         held = _Held(spool, self._arenas.take())
-        request = self._new_request(head["request_id"], deadline_of(head))
+        request = self._new_request(head)
         request.allocate = held.arena.empty
         try:
             response = self._in_context(request, self._compute, head, inputs)
@@ -212,10 +220,10 @@ class Inside:
     def _call_batch(self, frame: Frame) -> Piece:
         head = frame.head
         for piece in split(frame):
-            request = self._new_request(piece.head["request_id"], deadline_of(piece.head), Request)
+            request = self._new_request(piece.head, Request)
             self._batch.add(piece, request)  # before the look at `_cancelled`, as above
-            request.cancelled = request.cancelled or request.request_id in self._cancelled
-        request = self._new_request(head["request_id"], deadline_of(head))
+            request.cancelled = request.cancelled or request.key in self._cancelled
+        request = self._new_request(head)
         try:
             self._in_context(request, self._batch.call, self._model, self._check)
         except BaseException as error:

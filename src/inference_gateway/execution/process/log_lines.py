@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from inference_gateway.telemetry.context import working_for
+from inference_gateway.telemetry.context import about, working_for
+from inference_gateway.telemetry.identity import TraceContext
 from inference_gateway.telemetry.line_writer import instead_of
 from inference_gateway.telemetry.tagged_logger import TaggedMessage
 
@@ -43,6 +44,7 @@ class _Origin:
 
     request_id: str
     route: str
+    trace: TraceContext | None
 
 
 def write(message: Mapping[str, Any], *, route: str) -> None:
@@ -58,11 +60,9 @@ def write(message: Mapping[str, Any], *, route: str) -> None:
     if line["request_id"] is None:
         logger.handle(record)
         return
-    token = working_for.set(_Origin(line["request_id"], route))
-    try:
+    trace = line["trace"] and TraceContext(*line["trace"])
+    with about(_Origin(line["request_id"], route, trace)):
         logger.handle(record)
-    finally:
-        working_for.reset(token)
 
 
 class _Forward(logging.Handler):
@@ -118,5 +118,6 @@ def _packed(record: logging.LogRecord) -> bytes:
         "record": found,
         "tags": tags,
         "request_id": None if request is None else request.request_id,
+        "trace": None if request is None else request.trace,
     }
     return json.dumps({"log": line}, default=str).encode()

@@ -220,4 +220,5 @@ def open_study(frame: Frame) -> tuple[Spool, list[Part]]:
 
 def deadline_of(head: Mapping[str, Any]) -> float | None:
     """Return the deadline on this process's clock: another machine has one of its own."""
-    return None if head["remaining"] is None else time.monotonic() + head["remaining"]
+    remaining = head.get("remaining")
+    return None if remaining is None else time.monotonic() + remaining

@@ -22,6 +22,7 @@ from inference_gateway.execution.line import Line, Load
 from inference_gateway.execution.process.host import ModelProcess, Recipe
 from inference_gateway.execution.process.keeper import Keeper, SharedKeeper
 from inference_gateway.execution.process.turn import Ends, ProcessSlot
+from inference_gateway.telemetry.identity import TraceContext
 
 logger = logging.getLogger("inference_gateway")
 
@@ -143,11 +144,16 @@ class ProcessRunner:
             successor.drop()
         return self._keeper.close()
 
-    def slot(self, request_id: str, on_start: Callable[[], None] | None = None) -> ProcessSlot:
+    def slot(
+        self,
+        request_id: str,
+        on_start: Callable[[], None] | None = None,
+        trace: TraceContext | None = None,
+    ) -> ProcessSlot:
         """Return a turn for one request. `on_start` is called on the turn's thread when it begins."""
         return ProcessSlot(
             self.line,
-            CurrentRequest(request_id, self.route),
+            CurrentRequest(request_id, self.route, trace=trace),
             self,
             queue_timeout=self._queue_timeout,
             timeout=self._timeout,

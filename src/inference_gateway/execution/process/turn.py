@@ -17,6 +17,7 @@ from inference_gateway.execution.line import Line
 from inference_gateway.execution.process.host import TERM_SECONDS, ModelProcess
 from inference_gateway.execution.runner import Study
 from inference_gateway.execution.slot import Slot
+from inference_gateway.telemetry.context import about
 
 _LIGHT = 16 << 10  # bytes of a body in memory: its frame always fits into an empty socket buffer
 _STACKS_SECONDS = 0.5  # for a process to write its stacks before SIGTERM: nothing tells when it has
@@ -58,8 +59,8 @@ class Host(Protocol):
         """Have it let go of what it keeps of the call."""
         ...
 
-    def cancel(self, request_id: str) -> None:
-        """Tell it that nobody waits for the result of this request. Does not wait."""
+    def cancel(self, key: str) -> None:
+        """Tell it that nobody waits for the result of the request of this key. Does not wait."""
         ...
 
     def tell_stacks(self) -> None:
@@ -157,7 +158,7 @@ class HostSlot(Slot):
         """Tell the process that nobody waits for this one of a batch."""
         process = self._process
         if process is not None:
-            process.cancel(request.request_id)
+            process.cancel(request.key)
 
     def _end_turn(self) -> None:
         """End it: the process lets go of the request, or is replaced. On the thread, if that takes time."""
@@ -177,7 +178,7 @@ class HostSlot(Slot):
         process, ends = self._process, self._runner.ends
         if process is None:
             return
-        process.cancel(self.request.request_id)
+        process.cancel(self.request.key)
         left = self.request.remaining()
         why = "deadline"
         if ends.kill_abandoned and left != 0.0:
@@ -197,12 +198,13 @@ class HostSlot(Slot):
             if process is None:
                 return
             if process.spoilt is None:
-                logger.warning(
-                    "model %s did not come back (%s): its process is ended, after it was told to write the "
-                    "stacks of its threads to standard error",
-                    self._runner.name,
-                    why,
-                )
+                with about(self.request):
+                    logger.warning(
+                        "model %s did not come back (%s): its process is ended, after it was told to write "
+                        "the stacks of its threads to standard error",
+                        self._runner.name,
+                        why,
+                    )
                 process.spoilt = why
                 process.tell_stacks()
 
