@@ -6,7 +6,7 @@ import pytest
 
 from inference_gateway.audit.chain import NOTHING, link_of, sealed
 
-LINE, HASH = sealed({"event": "inference", "route": "/\u00e4\n", "status": 200}, 7, NOTHING)
+LINE, HASH = sealed('{"event":"inference","route":"/\\u00e4\\n","status":200}', 7, NOTHING)
 
 
 def test_a_line_is_ascii_json_with_its_place_first_and_its_hash_last() -> None:

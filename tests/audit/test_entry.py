@@ -6,7 +6,7 @@ import pytest
 
 from inference_gateway import ModelInfo
 from inference_gateway.audit.chain import MOST_BYTES, sealed
-from inference_gateway.audit.entry import entry_of, outcome_of
+from inference_gateway.audit.entry import entry_of, object_of, outcome_of
 from inference_gateway.telemetry.record import Record
 
 INFO = ModelInfo("Lungs", "1.2", "0" * 64)
@@ -18,12 +18,13 @@ def test_it_has_what_is_known() -> None:
     record.caller_subject, record.caller_key = "CN=pacs", "0123456789ab"
     record.tags |= {"input_hash": "a", "output_hash": "b", "batch": "c"}
     record.end()
-    told = entry_of(record, 1.5, INFO)
+    told = json.loads(entry_of(record, 1.5, INFO))
     assert next(iter(told)) == "event"
+    assert object_of(record) == "a:b"
     assert told == {
         "event": "inference",
         "time": "1970-01-01T00:00:01.500000Z",
-        "seconds": round(record.seconds, 6),
+        "seconds": pytest.approx(record.seconds, abs=1e-6),
         "request_id": "id",
         "trace_id": record.trace_id,
         "route": "/lungs",
@@ -57,6 +58,18 @@ def test_outcomes(status: int, by_model: bool, outcome: str) -> None:
     record = Record("id", "/")
     record.status, record.refused_by_model = status, by_model
     assert outcome_of(record) == outcome
+
+
+def test_what_comes_from_outside_is_quoted() -> None:
+    record = Record("id", '/"{kind}')
+    record.caller_subject = 'CN="a\\", \u00e4\u2028\n'
+    text = entry_of(record, 0.0, ModelInfo('"Lungs"'))
+    assert text.isascii()
+    told = json.loads(text)
+    assert (told["route"], told["model"]["name"]) == ('/"{kind}', '"Lungs"')
+    assert told["caller"] == {"certificate": record.caller_subject, "key": None}
+    assert told["input_hash"] is told["output_hash"] is None
+    assert object_of(record) is None
 
 
 def test_a_line_stays_within_its_bound() -> None:

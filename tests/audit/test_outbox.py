@@ -12,7 +12,7 @@ from inference_gateway.audit.outbox import Outbox, objects_in
 from inference_gateway.audit.store import NotWritten
 from tests.harness.log import LogCapture
 
-OBJECTS = [(f"{number:064x}:{number:064x}", b'{"number":%d}' % number) for number in range(4)]
+OBJECTS = [(f"{number:064x}:{number:064x}", f'{{"number":{number}}}') for number in range(4)]
 
 
 @pytest.fixture
@@ -22,11 +22,15 @@ def outbox(tmp_path: Path) -> Outbox:
     return made
 
 
-def take(outbox: Outbox) -> list[tuple[str, bytes]]:
+def objects(path: Path) -> list[tuple[str, str]]:
+    return [(name, content.decode()) for name, content in objects_in(path)]
+
+
+def take(outbox: Outbox) -> list[tuple[str, str]]:
     """All that lies in it, as a sender takes it."""
     found = []
     while (path := outbox.oldest()) is not None:
-        found += objects_in(path)
+        found += objects(path)
         outbox.sent(path)
     return found
 
@@ -37,7 +41,7 @@ def test_what_is_added_is_taken_in_order_and_gone(outbox: Outbox) -> None:
     path = outbox.oldest()
     outbox.add(OBJECTS[3:])  # not to the file that is being sent
     assert path is not None
-    assert objects_in(path) == OBJECTS[:3]
+    assert objects(path) == OBJECTS[:3]
     assert take(outbox) == OBJECTS
     assert outbox.bytes == 0
     assert outbox.oldest() is None
@@ -61,7 +65,7 @@ def test_a_line_that_was_torn_is_none(outbox: Outbox) -> None:
     path = outbox.oldest()
     assert path is not None
     path.write_bytes(path.read_bytes()[:-5])
-    assert objects_in(path) == OBJECTS[:1]
+    assert objects(path) == OBJECTS[:1]
     outbox.close()
 
 
@@ -87,7 +91,7 @@ def test_large_files_are_followed_by_others(outbox: Outbox, monkeypatch: pytest.
         outbox.add([each])
     path = outbox.oldest()
     assert path is not None
-    assert objects_in(path) == OBJECTS[:1]
+    assert objects(path) == OBJECTS[:1]
     assert take(outbox) == OBJECTS
     outbox.close()
 

@@ -15,7 +15,7 @@ from tests.audit.buckets import Bucket, free_port
 from tests.harness.log import LogCapture
 from tests.harness.waiting import until
 
-OBJECTS = [(f"{number:064x}:{number + 1:064x}", b'{"number":%d}' % number) for number in range(20)]
+OBJECTS = [(f"{number:064x}:{number + 1:064x}", f'{{"number":{number}}}') for number in range(20)]
 
 
 @pytest.fixture
@@ -33,21 +33,21 @@ def sink(bucket: Bucket, vendor: str = "Us") -> Sink:
 def test_an_object_has_its_name_its_tag_and_its_content(bucket: Bucket) -> None:
     name, content = OBJECTS[0]
     to = sink(bucket, "Ours + Sons: a/b@c=d")
-    to.put(name, content)
+    to.put(name, content.encode())
     to.close()
     assert bucket.names() == [name]
-    assert bucket.content(name) == content
+    assert bucket.content(name) == content.encode()
     assert bucket.tags(name) == {"Vendor": "Ours + Sons: a/b@c=d"}
 
 
 def test_why_it_is_not_taken_is_one_word(bucket: Bucket) -> None:
     to = Sink("no-such-bucket", "Us", bucket.endpoint)
     with pytest.raises(NotSent, match=r"^NoSuchBucket$"):
-        to.put(*OBJECTS[0])
+        to.put(OBJECTS[0][0], b"{}")
     to.close()
     nowhere = Sink(bucket.name, "Us", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(NotSent, match=r"^EndpointConnectionError$"):
-        nowhere.put(*OBJECTS[0])
+        nowhere.put(OBJECTS[0][0], b"{}")
     nowhere.close()
 
 
@@ -64,7 +64,7 @@ def test_all_of_it_is_sent_and_gone(outbox: Outbox, bucket: Bucket) -> None:
     outbox.add(OBJECTS[10:])
     sender.stop()
     assert sorted(bucket.names()) == sorted(name for name, _ in OBJECTS)
-    assert all(bucket.content(name) == content for name, content in OBJECTS)
+    assert all(bucket.content(name) == content.encode() for name, content in OBJECTS)
     assert outbox.bytes == 0
 
 

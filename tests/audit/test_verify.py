@@ -9,7 +9,7 @@ import pytest
 from inference_gateway.audit.chain import sealed
 from inference_gateway.audit.ledger import head_of
 from inference_gateway.audit.verify import Report, chains_of, verify
-from tests.audit.writing import entry, files, lines, written
+from tests.audit.writing import compact, entry, files, lines, written
 
 COUNT = 8  # lines of the file that is changed: one that begins it, and seven of inferences
 Change = Callable[[list[bytes]], list[bytes]]
@@ -56,7 +56,7 @@ def test_a_line_that_was_changed_and_sealed_again(path: Path, at: int) -> None:
         told = json.loads(found[at])
         number, previous = told.pop("number"), told.pop("previous")
         del told["hash"]
-        line, _ = sealed({**told, "status": 500}, number, previous)
+        line, _ = sealed(compact({**told, "status": 500}), number, previous)
         return [*found[:at], line, *found[at + 1 :]]
 
     change(path, again)

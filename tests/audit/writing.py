@@ -9,8 +9,12 @@ from typing import Any
 from inference_gateway.audit.ledger import Ledger
 
 
-def entry(number: int) -> dict[str, Any]:
-    return {"event": "inference", "request_id": f"{number:032x}", "status": 200}
+def entry(number: int) -> str:
+    return compact({"event": "inference", "request_id": f"{number:032x}", "status": 200})
+
+
+def compact(told: dict[str, Any]) -> str:
+    return json.dumps(told, separators=(",", ":"))
 
 
 def written(folder: Path, batches: Sequence[int], file_bytes: int = 1 << 20) -> None:

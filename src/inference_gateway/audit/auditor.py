@@ -7,19 +7,18 @@ another thread sends it. No answer waits for any of this, and none fails of it.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from inference_gateway.audit.entry import entry_of
+from inference_gateway.audit.entry import entry_of, event_of, object_of
 from inference_gateway.audit.ledger import Ledger
 from inference_gateway.audit.outbox import Outbox
 from inference_gateway.audit.sender import Sender
 from inference_gateway.audit.store import MOST_WAITING, NotWritten, Store
-from inference_gateway.audit.times import in_words, now
+from inference_gateway.audit.times import now
 from inference_gateway.errors import SetupFailed
 from inference_gateway.execution.model_info import ModelInfo
 from inference_gateway.settings import Settings
@@ -150,8 +149,10 @@ class Auditor:
 
     def _write(self, *, at_once: bool = False) -> None:
         try:
-            entries = [entry_of(record, at, info) for at, record, info in self._taken()]
-            objects = [_object(entry) for entry in entries if entry["output_hash"] is not None]
+            taken = self._taken()
+            entries = [entry_of(record, at, info) for at, record, info in taken]
+            names = [object_of(record) for _, record, _ in taken]
+            objects = [(name, entry) for name, entry in zip(names, entries, strict=True) if name is not None]
             lost, self._not_queued = self._not_queued, 0
             for name, records in (("file", entries), ("s3", objects)):
                 if (store := self.stores.get(name)) is not None:
@@ -161,14 +162,14 @@ class Auditor:
         except Exception:  # a mistake of this program: the records of one moment, not of all that come
             logger.exception("the audit log could not take some records")
 
-    def _append(self, entries: Sequence[dict[str, Any]]) -> None:
+    def _append(self, entries: Sequence[str]) -> None:
         """Write lines, and one that says how many records had no room. Raises `NotWritten`."""
         assert self._ledger is not None
         self._ledger.append(entries)
         lost = self.stores["file"].lost - self._told_lost
         if lost:
             try:
-                self._ledger.append([{"event": "lost", "time": in_words(now()), "records": lost}])
+                self._ledger.append([event_of("lost", now(), records=lost)])
             except NotWritten as error:
                 raise NotWritten(len(entries), error) from None
             self._told_lost += lost
@@ -187,9 +188,3 @@ def _outbox_dir(settings: Settings) -> Path:
             "GATEWAY_AUDIT_OUTBOX_DIR, or have an audit log, too, by GATEWAY_AUDIT_DIR"
         )
     return settings.audit_dir / "outbox"
-
-
-def _object(entry: dict[str, Any]) -> tuple[str, bytes]:
-    """Return name and content of the object for a record."""
-    content = json.dumps(entry, separators=(",", ":")).encode()
-    return f"{entry['input_hash']}:{entry['output_hash']}", content

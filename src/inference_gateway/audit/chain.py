@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,10 +40,9 @@ class Link:
         return found
 
 
-def sealed(entry: Mapping[str, Any], number: int, previous: str) -> tuple[bytes, str]:
-    """Return the line of `entry`, which begins with its `event`, and its hash."""
-    whole = json.dumps({"number": number, "previous": previous, **entry}, separators=(",", ":"))
-    covered = whole[:-1].encode()
+def sealed(entry: str, number: int, previous: str) -> tuple[bytes, str]:
+    """Return the line of `entry`, a JSON object in ASCII that begins with its `event`, and its hash."""
+    covered = f'{{"number":{number},"previous":"{previous}",{entry[1:-1]}'.encode("ascii")
     digest = hashlib.sha256(covered).hexdigest()
     return b'%s,"hash":"%s"}\n' % (covered, digest.encode()), digest
 

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 from inference_gateway.audit.chain import MOST_BYTES, NOTHING, Link, link_of, sealed
 from inference_gateway.audit.claim import Claim
+from inference_gateway.audit.entry import event_of
 from inference_gateway.audit.store import NotWritten
-from inference_gateway.audit.times import in_words, now
+from inference_gateway.audit.times import now
 from inference_gateway.telemetry.logs import logger
 
 FILE_NAME = re.compile(r"audit-(\d+)-(\d{6,})\.jsonl")
@@ -76,7 +77,7 @@ class Ledger:
                 break
         self._resume()
 
-    def append(self, entries: Sequence[Mapping[str, Any]]) -> None:
+    def append(self, entries: Sequence[str]) -> None:
         """Write a line for each entry, and wait until the disk has them. Raises `NotWritten`."""
         if self._file < 0:
             try:
@@ -120,7 +121,7 @@ class Ledger:
         self._file = os.open(files[self._sequence], os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         if end.is_open:
             os.write(self._file, b"\n")
-        self._write([self._about("resumed") | about])
+        self._write([self._about("resumed", **about)])
 
     def _head(self) -> Head:
         assert self._claim is not None
@@ -148,9 +149,9 @@ class Ledger:
         self._sequence = sequence
         self._write([self._about(event)])
 
-    def _about(self, event: str) -> dict[str, Any]:
-        """Return the line that tells of a beginning."""
-        return {"event": event, "time": in_words(now()), "file": self._sequence, "gateway": _VERSION}
+    def _about(self, event: str, **more: Any) -> str:
+        """Return the entry that tells of a beginning."""
+        return event_of(event, now(), file=self._sequence, gateway=_VERSION, **more)
 
     def _close_file(self) -> None:
         if self._file >= 0:
@@ -159,7 +160,7 @@ class Ledger:
 
     # Lines
 
-    def _write(self, entries: Sequence[Mapping[str, Any]]) -> None:
+    def _write(self, entries: Sequence[str]) -> None:
         """Append and sync; after a failure the next `append` looks anew at what lies there."""
         lines, number, digest = [], self._number, self._hash
         for entry in entries:

@@ -50,12 +50,12 @@ class Outbox:
         self.bytes = sum(path.stat().st_size for path in files)
         self._sequence = max((int(path.stem) for path in files), default=0)
 
-    def add(self, objects: Sequence[tuple[str, bytes]]) -> None:
+    def add(self, objects: Sequence[tuple[str, str]]) -> None:
         """Keep objects, by name and content, on the disk. Raises `NotWritten`.
 
         Those for which the limit leaves no room are lost, and counted.
         """
-        lines = [b"%s %s\n" % (name.encode(), content) for name, content in objects]
+        lines = [f"{name} {content}\n".encode("ascii") for name, content in objects]
         taken, size = 0, 0
         while taken < len(lines) and self.bytes + size + len(lines[taken]) <= self._limit:
             size += len(lines[taken])
