@@ -168,11 +168,15 @@ def test_a_page_of_the_applications_own_goes_before(spool_dir: Path, serve: Serv
     async def mine(request: Request) -> PlainTextResponse:
         return PlainTextResponse("mine")
 
-    app = Gateway(settings=Settings(spool_dir=spool_dir), routes=[Route("/", mine)])
-    app.add_inference_route("/", empty)
-    running = serve(app)
-    assert get(running.address).body == b"mine"
-    assert post(running.address).status == 200
+    before = Gateway(settings=Settings(spool_dir=spool_dir), routes=[Route("/", mine)])
+    after = Gateway(settings=Settings(spool_dir=spool_dir))
+    after.add_inference_route("/", empty)
+    before.add_inference_route("/", empty)
+    after.router.routes.append(Mount("/", Starlette(routes=[Route("/", mine)])))
+    for app in (before, after):
+        running = serve(app)
+        assert get(running.address).body == b"mine"
+        assert post(running.address).status == 200
 
 
 def test_where_it_is_mounted(app: Gateway, serve: Serve) -> None:

@@ -192,6 +192,40 @@ def test_a_sync_that_fails_is_told_of(tmp_path: Path, monkeypatch: pytest.Monkey
     assert faults(tmp_path) == []
 
 
+def test_a_head_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(tmp_path, 1 << 20)
+    ledger.open()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", lambda *_: os.write(-1, b""))
+        with pytest.raises(NotWritten) as caught:
+            ledger.append([entry(0), entry(1)])
+    assert caught.value.written == 2
+    ledger.append([entry(2)])
+    ledger.close()
+    assert len(records(tmp_path)) == 3
+    assert faults(tmp_path) == notes(tmp_path) == []
+
+
+@pytest.mark.parametrize("left", [0, 20], ids=["empty", "torn"])
+def test_a_file_that_was_only_just_begun(tmp_path: Path, left: int) -> None:
+    """At the begin of a chain, and of a file in it."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    written(first, [1])
+    [path] = files(first)
+    path.write_bytes(path.read_bytes()[:left])
+    head_of(first, 0).write_text("")
+    written(second, [3] * 2, file_bytes=500)
+    path = files(second)[-1]
+    path.write_bytes(path.read_bytes()[:left])
+    head_of(second, 0).write_text("")
+    for folder in (first, second):
+        written(folder, [1])
+        assert faults(folder) == []
+        assert [note.partition(":")[0] for note in notes(folder)] == (
+            [f"{files(folder)[-1].name} line 1"] if left else []
+        )
+
+
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"File exists|Not a directory"):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse
-from starlette.routing import Match, Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
 from inference_gateway.answer.problem import Problem
@@ -45,13 +45,22 @@ _PAGE_HEADERS = {
 
 
 class AboutRoute(Route):
-    """The route of `About.tell`. A POST is for an inference route, or for none: 404, which names them."""
+    """The route of `About.tell`, for GET and HEAD of `/` where none of `others` takes them.
+
+    A POST is for an inference route, or for none: 404, which names them.
+    """
+
+    def __init__(self, about: About, others: Sequence[BaseRoute]) -> None:
+        super().__init__("/", about.tell, methods=["GET"])
+        self._others = others
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match any other method."""
-        if scope.get("method") == "POST":
-            return Match.NONE, {}
-        return super().matches(scope)
+        """Match, unless the application has something of its own there, whenever it was added."""
+        found, more = super().matches(scope)
+        is_taken = found is not Match.NONE and any(
+            each is not self and each.matches(scope)[0] is Match.FULL for each in self._others
+        )
+        return (Match.NONE, {}) if is_taken or scope.get("method") == "POST" else (found, more)
 
 
 class Introduction:

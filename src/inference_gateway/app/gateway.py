@@ -98,7 +98,7 @@ class Gateway(Starlette):
         self.add_exception_handler(HTTPException, _problem)
         self.add_exception_handler(Exception, _problem)
         self.router.routes.extend(self._probes.routes(metrics=self.settings.metrics))
-        self.router.routes.append(AboutRoute("/", self._about.tell, methods=["GET"]))
+        self.router.routes.append(AboutRoute(self._about, self.router.routes))
         self.metrics.sources.append(self._about.metrics)
         if auditor is not None:
             readiness.audit = lambda: auditor.unready

@@ -28,6 +28,7 @@ from inference_gateway.telemetry.record import Record
 _GATHER_SECONDS = (
     0.1  # from a request's end to the write; what is not synced yet is no older, but for the disk
 )
+_END_SECONDS = 5.0  # for a disk, at the end
 _LOOK_SECONDS = 1.0  # until it looks again whether a disk takes what waits
 
 
@@ -124,7 +125,10 @@ class Auditor:
         self._ending.set()
         self._waiting.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_END_SECONDS)
+            if self._thread.is_alive():
+                logger.error("the disk of the audit log hangs: what it has not taken is lost")
+                return
         if self.sender is not None:
             self.sender.stop()
         if self._ledger is not None:

@@ -107,21 +107,24 @@ class Ledger:
         files, head = self._files(), self._head()
         end = _end_of(files)
         self._sequence = max([*files, head.sequence])
-        if end.link is None:
+        if not files or (end.link is None and head.number):
             self._number, self._hash = head.number, head.hash
             self._begin_file("continued" if head.number else "begin", self._sequence + 1)
             return
-        self._number, self._hash = end.link.number, end.link.hash
+        event = "begin"
         about: dict[str, Any] = {}
-        if head.number > end.link.number:
-            about["missing"] = head.number - end.link.number
+        if end.link is not None:
+            event = "resumed" if files[self._sequence].stat().st_size else "continued"
+            self._number, self._hash = end.link.number, end.link.hash
+        if head.number > self._number:
+            about["missing"] = head.number - self._number
             logger.error("the last %d lines of the audit log are missing or changed", about["missing"])
         if end.torn:
             about |= {"torn_bytes": len(end.torn), "torn_hash": hashlib.sha256(end.torn).hexdigest()}
         self._file = os.open(files[self._sequence], os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         if end.is_open:
             os.write(self._file, b"\n")
-        self._write([self._about("resumed", **about)])
+        self._write([self._about(event, **about)])
 
     def _head(self) -> Head:
         assert self._claim is not None
@@ -140,12 +143,13 @@ class Ledger:
         """Go on in another file, whose first line carries the hash of the last line of the one before."""
         self._close_file()
         path = self._folder / f"audit-{self._chain}-{sequence:06d}.jsonl"
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         folder = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
         try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
             os.fsync(folder)  # so that the name lasts, too
         finally:
             os.close(folder)
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         self._sequence = sequence
         self._write([self._about(event)])
 
@@ -180,7 +184,10 @@ class Ledger:
         assert self._claim is not None
         # Without a sync of its own: behind the files at the most, never before them.
         head = Head(number, self._sequence, digest)
-        os.pwrite(self._claim.descriptor, head.text(), 0)
+        try:
+            os.pwrite(self._claim.descriptor, head.text(), 0)
+        except OSError as error:
+            raise NotWritten(len(entries), error) from None
 
 
 class _End(NamedTuple):

@@ -15,7 +15,7 @@ from inference_gateway.telemetry.logs import logger
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0  # seconds between two attempts
 _IDLE = 0.5  # seconds until it looks for more
 _LOOK_AROUND = 5.0  # seconds until it looks for what other processes have left
-_LAST_SECONDS = 3.0  # for what is left at the end, while it can be sent
+_LAST_SECONDS = 2.0  # for what is left at the end, while it can be sent
 
 
 class Sender:
@@ -40,7 +40,7 @@ class Sender:
         """Send what is left, as long as that goes well and takes no longer than a moment; blocks."""
         self._end = time.monotonic() + _LAST_SECONDS
         self._ending.set()
-        self._thread.join(2 * _LAST_SECONDS)
+        self._thread.join(1.5 * _LAST_SECONDS)
 
     def _run(self) -> None:
         pause, looked = _FIRST_PAUSE, 0.0

@@ -115,7 +115,7 @@ class _Walk:
 
     def _link(self, place: str, link: Link) -> None:
         """Take a line that is as it was written, wherever it was written."""
-        fields = link.fields() if link.event == "resumed" else {}
+        fields = link.fields() if link.event != "inference" else {}
         spoilt = len(self._spoilt)
         self._settle((place, fields))
         before = self.report.last

@@ -32,7 +32,7 @@ def tls_extension(transport: asyncio.BaseTransport) -> dict[str, Any]:
     return {
         "server_cert": None,
         "client_cert_chain": [] if whole is None else [ssl.DER_cert_to_PEM_cert(whole)],
-        "client_cert_name": subject and distinguished_name(subject),
+        "client_cert_name": distinguished_name(subject) if subject else None,
         "client_cert_error": None,
         "tls_version": _VERSIONS.get(connection.version() or ""),
         "cipher_suite": None,
