@@ -65,7 +65,7 @@ def test_one_object_for_each_inference(tmp_path: Path, monkeypatch: pytest.Monke
     }
     first = Process(tmp_path, serve_command("model:model"), **settings)
     try:
-        told = ask(first.address, range(10))
+        told = ask(ready(first), range(10))
         first.wait_line("audit records cannot be sent to the bucket")
     finally:
         first.end()
@@ -112,7 +112,7 @@ def test_a_gateway_that_is_killed_loses_what_is_younger_than_a_moment(tmp_path: 
     told: list[str] = []
 
     def live(numbers: Sequence[int]) -> None:
-        settings = {"audit_dir": tmp_path / "audit", "audit_file_bytes": 1000}
+        settings = {"audit_dir": tmp_path / "audit", "audit_file_bytes": 100}  # a file for each batch
         process = Process(tmp_path, serve_command("model:model"), **settings)
         try:
             told.extend(ask(ready(process), numbers))
@@ -122,7 +122,7 @@ def test_a_gateway_that_is_killed_loses_what_is_younger_than_a_moment(tmp_path: 
 
     live(range(5))
     live(range(5, 8))
-    assert len(files(tmp_path / "audit")) > 2
+    assert len(files(tmp_path / "audit")) > 1
     code, output = verified(tmp_path / "audit")
     assert code == 0, output
     found = records(tmp_path / "audit")
