@@ -12,6 +12,8 @@ ROUTES = (
     "routes: /metrics",
     "routes: /schema",
     "routes: / says who answers",
+    "routes: /openapi.json",
+    "routes: /docs",
     "routes: other methods 405 with Allow",
     "routes: other paths 404",
     "routes: 404 names the routes",

@@ -5,17 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from typing import Any
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse
-from starlette.routing import BaseRoute, Match, Route
+from starlette.routing import Match
 from starlette.types import Scope
 
 from inference_gateway.answer.problem import Problem
+from inference_gateway.app.descriptions import LastRoute
 from inference_gateway.app.readiness import Readiness
 from inference_gateway.errors import Unauthorized
 from inference_gateway.execution.model_info import ModelInfo
@@ -44,23 +45,12 @@ _PAGE_HEADERS = {
 }
 
 
-class AboutRoute(Route):
-    """The route of `About.tell`, for GET and HEAD of `/` where none of `others` takes them.
-
-    A POST is for an inference route, or for none: 404, which names them.
-    """
-
-    def __init__(self, about: About, others: Sequence[BaseRoute]) -> None:
-        super().__init__("/", about.tell, methods=["GET"])
-        self._others = others
+class AboutRoute(LastRoute):
+    """The route of `About.tell`. A POST is for an inference route, or for none: 404, which names them."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match, unless the application has something of its own there, whenever it was added."""
-        found, more = super().matches(scope)
-        is_taken = found is not Match.NONE and any(
-            each is not self and each.matches(scope)[0] is Match.FULL for each in self._others
-        )
-        return (Match.NONE, {}) if is_taken or scope.get("method") == "POST" else (found, more)
+        """Match any other method, where nothing else takes it."""
+        return (Match.NONE, {}) if scope.get("method") == "POST" else super().matches(scope)
 
 
 class Introduction:

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inference_gateway.answer.problem import Problem
 from inference_gateway.app.about import About, AboutRoute
+from inference_gateway.app.descriptions import Descriptions
 from inference_gateway.app.endpoint import InferenceEndpoint, Shared
 from inference_gateway.app.life import Life
 from inference_gateway.app.probes import HealthHandler, Probes
@@ -98,11 +99,14 @@ class Gateway(Starlette):
         self.add_exception_handler(HTTPException, _problem)
         self.add_exception_handler(Exception, _problem)
         self.router.routes.extend(self._probes.routes(metrics=self.settings.metrics))
-        self.router.routes.append(AboutRoute(self._about, self.router.routes))
+        self.router.routes.append(AboutRoute("/", self._about.tell, self.router.routes))
         self.metrics.sources.append(self._about.metrics)
         if auditor is not None:
             readiness.audit = lambda: auditor.unready
             self.metrics.sources.append(partial(audit_metrics, auditor))
+        keys = self._shared.api_keys is not None
+        described = Descriptions(self._models_for, metrics=self.settings.metrics, keys=keys)
+        self.router.routes.extend(described.routes(self.router.routes))
         self.metrics.gauge("uploads", lambda: self._shared.uploads.count)
         self.metrics.gauge("spool_bytes", lambda: self._shared.budget.used)
 
@@ -252,6 +256,10 @@ class Gateway(Starlette):
             return []
         return list(self._endpoints)
 
+    def _models_for(self, scope: Scope) -> dict[str, str]:
+        """Return the names of the models by route, as `routes_for` tells the routes."""
+        return {route: self._endpoints[route].runner.name for route in self.routes_for(scope["headers"])}
+
     async def begin(self) -> None:
         """Begin with the first message, where no lifespan has started the gateway."""
         if not self._life.begun:
@@ -320,14 +328,18 @@ async def _problem(request: Request, error: Exception) -> Any:
         there_are = ", ".join(routes) or "an inference route, such as /"
         detail = f"there is no route of this path: POST to {there_are}"
     elif error.status_code == 405:
-        detail, allow = "this route does not take this method: see the Allow header", _allowed(request)
+        detail, allow = "this route does not take this method: see the Allow header", _allowed(request, error)
     after_body = request.app.settings.refuse_after_body
     return Problem(error.status_code, detail, **named, allow=allow, after_body=after_body)
 
 
-def _allowed(request: Request) -> str:
-    """Return the methods that the path takes: `/` may be two routes, of which one takes what has a body."""
-    found = [
+def _allowed(request: Request, error: HTTPException) -> str:
+    """Return the methods that the path takes (RFC 9110 §10.2.1): it may be that of several routes.
+
+    Of `/` what has a body is for the inference route alone.
+    """
+    found = [{method.strip() for method in (error.headers or {}).get("Allow", "").split(",")} - {""}]
+    found += [
         route.methods or set()
         for route in request.app.router.routes
         if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE

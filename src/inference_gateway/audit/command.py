@@ -17,7 +17,7 @@ def audit() -> None:
 
 @audit.command("verify")
 @click.argument(
-    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(exists=True, path_type=Path)
+    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
 )
 @click.option(
     "--end", metavar="HASH", help="The hash of a last line that was noted earlier: it must be there."
