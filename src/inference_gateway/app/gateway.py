@@ -35,7 +35,6 @@ from inference_gateway.execution.signature import check_signature
 from inference_gateway.execution.slots import Slots
 from inference_gateway.intake.admission import Uploads
 from inference_gateway.intake.api_keys import ApiKeys
-from inference_gateway.intake.header import has_body
 from inference_gateway.intake.workers import Workers
 from inference_gateway.multipart import Encoder
 from inference_gateway.payload.contract import BINARY_TYPES
@@ -334,16 +333,9 @@ async def _problem(request: Request, error: Exception) -> Any:
 
 
 def _allowed(request: Request, error: HTTPException) -> str:
-    """Return the methods that the path takes (RFC 9110 §10.2.1): it may be that of several routes.
-
-    Of `/` what has a body is for the inference route alone.
-    """
-    found = [{method.strip() for method in (error.headers or {}).get("Allow", "").split(",")} - {""}]
-    found += [
-        route.methods or set()
-        for route in request.app.router.routes
-        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
-    ]
-    if has_body(request.scope["headers"]) and {"POST"} in found:
-        return "POST"
-    return ", ".join(sorted(set().union(*found)))
+    """Return the methods that the path takes (RFC 9110 §10.2.1): it may be that of several routes."""
+    found = {method.strip() for method in (error.headers or {}).get("Allow", "").split(",")}
+    for route in request.app.router.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return ", ".join(sorted(found - {""}))

@@ -16,9 +16,7 @@ def audit() -> None:
 
 
 @audit.command("verify")
-@click.argument(
-    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
-)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 @click.option(
     "--end", metavar="HASH", help="The hash of a last line that was noted earlier: it must be there."
 )
