@@ -50,6 +50,7 @@ DEFAULTS: dict[str, Any] = {
     "audit_dir": None,
     "audit_file_bytes": 64 * MIB,
     "audit_required": False,
+    "tracing": None,
     "audit_s3_bucket": None,
     "audit_s3_vendor": "Unknown",
     "audit_s3_endpoint": None,
@@ -68,7 +69,7 @@ COUNTS = [
     "max_queue",
     "max_uploads",
 ]
-SWITCHES = {"refuse_after_body", "kill_abandoned", "audit_required"}
+SWITCHES = {"refuse_after_body", "kill_abandoned", "audit_required", "tracing"}
 TEXTS = {"audit_s3_bucket", "audit_s3_vendor", "audit_s3_endpoint"}
 FOLDERS = {"audit_dir", "audit_outbox_dir"}
 MAY_BE_ZERO = ["model_memory_bytes", "min_upload_rate", "spool_memory_bytes", "spool_quota_bytes"]
@@ -135,6 +136,7 @@ def test_each_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch, name
         "validation": ("strict", "strict"),
         "spool_dir": ("/var/spool", Path("/var/spool")),
         "audit_required": ("true", True),
+        "tracing": ("true", True),
         **dict.fromkeys(TEXTS, ("text", "text")),
         **{name: ("/var/audit", Path("/var/audit")) for name in FOLDERS},
     }.get(name, ("7", 7))
