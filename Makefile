@@ -9,9 +9,14 @@ STUDY  ?=
 # Many tests wait for a server or a process: half as many again as there are cores.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 SECONDS ?=
+# Their tests show with many cases, or with whole programs, what others show one by one: being measured too, they
+# would cost twice as much and tell nothing new.
+UNMEASURED := $(addprefix tests/,dicom/test_foreign.py demo/models/test_models.py examples/test_document.py \
+  examples/test_first_minute.py faults intake/test_uvicorn_inside.py interop moving multipart/test_oracle.py \
+  odd_inputs study/test_volume.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-quick test-ray check format dist bench bench-quick fuzz soak clean
+.PHONY: help install demo test test-quick test-ray test-api check format dist docs bench bench-quick fuzz soak clean
 
 help:  ## Explain the commands (this)
 	@echo "inference-gateway: put a medical-imaging model behind HTTP."
@@ -55,7 +60,8 @@ demo: $(DEMO)  ## Send a sample study (or STUDY=folder) through a gateway; JSON,
 
 test: install  ## Run the tests: branch coverage at least 95 %, of the wire format 100 %
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report=
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report= $(addprefix --ignore=,$(UNMEASURED))
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(UNMEASURED)
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --include='src/inference_gateway/multipart/*' --fail-under=100
 
@@ -67,6 +73,12 @@ test-ray: install  ## Run the tests of models on Ray, on a cluster of two nodes 
 	@$(BIN)/python -c 'import ray' 2>/dev/null || \
 	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --constraint constraints.txt --editable '.[ray]'
 	$(BIN)/pytest tests -m ray
+
+# Apart from the others: what it brings along is large, and is a plugin of pytest.
+test-api: install  ## Have schemathesis look for what /openapi.json says and a running gateway does not do
+	@$(BIN)/python -c 'import schemathesis' 2>/dev/null || \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --constraint constraints.txt --editable '.[api]'
+	$(BIN)/pytest tests/description
 
 check: install  ## Lint, format, types and the floors that imports may not climb
 	$(BIN)/ruff check .
@@ -89,6 +101,13 @@ dist: install  ## Build wheel and sdist into dist; install the wheel into an emp
 	    --constraint constraints.txt "$$(echo dist/*.whl)[demo]"
 	cd build/empty && bin/python -m inference_gateway.demo
 	@ls -l dist
+
+docs: install  ## Make the documents a site in build/docs, and what of them is made of the code anew
+	@$(BIN)/python -c 'import mkdocs' 2>/dev/null || \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m manual
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Open build/docs/index.html"
 
 bench: install  ## Measure ourselves beside other servers: table, JSON and picture in benchmarks/results
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from tests.harness.forked import start
 from tests.harness.raw import Address, exchange, head
 
 T = TypeVar("T")
@@ -62,9 +63,7 @@ class Process:
             **{name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")},
             **{f"GATEWAY_{name.upper()}": str(value) for name, value in settings.items()},
         }
-        self.popen = subprocess.Popen(
-            command, cwd=folder, env=environment, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
-        )
+        self.popen = start(folder, command, environment)
         self.lines: list[str] = []
         self._came = threading.Condition()
         self._ended = False
@@ -115,11 +114,14 @@ class Process:
         raise AssertionError("it still takes connections")
 
     def wait(self, limit: float = LIMIT) -> int:
-        """Its exit code."""
+        """Its exit code, when its log is read to the end (unless one that it left has it too)."""
         try:
-            return self.popen.wait(limit)
+            code = self.popen.wait(limit)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the process did not end:\n{self.log}") from None
+        with self._came:
+            self._came.wait_for(lambda: self._ended, 2)
+        return code
 
     # What it holds, as Linux tells it
 

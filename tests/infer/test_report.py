@@ -259,11 +259,14 @@ class TestInBrowser:
     @pytest.mark.slow
     @pytest.mark.timeout(400)
     async def test_planes_of_a_study_of_500_images_change_at_once(self, tmp_path: Path) -> None:
-        """In turn and at random, by the page; of 512 x 512 pixels a report has as many as here."""
+        """In turn and at random, by the page; of 512 x 512 pixels a report has as many as here.
+
+        Sixteen rows again and again are compressed in a tenth of the time that noise takes.
+        """
         rng = np.random.default_rng(5)
-        noise = rng.integers(0, 1500, (256, 256)).astype(np.int16)
+        noise = np.tile(rng.integers(0, 1500, (16, 256)).astype(np.int16), (16, 1))
         sources = [
-            as_file(image(np.roll(noise, at, 0), InstanceNumber=at, Modality="MR")) for at in range(500)
+            as_file(image(np.roll(noise, at, 1), InstanceNumber=at, Modality="MR")) for at in range(500)
         ]
         part = {
             "binary_type": "boolean_mask",
