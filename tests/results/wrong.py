@@ -175,6 +175,10 @@ WRONG: dict[str, Wrong] = {
     "DICOM that is empty": Wrong(
         made(4, lambda file: b""), ("element 4", "an empty element came", "preamble"), True
     ),
+    "DICOM that is cut": Wrong(
+        made(4, lambda file: file.getvalue()[:-50]),
+        ("element 4: a DICOM file came that ends before", "whole"),
+    ),
     "DICOM without a class": Wrong(without_class, ("element 4", "without SOPClassUID")),
     "a report that is an image": Wrong(report_that_is_none, ("element 4", "a structured report")),
     "the axes of a volume the other way round": Wrong(

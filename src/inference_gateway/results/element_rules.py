@@ -24,7 +24,7 @@ from inference_gateway.payload.element import (
     StridedElement,
 )
 from inference_gateway.results.faults import Fault, shape_text
-from inference_gateway.results.headers import BEGINNING, Head, is_dicom, read_header
+from inference_gateway.results.headers import BEGINNING, Head, is_cut, is_dicom, read_header
 from inference_gateway.results.study_rules import axes_of
 
 LOOK = 4 << 20
@@ -89,8 +89,8 @@ def _is_long(length: int) -> bool:
     return length != 1
 
 
-def dicom_faults(index: int, part: Json, head: Head) -> Iterator[Fault]:
-    """Yield what is wrong with a DICOM object, by its beginning and its header."""
+def dicom_faults(index: int, part: Json, head: Head, size: int) -> Iterator[Fault]:
+    """Yield what is wrong with a DICOM object of `size` bytes, by its beginning and its header."""
     if not is_dicom(head(BEGINNING)):
         yield Fault(
             "dicom",
@@ -111,6 +111,9 @@ def dicom_faults(index: int, part: Json, head: Head) -> Iterator[Fault]:
             "both: a viewer has no other way to know the object",
         )
         return
+    if is_cut(head, size):
+        came = "a DICOM file came that ends before its pixel data does"
+        yield Fault("dicom", f"element {index}", came, "the whole file")
     beginning, name = _CLASSES.get(str(part.get("binary_type")), ("", ""))
     if not header.sop_class.startswith(beginning):
         yield Fault(

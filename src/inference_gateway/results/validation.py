@@ -84,7 +84,7 @@ def _of_elements(
         kind = part.get("binary_type")
         head = head_of(element) if kind in DICOM_TYPES else None
         if head is not None:
-            yield from dicom_faults(index, part, head)
+            yield from dicom_faults(index, part, head, element.size or 0)
         if kind not in MASK_TYPES:
             continue
         fault = size_fault(index, part, element.size, _told_as(value))
