@@ -69,7 +69,17 @@ OWN = {
 }
 """Test modules without a module of their own, and why."""
 
-BESIDE = ("examples/", "faults/", "harness/", "odd_inputs/", "interop/", "manual/", "moving/")
+BESIDE = (
+    "deploy/",
+    "examples/",
+    "faults/",
+    "harness/",
+    "image/",
+    "interop/",
+    "manual/",
+    "moving/",
+    "odd_inputs/",
+)
 """Tests that cut across the modules."""
 
 STATIONS = ("cli", "serving", "app", "intake", "multipart", "payload", "execution", "answer", "telemetry")

@@ -190,6 +190,11 @@ class Settings(BaseSettings):
         "too. Per route too",
     )
     metrics: bool = Field(default=True, description="serve Prometheus metrics on /metrics")
+    tracing: bool | None = Field(
+        default=None,
+        description="send spans of each request to an OTLP receiver, which OpenTelemetry's own variables "
+        'name (extra "otel"). Not set: where these ask for it',
+    )
     log_format: Literal["text", "json"] = Field(
         default="text", description="form of the log lines, text or json (serve only)"
     )

@@ -14,6 +14,8 @@ from tests.manual.documents import ROOT
 
 NOT_RUN = {
     "docker": "the tests have no container engine; the Dockerfile has tests of its own",
+    "helm": "tests/deploy/test_documents.py renders the chart with the values of the command",
+    "kubectl": "needs a cluster",
     "ray": "needs a cluster: make test-ray starts one",
     "jq": "only what is piped into it is ours",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from inference_gateway.answer.problem import Problem
 from inference_gateway.app.descriptions import Descriptions
 from inference_gateway.app.endpoint import InferenceEndpoint, Shared
+from inference_gateway.app.gauges import of_batches, of_gateway, of_route
 from inference_gateway.app.life import Life
 from inference_gateway.app.probes import HealthHandler, Probes
 from inference_gateway.app.readiness import Readiness
@@ -26,7 +28,7 @@ from inference_gateway.execution.batch_runner import BatchRunner
 from inference_gateway.execution.call import Model
 from inference_gateway.execution.check import Contract
 from inference_gateway.execution.process.keeper import SharedKeeper
-from inference_gateway.execution.runner import Order, OwnRunner, Restarting, Runner
+from inference_gateway.execution.runner import Order, OwnRunner, Runner, Telling
 from inference_gateway.execution.signature import check_signature
 from inference_gateway.execution.slots import Slots
 from inference_gateway.intake.admission import Uploads
@@ -40,6 +42,7 @@ from inference_gateway.settings import Settings
 from inference_gateway.telemetry.identity import identify
 from inference_gateway.telemetry.metrics import Metrics
 from inference_gateway.telemetry.request_lines import RequestLines
+from inference_gateway.telemetry.tracing import Tracing, variables
 
 Lifespan = Callable[["Gateway"], AbstractAsyncContextManager[Any]]
 
@@ -69,18 +72,24 @@ class Gateway(Starlette):
         self._binary_types = {**BINARY_TYPES, **_checked(binary_types or {})}
         self._runners: list[Runner] = []
         self._keeper = SharedKeeper()
+        tracing = None
+        if variables(self.settings.tracing, os.environ) is not None:
+            tracing = Tracing(self.settings.tracing)
         self._shared = Shared(
             settings=self.settings,
             uploads=Uploads(self.settings.max_uploads),
             budget=SpoolBudget(self.settings.spool_quota_bytes),
             workers=Workers(),
-            observers=(self.metrics, RequestLines()),
+            observers=(self.metrics, RequestLines(), *filter(None, [tracing])),
+            tracing=tracing,
             readiness=Readiness(self.settings, self._runners),
             api_keys=ApiKeys.of(self.settings),
         )
         self._endpoints: dict[str, InferenceEndpoint] = {}
         own = None if lifespan is None else partial(lifespan, self)
-        self._life = Life(self.settings, self._runners, self._shared.readiness, self._shared.api_keys, own)
+        self._life = Life(
+            self.settings, self._runners, self._shared.readiness, self._shared.api_keys, tracing, own
+        )
         self._probes = Probes(self._shared.readiness, self.metrics, self._shared.api_keys)
         super().__init__(lifespan=lambda _: self._life.lived(), **starlette)
         self.router.redirect_slashes = False
@@ -90,8 +99,8 @@ class Gateway(Starlette):
         keys = self._shared.api_keys is not None
         described = Descriptions(self._models_for, metrics=self.settings.metrics, keys=keys)
         self.router.routes.extend(described.routes(self.router.routes))
-        self.metrics.gauge("uploads", lambda: self._shared.uploads.count)
-        self.metrics.gauge("spool_bytes", lambda: self._shared.budget.used)
+        shared = self._shared
+        self.metrics.source(of_gateway(shared.uploads, shared.budget, shared.readiness))
 
     def add_inference_route(
         self,
@@ -159,26 +168,16 @@ class Gateway(Starlette):
                 timeout=limit,
                 queue_timeout=self.settings.queue_timeout,
             )
-            self.metrics.batches(route, lambda: batching.sizes)
+            self.metrics.source(of_batches(route, batching.sizes))
         self._runners.append(runner)
         endpoint = self._endpoints[route] = InferenceEndpoint(runner, self._shared)
         # Looked at before the probes, unless it might match theirs.
         at = len(self.router.routes) if "{" in route else 0
         self.router.routes.insert(at, Route(route, endpoint, methods=["POST"]))
-        self._measure(endpoint, calling)
-
-    def _measure(self, endpoint: InferenceEndpoint, calling: Runner) -> None:
-        """Have the metrics tell of a route; `calling`: what calls its model, below its batches."""
-        runner, route = endpoint.runner, endpoint.runner.route
         self.metrics.add_route(route)
-        self.metrics.gauge("queued", lambda: endpoint.queue.count, route)
-        self.metrics.gauge("slots_taken", lambda: runner.readiness.taken, route)
-        self.metrics.gauge("orphaned", lambda: runner.readiness.orphaned, route)
-        if isinstance(calling, Restarting):
-            self.metrics.restarts(route, lambda: calling.restarts)
-            self.metrics.gauge("model_setup_seconds", lambda: calling.set_up_seconds, route)
-            for gauge in calling.gauges:
-                self.metrics.gauge(gauge, partial(getattr, calling, calling.gauges[gauge]), route)
+        self.metrics.source(of_route(runner, endpoint.queue))
+        if isinstance(calling, Telling):
+            self.metrics.source(calling.samples)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Starlette's stack, which most inference requests do without: they need nothing of it."""

@@ -24,8 +24,10 @@ from inference_gateway.payload.spool import check_directory
 from inference_gateway.settings import Settings
 from inference_gateway.telemetry.logs import logger
 from inference_gateway.telemetry.stacks import report_crashes
+from inference_gateway.telemetry.tracing import Tracing
 
 _MOMENT = 0.5  # seconds; shorter than a probe's patience
+_FLUSH_SECONDS = 2.0  # for the last spans to be sent
 _NO_LIFESPAN = (
     "the gateway was not started before its first message: its server has the lifespan off or knows none, or "
     "the application that it is mounted in does not pass it on. The models are set up now, and will not be "
@@ -46,12 +48,14 @@ class Life:
         runners: Sequence[Runner],
         readiness: Readiness,
         api_keys: ApiKeys | None,
+        tracing: Tracing | None,
         lifespan: Callable[[], AbstractAsyncContextManager[Any]] | None,
     ) -> None:
         self.begun = False
         self._settings = settings
         self._readiness = readiness
         self._api_keys = api_keys
+        self._tracing = tracing
         self._lifespan = lifespan
         self._runners = runners
         self._stack = AsyncExitStack()  # what would end, where nobody tells the gateway to
@@ -96,6 +100,8 @@ class Life:
         keep_from_children()
         probe()
         await asyncio.to_thread(check_directory, self._settings.spool_dir)
+        if self._tracing is not None:
+            await self._start_tracing(self._tracing, stack)
         if self._api_keys is not None:
             await asyncio.to_thread(self._api_keys.load)
             stack.callback(asyncio.create_task(self._api_keys.keep_fresh()).cancel)
@@ -112,6 +118,19 @@ class Life:
         self._say_when_ready()
         stack.callback(self._readiness.drain)
         return state
+
+    async def _start_tracing(self, tracing: Tracing, stack: AsyncExitStack) -> None:
+        try:
+            await asyncio.to_thread(tracing.start)
+        except (ModuleNotFoundError, ValueError) as error:
+            raise SetupFailed(f"GATEWAY_TRACING: {error}") from None
+
+        async def end() -> None:
+            """After the models: what is left of the drain's time may be less."""
+            left = self._readiness.seconds_to_tear_down
+            await tracing.end(_FLUSH_SECONDS if left is None else max(0.0, min(left, _FLUSH_SECONDS)))
+
+        stack.push_async_callback(end)
 
     def _say_when_ready(self) -> None:
         if self._runners and self._readiness.is_set_up:

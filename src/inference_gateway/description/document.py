@@ -37,6 +37,8 @@ _NAMES = {
 }
 """What names a request: taken from the caller where it is well-formed, and answered."""
 
+_TIMING = {"Server-Timing": "milliseconds of the phases that have ended (W3C Server Timing)"}
+
 
 def document() -> dict[str, Any]:
     """Return the whole document, from the models and the errors as they are now."""
@@ -74,7 +76,7 @@ def document() -> dict[str, Any]:
             },
             "headers": {
                 name: {"description": told, "required": True, "schema": {"type": "string"}}
-                for name, told in _NAMES.items()
+                for name, told in {**_NAMES, **_TIMING}.items()
             },
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "an API key as a bearer token"},
@@ -135,6 +137,7 @@ def _inference(kinds: list[ProblemKind]) -> dict[str, Any]:
     own = {
         **_problem_of({"type": {"const": REFUSED_TYPE}}),
         "description": "The model refuses the request with a status of its own",
+        "headers": _names(*_TIMING),
     }
     return {
         "operationId": "infer",
@@ -163,7 +166,7 @@ def _inference(kinds: list[ProblemKind]) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "The answer of the model",
-                "headers": {**_names(), FAULTS_HEADER.decode(): faults},
+                "headers": {**_names(*_TIMING), FAULTS_HEADER.decode(): faults},
                 "content": {
                     "multipart/related": {
                         "schema": answer,
@@ -188,7 +191,7 @@ def _answers(status: int, kinds: list[ProblemKind]) -> dict[str, Any]:
     """Return the response of one status: every kind of problem that has it."""
     own = [kind for kind in kinds if kind.status == status]
     types = list(dict.fromkeys(kind.type for kind in own))
-    headers = _names()
+    headers = _names(*_TIMING)
     if any(kind.says_when for kind in own):
         headers["Retry-After"] = {"description": "seconds", "required": True, "schema": {"type": "integer"}}
     if status == 401:
@@ -205,8 +208,8 @@ def _problem_of(narrower: dict[str, Any]) -> dict[str, Any]:
     return {"headers": _names(), "content": {PROBLEM_JSON: {"schema": schema}}}
 
 
-def _names() -> dict[str, Any]:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in _NAMES}
+def _names(*others: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in (*_NAMES, *others)}
 
 
 def _problem() -> dict[str, Any]:

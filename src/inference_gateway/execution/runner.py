@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from inference_gateway.execution.check import Contract
 from inference_gateway.execution.line import Load
 from inference_gateway.settings import Settings
+from inference_gateway.telemetry.families import Sample
 from inference_gateway.telemetry.identity import TraceContext
 
 
@@ -132,19 +133,11 @@ class Runner(Protocol):
 
 
 @runtime_checkable
-class Restarting(Protocol):
-    """A `Runner` whose model is set up anew where it ends. `gauges`: name of a metric → of an attribute."""
+class Telling(Protocol):
+    """A `Runner` with metrics of its own."""
 
-    gauges: Mapping[str, str]
-
-    @property
-    def restarts(self) -> Mapping[str, int]:
-        """Return how often it was, by reason."""
-        ...
-
-    @property
-    def set_up_seconds(self) -> float:
-        """Return how long that took last."""
+    def samples(self) -> Iterable[Sample]:
+        """Return what they are now. On the event loop; does not wait."""
         ...
 
 

@@ -217,10 +217,12 @@ class HardenedProtocol(HttpToolsProtocol):
             if self.cycle.response_started:  # the answer that has begun must not look whole
                 self._cut()
                 return
-        body = json.dumps(Problem.document(status, detail, new_request_id())).encode()
+        request_id = new_request_id()
+        body = json.dumps(Problem.document(status, detail, request_id)).encode()
         self.transport.write(
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
             f"content-type: application/problem+json\r\ncontent-length: {len(body)}\r\n"
+            f"x-request-id: {request_id}\r\n"
             "connection: close\r\n\r\n".encode()
             + body
         )

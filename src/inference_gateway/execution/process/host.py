@@ -36,7 +36,8 @@ class Recipe:
     """What a model process is made from.
 
     `target`: `module:object`; `device`: such as `cuda:1`, or None. `memory`: bytes of data that it may
-    have, 0 for no limit. `batches`: it takes several requests.
+    have, 0 for no limit. `batches`: it takes several requests. `tracing`: OpenTelemetry's variables, where
+    spans of the model's own are sent.
     """
 
     target: str
@@ -45,6 +46,7 @@ class Recipe:
     device: str | None = None
     memory: int = 0
     batches: bool = False
+    tracing: dict[str, str] | None = None
     path: list[str] = field(default_factory=lambda: [os.getcwd(), *sys.path])
 
     def told(self) -> dict[str, Any]:
@@ -59,6 +61,7 @@ class Recipe:
             "log_levels": levels(),
             "memory": self.memory,
             "batches": self.batches,
+            "tracing": self.tracing,
             "path": self.path,
         }
 

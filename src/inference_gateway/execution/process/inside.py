@@ -29,9 +29,11 @@ from inference_gateway.execution.process.telling import told
 from inference_gateway.execution.signature import check_model
 from inference_gateway.execution.target import load
 from inference_gateway.payload.spool import Spool
-from inference_gateway.telemetry.context import working_for
+from inference_gateway.telemetry.context import about
 from inference_gateway.telemetry.identity import TraceContext
+from inference_gateway.telemetry.tracing import ModelTracing
 
+_FLUSH_SECONDS = 2.0  # for the last spans to be sent
 _PIECE = 8 << 20  # bytes of a generator that cross at once
 
 logger = logging.getLogger("inference_gateway")
@@ -52,6 +54,7 @@ class Inside:
         self._held: _Held | None = None  # while the model goes on producing its answer
         self._gone: _Held | None = None  # until the answer has gone
         self._model: Any = None
+        self._tracing: ModelTracing | None = None
         self._pid = os.getpid()
         spool_dir, mode, at_rest = Path(setup["spool_dir"]), setup["validation"], setup["batches"]
         self._contract = Contract(setup["binary_types"], spool_dir, mode, at_rest)
@@ -77,7 +80,7 @@ class Inside:
                 self.release()
                 return Piece({"done": "release"})
             case _:
-                return self._step(self._life_cycle, "teardown")
+                return self._step(self._tear_down)
 
     def sent(self) -> None:
         """Let go of what was kept for the answer: it has gone, and nothing of the call is on the stack."""
@@ -113,15 +116,24 @@ class Inside:
 
     def _set_up(self) -> None:
         sys.path[:0] = [entry for entry in self._setup["path"] if entry not in sys.path]
+        if self._setup["tracing"] is not None:
+            self._tracing = ModelTracing(self._setup["tracing"])
         self._model = load(self._setup["target"])
         check_model(self._model, self._setup["target"], batches=self._setup["batches"])
         for step in ("setup", "warm_up"):
             self._life_cycle(step)
 
+    def _tear_down(self) -> None:
+        try:
+            self._life_cycle("teardown")
+        finally:
+            if self._tracing is not None:
+                self._tracing.end(_FLUSH_SECONDS)
+
     def _life_cycle(self, step: str) -> None:
         function = getattr(self._model, step, None)
         if function is not None:
-            self._in_context(self._new_request({"request_id": step}), run_to_end, function)
+            self._in_context(self._new_request({"request_id": step, "key": step}), run_to_end, function)
 
     def _new_request(self, head: Mapping[str, Any], kind: type[Any] = CurrentRequest) -> Any:
         """Make what a callback may know of a request, of what the head of a frame says."""
@@ -132,19 +144,19 @@ class Inside:
             deadline_of(head),
             device=self._setup["device"],
             trace=trace and TraceContext(*trace),
+            key=head["key"],
             loop=self._loop,
         )
 
     def _in_context(self, request: CurrentRequest, function: Any, *args: Any) -> Any:
         self._request = request  # before the look at `_cancelled`: the other thread goes the other way round
         request.cancelled = request.cancelled or request.key in self._cancelled
-        token = working_for.set(request)
-        try:
-            return function(*args)
-        finally:
-            self._end_a_fork()
-            working_for.reset(token)
-            self._request = None
+        with about(request):
+            try:
+                return function(*args)
+            finally:
+                self._end_a_fork()
+                self._request = None
 
     @cached_property
     def _loop(self) -> Any:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -22,6 +22,12 @@ from inference_gateway.execution.line import Line, Load
 from inference_gateway.execution.process.host import ModelProcess, Recipe
 from inference_gateway.execution.process.keeper import Keeper, SharedKeeper
 from inference_gateway.execution.process.turn import Ends, ProcessSlot
+from inference_gateway.telemetry.families import (
+    MODEL_PROCESS_MEMORY,
+    MODEL_RESTARTS,
+    MODEL_SETUP_SECONDS,
+    Sample,
+)
 from inference_gateway.telemetry.identity import TraceContext
 
 logger = logging.getLogger("inference_gateway")
@@ -77,7 +83,6 @@ class ProcessRunner:
         self._closed = threading.Event()
 
     needs_set_up = True
-    gauges: Mapping[str, str] = {"model_process_memory_bytes": "memory"}
 
     @property
     def readiness(self) -> Load:
@@ -89,10 +94,14 @@ class ProcessRunner:
             return load._replace(unready="a model's process is being started")
         return load
 
-    @property
-    def memory(self) -> int:
-        """Resident bytes of all its processes."""
-        return sum(process.memory() for process in self._processes if process is not None)
+    def samples(self) -> Iterator[Sample]:
+        """Tell how often a process was replaced, how long its set-up took, and the memory of each."""
+        for reason, count in self.restarts.items():
+            yield Sample(MODEL_RESTARTS, (reason, self.route), (count,))
+        yield Sample(MODEL_SETUP_SECONDS, (self.route,), (self.set_up_seconds,), largest=True)
+        for place, process in enumerate(self._processes):
+            resident = 0 if process is None else process.memory()
+            yield Sample(MODEL_PROCESS_MEMORY, (self.route, str(place)), (resident,))
 
     async def set_up(self) -> None:
         """Start all processes, at once, and set the model up in each. Raises `SetupFailed`."""
