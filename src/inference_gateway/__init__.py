@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from inference_gateway.app.gateway import Gateway
     from inference_gateway.errors import Refused
     from inference_gateway.execution.current_request import CurrentRequest, Request, current_request
+    from inference_gateway.execution.model_info import ModelInfo
     from inference_gateway.execution.slots import Slots
     from inference_gateway.payload.part import Part
     from inference_gateway.settings import Settings
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CurrentRequest",
     "Gateway",
+    "ModelInfo",
     "Part",
     "Refused",
     "Request",
@@ -43,6 +45,7 @@ __all__ = [
 _HOMES = {
     "CurrentRequest": "execution.current_request",
     "Gateway": "app.gateway",
+    "ModelInfo": "execution.model_info",
     "Part": "payload.part",
     "Refused": "errors",
     "Request": "execution.current_request",

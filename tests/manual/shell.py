@@ -21,7 +21,7 @@ NOT_RUN = {
 }
 """Programs that are not run here, and why."""
 
-PLAIN = {"cd", "cut", "export", "printf", "sha256sum"}
+PLAIN = {"cd", "cut", "export", "find", "printf", "sha256sum", "sort", "xargs"}
 """Of the shell and the system, and as they are everywhere: bash reads the block."""
 
 STUDY = ("study", "my-study", "path/to/study", "scan.zip", "more")

@@ -21,7 +21,7 @@ def test_conventions(family: Family) -> None:
     assert re.fullmatch(r"gateway(_[a-z]+)+", family.name)
     assert family.name.endswith("_total") is (family.kind == "counter")
     assert bool(family.bounds) is (family.kind == "histogram")
-    assert not re.search(r"_(count|sum|bucket|info|milliseconds|ms|kb|mib)$", family.name)
+    assert not re.search(r"_(count|sum|bucket|milliseconds|ms|kb|mib)$", family.name)
     assert list(family.labels) == sorted(family.labels)
     assert "le" not in family.labels
     assert "\n" not in family.meaning

@@ -14,6 +14,7 @@ from inference_gateway.answer.problem import Problem
 from inference_gateway.answer.stream import ResponseStream, sending_bytes
 from inference_gateway.app.failures import failure_of, forget, log_failure
 from inference_gateway.app.readiness import SHUTTING_DOWN, Readiness
+from inference_gateway.audit.auditor import Auditor
 from inference_gateway.errors import (
     ClientDisconnected,
     ModelError,
@@ -28,7 +29,7 @@ from inference_gateway.intake.admission import Queue, Ticket, Uploads
 from inference_gateway.intake.api_keys import ApiKeys
 from inference_gateway.intake.assembler import InferenceRequest, RequestAssembler
 from inference_gateway.intake.body import AsgiBody, Body
-from inference_gateway.intake.header import RequestType, read_header
+from inference_gateway.intake.header import RequestType, read_header, subject_of
 from inference_gateway.intake.ingest import Ingest
 from inference_gateway.intake.uvicorn_body import body_of
 from inference_gateway.intake.uvicorn_inside import send_together
@@ -59,6 +60,7 @@ class Shared:
     observers: Sequence[Observer]  # of each request
     readiness: Readiness
     api_keys: ApiKeys | None
+    auditor: Auditor | None
     tracing: Tracing | None = None  # one of the observers, where spans are asked for
     on_failure: Callable[[Exception], str | None] | None = None  # see Gateway.on_failure
 
@@ -141,8 +143,10 @@ class _Journey:
 
     def _look_at_header(self) -> tuple[RequestType, int]:
         """Refuses what can be refused before a byte of the body is read."""
+        if self._shared.auditor is not None:
+            self.record.caller_subject = subject_of(self._scope)
         if self._shared.api_keys is not None:
-            self._shared.api_keys.check(self._scope["headers"])
+            self.record.caller_key = self._shared.api_keys.check(self._scope["headers"])
         refusal = self._shared.readiness.refusal(self.record.route)
         if refusal is not None:
             draining = self._shared.readiness.draining
@@ -214,6 +218,9 @@ class _Journey:
             (b"traceparent", self.record.trace.traceparent.encode()),
             (b"server-timing", self.record.server_timing),
         ]
+        info = self._runner.model_info
+        if info is not None:
+            headers.extend(info.headers)
         if response.faults:
             headers.append((FAULTS_HEADER, str(response.faults).encode()))
         if stream.content_length is not None:

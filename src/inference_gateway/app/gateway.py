@@ -16,6 +16,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inference_gateway.answer.problem import Problem
+from inference_gateway.app.about import About, AboutRoute
 from inference_gateway.app.descriptions import Descriptions
 from inference_gateway.app.endpoint import InferenceEndpoint, Shared
 from inference_gateway.app.gauges import of_batches, of_gateway, of_route
@@ -23,10 +24,13 @@ from inference_gateway.app.life import Life
 from inference_gateway.app.probes import HealthHandler, Probes
 from inference_gateway.app.readiness import Readiness
 from inference_gateway.app.runners import in_processes, on_threads
+from inference_gateway.audit.auditor import Auditor
+from inference_gateway.audit.metrics import of_audit
 from inference_gateway.errors import MultipartError, SetupFailed, Unauthorized
 from inference_gateway.execution.batch_runner import BatchRunner
 from inference_gateway.execution.call import Model
 from inference_gateway.execution.check import Contract
+from inference_gateway.execution.model_info import ModelInfo
 from inference_gateway.execution.process.keeper import SharedKeeper
 from inference_gateway.execution.runner import Order, OwnRunner, Runner, Telling
 from inference_gateway.execution.signature import check_signature
@@ -52,6 +56,7 @@ class Gateway(Starlette):
 
     `settings`: read from the environment where not given. `binary_types`: `binary_type` → media type, in
     addition to those of the wire contract. `lifespan`: run around the gateway's own, as with Starlette.
+    `model_info`: what the models of all routes are that say nothing else.
 
     ```python
     app = Gateway()
@@ -65,6 +70,7 @@ class Gateway(Starlette):
         settings: Settings | None = None,
         binary_types: Mapping[str, str] | None = None,
         lifespan: Lifespan | None = None,
+        model_info: ModelInfo | None = None,
         **starlette: Any,
     ) -> None:
         self.settings = settings or Settings()
@@ -75,27 +81,35 @@ class Gateway(Starlette):
         tracing = None
         if variables(self.settings.tracing, os.environ) is not None:
             tracing = Tracing(self.settings.tracing)
+        self._model_info = model_info
+        self._auditor = auditor = Auditor.of(self.settings)
         self._shared = Shared(
             settings=self.settings,
             uploads=Uploads(self.settings.max_uploads),
             budget=SpoolBudget(self.settings.spool_quota_bytes),
             workers=Workers(),
-            observers=(self.metrics, RequestLines(), *filter(None, [tracing])),
+            observers=[each for each in (self.metrics, RequestLines(), tracing, auditor) if each is not None],
             tracing=tracing,
             readiness=Readiness(self.settings, self._runners),
             api_keys=ApiKeys.of(self.settings),
+            auditor=auditor,
         )
         self._endpoints: dict[str, InferenceEndpoint] = {}
         own = None if lifespan is None else partial(lifespan, self)
-        self._life = Life(
-            self.settings, self._runners, self._shared.readiness, self._shared.api_keys, tracing, own
-        )
-        self._probes = Probes(self._shared.readiness, self.metrics, self._shared.api_keys)
+        readiness, api_keys = self._shared.readiness, self._shared.api_keys
+        self._life = Life(self.settings, self._runners, readiness, api_keys, tracing, auditor, own)
+        self._about = About(readiness, api_keys)
+        self._probes = Probes(readiness, self.metrics, api_keys)
         super().__init__(lifespan=lambda _: self._life.lived(), **starlette)
         self.router.redirect_slashes = False
         self.add_exception_handler(HTTPException, _problem)
         self.add_exception_handler(Exception, _problem)
         self.router.routes.extend(self._probes.routes(metrics=self.settings.metrics))
+        self.router.routes.append(AboutRoute("/", self._about.tell, self.router.routes))
+        self.metrics.source(self._about.metrics)
+        if auditor is not None:
+            readiness.audit = lambda: auditor.unready
+            self.metrics.source(of_audit(auditor))
         keys = self._shared.api_keys is not None
         described = Descriptions(self._models_for, metrics=self.settings.metrics, keys=keys)
         self.router.routes.extend(described.routes(self.router.routes))
@@ -116,6 +130,7 @@ class Gateway(Starlette):
         validate: Mode | None = None,
         max_batch_size: int | None = None,
         max_batch_wait: float = 0.01,
+        model_info: ModelInfo | None = None,
     ) -> None:
         """Serve `model` on POST `route`.
 
@@ -135,6 +150,9 @@ class Gateway(Starlette):
         returns a list with the result or the exception of each. `max_batch_wait`: seconds that a free slot
         waits for more of them.
 
+        `model_info`: what the model is; else what the gateway was given, or what the model has as its
+        `model_info` after its set-up.
+
         A model may bring what runs it, as `integrations.ray.RayModel` does.
         """
         taken = self._endpoints.get(route)
@@ -151,7 +169,7 @@ class Gateway(Starlette):
         batches = max_batch_size is not None
         mode = validate or self.settings.validation
         contract = Contract(self._binary_types, self.settings.spool_dir, mode, at_rest=batches)
-        order = Order(route, name, contract, self.settings, limit)
+        order = Order(route, name, contract, self.settings, limit, model_info or self._model_info)
         calling: Any
         if isinstance(model, OwnRunner):
             calling = model.runner(order)
@@ -178,6 +196,9 @@ class Gateway(Starlette):
         self.metrics.source(of_route(runner, endpoint.queue))
         if isinstance(calling, Telling):
             self.metrics.source(calling.samples)
+        introduction = self._about.add(runner)
+        if self._auditor is not None:
+            self._auditor.add_route(route, introduction)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Starlette's stack, which most inference requests do without: they need nothing of it."""

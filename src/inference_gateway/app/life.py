@@ -16,6 +16,7 @@ from inference_gateway.app.process import (
     teach_pydicom,
 )
 from inference_gateway.app.readiness import Readiness
+from inference_gateway.audit.auditor import Auditor
 from inference_gateway.errors import SetupFailed
 from inference_gateway.execution.runner import Runner
 from inference_gateway.intake.api_keys import ApiKeys
@@ -49,6 +50,7 @@ class Life:
         readiness: Readiness,
         api_keys: ApiKeys | None,
         tracing: Tracing | None,
+        auditor: Auditor | None,
         lifespan: Callable[[], AbstractAsyncContextManager[Any]] | None,
     ) -> None:
         self.begun = False
@@ -56,6 +58,7 @@ class Life:
         self._readiness = readiness
         self._api_keys = api_keys
         self._tracing = tracing
+        self._auditor = auditor
         self._lifespan = lifespan
         self._runners = runners
         self._stack = AsyncExitStack()  # what would end, where nobody tells the gateway to
@@ -76,7 +79,7 @@ class Life:
         """
         logger.warning(_NO_LIFESPAN)
         self.begun = True
-        waits = self._api_keys is not None or self._lifespan is not None
+        waits = any(each is not None for each in (self._api_keys, self._auditor, self._lifespan))
         self._readiness.wait_for(runner.route for runner in self._runners if waits or runner.needs_set_up)
         self._alone_task = asyncio.create_task(self._alone())
         await asyncio.wait([self._alone_task], timeout=_MOMENT)
@@ -105,6 +108,9 @@ class Life:
         if self._api_keys is not None:
             await asyncio.to_thread(self._api_keys.load)
             stack.callback(asyncio.create_task(self._api_keys.keep_fresh()).cancel)
+        if self._auditor is not None:
+            await asyncio.to_thread(self._auditor.begin)
+            stack.push_async_callback(asyncio.to_thread, self._auditor.end)
         state = None
         if self._lifespan is not None:
             state = await stack.enter_async_context(self._lifespan())

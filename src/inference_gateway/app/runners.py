@@ -38,6 +38,7 @@ def on_threads(order: Order, model: Any, slots: Slots) -> ThreadRunner:
         name=order.name,
         timeout=order.timeout,
         queue_timeout=order.settings.queue_timeout,
+        model_info=order.model_info,
     )
 
 
@@ -57,6 +58,7 @@ def in_processes(
         memory=settings.model_memory_bytes,
         batches=batches,
         tracing=variables(settings.tracing, os.environ),
+        model_info=order.model_info,
     )
     return ProcessRunner(
         recipe,

@@ -38,6 +38,14 @@ _NAMES = {
 """What names a request: taken from the caller where it is well-formed, and answered."""
 
 _TIMING = {"Server-Timing": "milliseconds of the phases that have ended (W3C Server Timing)"}
+_MODEL_HEADERS: dict[str, dict[str, Any]] = {
+    f"x-model-{what}": {"description": f"{told}, where the model says so", "schema": {"type": "string"}}
+    for what, told in (
+        ("name", "what the model is called"),
+        ("version", "its version"),
+        ("digest", "the SHA-256 of its weights"),
+    )
+}
 
 
 def document() -> dict[str, Any]:
@@ -55,7 +63,7 @@ def document() -> dict[str, Any]:
         "info": _INFO,
         "servers": [{"url": "/"}],
         "paths": {
-            "/": {"post": _inference(kinds)},
+            "/": {"post": _inference(kinds), "get": _about()},
             "/ping": _asked("ping", "Liveness: whether the process is up", _ping()),
             "/healthcheck": _asked("healthcheck", "Readiness: whether requests are taken", _healthcheck()),
             "/metrics": {"get": _metrics()},
@@ -166,7 +174,7 @@ def _inference(kinds: list[ProblemKind]) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "The answer of the model",
-                "headers": {**_names(*_TIMING), FAULTS_HEADER.decode(): faults},
+                "headers": {**_names(*_TIMING), **_MODEL_HEADERS, FAULTS_HEADER.decode(): faults},
                 "content": {
                     "multipart/related": {
                         "schema": answer,
@@ -234,6 +242,29 @@ def _problem() -> dict[str, Any]:
 
 def _text(description: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:
     return {"description": description, "content": {"text/plain": {"schema": schema or {"type": "string"}}}}
+
+
+def _about() -> dict[str, Any]:
+    """Return GET `/`: it may be the path of an inference route, too."""
+    text = {"type": "string"}
+    maybe = {"type": ["string", "null"]}
+    model = {"route": text, "name": text, "version": maybe, "digest": maybe, "ready": {"type": "boolean"}}
+    shape = {
+        "type": "object",
+        "properties": {
+            "gateway": _all_of({"name": text, "version": text}),
+            "models": {"type": "array", "items": _all_of(model)},
+        },
+        "required": ["gateway", "models"],
+    }
+    told = _told("about", "Which models answer here", "application/json")
+    told["responses"]["200"]["content"] = {"application/json": {"schema": shape}, "text/html": {}}
+    told["responses"]["401"] = {"$ref": "#/components/responses/Problem401"}
+    return told
+
+
+def _all_of(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def _ping() -> dict[str, Any]:

@@ -25,6 +25,7 @@ from inference_gateway.execution.batch_slot import BatchSlot, BatchTurn, drop
 from inference_gateway.execution.current_request import Request
 from inference_gateway.execution.job import that_travels
 from inference_gateway.execution.line import Load
+from inference_gateway.execution.model_info import ModelInfo
 from inference_gateway.execution.process.frames import MAX_DESCRIPTORS
 from inference_gateway.execution.runner import Runner
 from inference_gateway.telemetry.context import work_for
@@ -86,6 +87,11 @@ class BatchRunner:
     def name(self) -> str:
         """The name of the model, for the log."""
         return self.runner.name
+
+    @property
+    def model_info(self) -> ModelInfo | None:
+        """What the model says it is."""
+        return self.runner.model_info
 
     @property
     def needs_set_up(self) -> bool:

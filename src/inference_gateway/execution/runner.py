@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from inference_gateway.execution.check import Contract
 from inference_gateway.execution.line import Load
+from inference_gateway.execution.model_info import ModelInfo
 from inference_gateway.settings import Settings
 from inference_gateway.telemetry.families import Sample
 from inference_gateway.telemetry.identity import TraceContext
@@ -93,6 +94,11 @@ class Runner(Protocol):
         """Return the model's name, for the log."""
         ...
 
+    @property
+    def model_info(self) -> ModelInfo | None:
+        """Return what the model says it is, as far as it is known now: for good after its set-up."""
+        ...
+
     def slot(
         self,
         request_id: str,
@@ -143,13 +149,17 @@ class Telling(Protocol):
 
 @dataclass(frozen=True)
 class Order:
-    """What a route asks of a runner. `timeout`: seconds of a call, or None."""
+    """What a route asks of a runner. `timeout`: seconds of a call, or None.
+
+    `model_info`: what the route says that the model is; else the model says so.
+    """
 
     route: str
     name: str
     contract: Contract
     settings: Settings
     timeout: float | None
+    model_info: ModelInfo | None = None
 
 
 @runtime_checkable

@@ -185,6 +185,48 @@ MODEL_ACTORS = Family(
     "Ray actors of a model, those that are being set up too; the same for all its gateways",
     only="models on Ray",
 )
+MODEL_INFO = Family(
+    "gateway_model_info",
+    "gauge",
+    ("digest", "name", "route", "version"),
+    "What the models say that they are; always 1",
+)
+_AUDITED = "where GATEWAY_AUDIT_DIR or GATEWAY_AUDIT_S3_BUCKET is set"
+AUDIT_RECORDS = Family(
+    "gateway_audit_records_total",
+    "counter",
+    ("sink",),
+    "Audit records that are in the file, or in the bucket",
+    only=_AUDITED,
+)
+AUDIT_LOST = Family(
+    "gateway_audit_lost_total",
+    "counter",
+    ("sink",),
+    "Audit records for which there was no room any more",
+    only=_AUDITED,
+)
+AUDIT_WAITING = Family(
+    "gateway_audit_waiting",
+    "gauge",
+    ("sink",),
+    "Audit records in memory that no disk has taken yet",
+    only=_AUDITED,
+)
+AUDIT_FAILING = Family(
+    "gateway_audit_failing",
+    "gauge",
+    ("sink",),
+    "Workers whose audit records cannot be written, or sent",
+    only=_AUDITED,
+)
+AUDIT_OUTBOX_BYTES = Family(
+    "gateway_audit_outbox_bytes",
+    "gauge",
+    (),
+    "Bytes of audit records that wait for the bucket",
+    only="where GATEWAY_AUDIT_S3_BUCKET is set",
+)
 WORKERS = Family("gateway_workers", "gauge", (), "Worker processes that serve")
 WORKERS_READY = Family(
     "gateway_workers_ready",
@@ -219,6 +261,12 @@ FAMILIES = (
     MODEL_SETUP_SECONDS,
     MODEL_PROCESS_MEMORY,
     MODEL_ACTORS,
+    MODEL_INFO,
+    AUDIT_RECORDS,
+    AUDIT_LOST,
+    AUDIT_WAITING,
+    AUDIT_FAILING,
+    AUDIT_OUTBOX_BYTES,
     WORKERS,
     WORKERS_READY,
     WORKER_RESTARTS,

@@ -31,6 +31,8 @@ class Record:
     `request_id`, `trace_id`, `span_id`: as each log line about the request has them, the span that of the
     request as a whole. `trace`: the place in a trace that the two name; `parent`: the caller's, where it gave
     one; `model_trace`: that of the model's call, where spans are recorded, else the same as `trace`.
+    `caller_subject`, `caller_key`: of the
+    client's certificate, and the first digits of the digest of its API key, where the gateway asked for them.
     """
 
     def __init__(
@@ -52,6 +54,8 @@ class Record:
         self.sent = 0
         self.received_parts = 0
         self.sent_parts = 0
+        self.caller_subject: str | None = None
+        self.caller_key: str | None = None
         self.seconds = 0.0
         self.phases: dict[str, float] = {}
         self.tags: dict[str, Any] = {

@@ -83,6 +83,7 @@ class RayModel:
             memory=order.settings.model_memory_bytes,
             batches=order.contract.at_rest,
             tracing=variables(order.settings.tracing, os.environ),
+            model_info=order.model_info,
         )
         plan = Plan(self._least, self._most, self._options, self._idle, self._max_calls)
         told = recipe.told()
@@ -102,5 +103,5 @@ class RayModel:
         )
 
 
-_OF_THE_POOL = ("target", "route", "binary_types", "validation", "memory", "batches")
+_OF_THE_POOL = ("target", "route", "binary_types", "validation", "memory", "batches", "model_info")
 """What of a model must be the same for gateways to share its actors; the rest is that of the first."""

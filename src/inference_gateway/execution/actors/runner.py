@@ -24,6 +24,7 @@ from inference_gateway.execution.actors.leases import Leases
 from inference_gateway.execution.actors.pool import SILENT, Plan, Pool
 from inference_gateway.execution.current_request import CurrentRequest
 from inference_gateway.execution.line import Line, Load
+from inference_gateway.execution.model_info import ModelInfo
 from inference_gateway.execution.process.host import Recipe
 from inference_gateway.execution.process.telling import RemoteError
 from inference_gateway.execution.process.turn import Ends, HostSlot
@@ -66,6 +67,7 @@ class RayRunner:
         self.line = Line(f"model {name}", plan.most)
         self.line.share()
         self.ends = ends
+        self.model_info = recipe.model_info
         self._recipe = recipe
         self._plan = plan
         self._pool_name = pool
@@ -219,6 +221,9 @@ class RayRunner:
             self._find_pool()
         else:
             self._state, self._heard = state, time.monotonic()
+            info = ModelInfo.of_told(state["model_info"])
+            if info is not None and info != self.model_info:
+                self.model_info = info
             self._leases.look()
 
     def _leave(self, seconds: float) -> dict[str, Any]:

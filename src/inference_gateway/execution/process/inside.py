@@ -20,6 +20,7 @@ from typing import Any
 from inference_gateway.execution.call import guarded, run_to_end
 from inference_gateway.execution.check import Contract, InferenceResponse, prepare
 from inference_gateway.execution.current_request import CurrentRequest, Request
+from inference_gateway.execution.model_info import ModelInfo, info_of
 from inference_gateway.execution.process.arena import Arena, Arenas
 from inference_gateway.execution.process.child_batch import Batch
 from inference_gateway.execution.process.child_loop import LazyLoop
@@ -55,6 +56,7 @@ class Inside:
         self._gone: _Held | None = None  # until the answer has gone
         self._model: Any = None
         self._tracing: ModelTracing | None = None
+        self._info = ModelInfo.of_told(setup["model_info"])
         self._pid = os.getpid()
         spool_dir, mode, at_rest = Path(setup["spool_dir"]), setup["validation"], setup["batches"]
         self._contract = Contract(setup["binary_types"], spool_dir, mode, at_rest)
@@ -62,8 +64,10 @@ class Inside:
     # The model's life
 
     def set_up(self) -> Piece:
-        """Load the model and set it up."""
-        return self._step(self._set_up)
+        """Load the model and set it up; the answer has what it is."""
+        reply = self._step(self._set_up)
+        reply.head["model_info"] = self._info and self._info.told()
+        return reply
 
     def answer(self, frame: Frame) -> Piece:
         """Do what the gateway asks for; return the answer, which is whole until `sent`."""
@@ -122,6 +126,8 @@ class Inside:
         check_model(self._model, self._setup["target"], batches=self._setup["batches"])
         for step in ("setup", "warm_up"):
             self._life_cycle(step)
+        info = self._info or info_of(self._model)
+        self._info = info and info.read()
 
     def _tear_down(self) -> None:
         try:

@@ -67,6 +67,7 @@ class ProcessRunner:
         self.ends = ends
         self.restarts: dict[str, int] = dict.fromkeys(REASONS, 0)
         self.set_up_seconds = 0.0  # of the last process
+        self.model_info = recipe.model_info
         self._recipe = recipe
         self._devices = devices
         self._timeout = timeout
@@ -245,6 +246,8 @@ class ProcessRunner:
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _install(self, place: int, process: ModelProcess) -> None:
+        if process.model_info != self.model_info:
+            self.model_info = process.model_info
         self._processes[place] = process
         process.on_end(partial(self._ended, process))  # which may be now
         self._look_again()
