@@ -14,8 +14,9 @@ app.add_inference_route("/", model)
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from inference_gateway.extras import on_demand as _on_demand
 
 if TYPE_CHECKING:
     from inference_gateway.app.gateway import Gateway
@@ -53,9 +54,4 @@ _HOMES = {
     "TaggedLogger": "telemetry.tagged_logger",
     "current_request": "execution.current_request",
 }
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = _on_demand(__name__, _HOMES)
