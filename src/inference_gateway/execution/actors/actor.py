@@ -52,6 +52,7 @@ class ModelActor:
         self._door = Door(get_node_ip_address(), ports, folder)
         self._inside: Inside | None = None
         self._seconds = 0.0
+        self._model_info: dict[str, Any] | None = None
         self._over: deque[str] = deque(maxlen=100)  # turns
         self._lines: deque[bytes] = deque(maxlen=_KEPT_LINES)
         self._changed = threading.Condition()
@@ -72,10 +73,12 @@ class ModelActor:
             if "error" in head:
                 return head
             self._inside, self._seconds = inside, time.monotonic() - begun
+            self._model_info = head["model_info"]
         return {
             "born": self._born,
             "seconds": self._seconds,
             "pid": os.getpid(),
+            "model_info": self._model_info,
             "address": tuple(self._door.address),
         }
 
