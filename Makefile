@@ -16,7 +16,7 @@ UNMEASURED := $(addprefix tests/,dicom/test_foreign.py demo/models/test_models.p
   odd_inputs study/test_volume.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-quick test-ray check format dist bench bench-quick fuzz soak clean
+.PHONY: help install demo test test-quick test-ray test-api check format dist docs bench bench-quick fuzz soak clean
 
 help:  ## Explain the commands (this)
 	@echo "inference-gateway: put a medical-imaging model behind HTTP."
@@ -74,6 +74,12 @@ test-ray: install  ## Run the tests of models on Ray, on a cluster of two nodes 
 	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --constraint constraints.txt --editable '.[ray]'
 	$(BIN)/pytest tests -m ray
 
+# Apart from the others: what it brings along is large, and is a plugin of pytest.
+test-api: install  ## Have schemathesis look for what /openapi.json says and a running gateway does not do
+	@$(BIN)/python -c 'import schemathesis' 2>/dev/null || \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --constraint constraints.txt --editable '.[api]'
+	$(BIN)/pytest tests/description
+
 check: install  ## Lint, format, types and the floors that imports may not climb
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -95,6 +101,13 @@ dist: install  ## Build wheel and sdist into dist; install the wheel into an emp
 	    --constraint constraints.txt "$$(echo dist/*.whl)[demo]"
 	cd build/empty && bin/python -m inference_gateway.demo
 	@ls -l dist
+
+docs: install  ## Make the documents a site in build/docs, and what of them is made of the code anew
+	@$(BIN)/python -c 'import mkdocs' 2>/dev/null || \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m manual
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Open build/docs/index.html"
 
 bench: install  ## Measure ourselves beside other servers: table, JSON and picture in benchmarks/results
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -51,6 +51,13 @@ def test_the_package_loads_nothing_that_hangs_on_an_extra() -> None:
     assert "starlette" in loaded
 
 
+def test_a_gateway_is_up_without_the_models_of_the_contract() -> None:
+    """They cost a tenth of a second; what they say lies in the package as files."""
+    loaded = loaded_by("import inference_gateway; inference_gateway.Gateway()")
+    assert "inference_gateway.results.fields" not in loaded
+    assert "inference_gateway.description.document" in loaded
+
+
 def test_the_codec_loads_neither_framework_nor_event_loop() -> None:
     loaded = loaded_by("import inference_gateway.multipart")
     assert loaded & {*HEAVY, "starlette", "asyncio", "anyio", "numpy", "pydantic"} == set()

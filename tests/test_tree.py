@@ -1,10 +1,7 @@
 """The tree is what it says it is: tests beside modules, and documents that tell of what is there."""
 
-import ast
 import re
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -61,6 +58,7 @@ OWN = {
     "test_tree": "this one",
     "test_wire_rows": "the wire contract as a list",
     "multipart/test_oracle": "the decoder beside another parser",
+    "description/test_schemathesis": "the document beside what a running gateway answers",
     "dicom/test_document": "the tables of docs/dicom.md",
     "dicom/test_foreign": "other projects' files beside another program",
     "execution/test_refusal": "models that refuse, on threads and in processes",
@@ -71,7 +69,7 @@ OWN = {
 }
 """Test modules without a module of their own, and why."""
 
-BESIDE = ("examples/", "faults/", "harness/", "odd_inputs/", "interop/", "moving/")
+BESIDE = ("examples/", "faults/", "harness/", "odd_inputs/", "interop/", "manual/", "moving/")
 """Tests that cut across the modules."""
 
 STATIONS = ("cli", "serving", "app", "intake", "multipart", "payload", "execution", "answer", "telemetry")
@@ -153,7 +151,18 @@ TEXTS = {".py", ".md", ".toml", ".txt", ".yml", ".yaml", ""}
 
 def written() -> list[Path]:
     """Every text of the project that may tell somebody what to install."""
-    folders = ("src", "tests", "docs", "deploy", "examples", "benchmarks", "fuzz", "soak", ".github")
+    folders = (
+        "src",
+        "tests",
+        "docs",
+        "manual",
+        "deploy",
+        "examples",
+        "benchmarks",
+        "fuzz",
+        "soak",
+        ".github",
+    )
     inside = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file())
     paths = [*ROOT.glob("*"), *inside]
     return [path for path in paths if path.suffix in TEXTS and path.is_file() and path != Path(__file__)]
@@ -202,7 +211,7 @@ def test_everybody_says_the_same_versions_of_python() -> None:
     assert f"python: [{matrix}]" in workflow
 
 
-# Links, mentions and code
+# Links and mentions
 
 
 def test_there_are_documents() -> None:
@@ -222,50 +231,6 @@ def test_the_code_mentions_only_documents_that_are_there() -> None:
     mentions = {found for path in paths for found in re.findall(r"\bdocs/decisions/\d{4}", path.read_text())}
     assert mentions
     assert {found for found in mentions if not list(ROOT.glob(f"{found}-*.md"))} == set()
-
-
-@dataclass(frozen=True)
-class Block:
-    """A block of Python in a document."""
-
-    document: Path
-    line: int
-    code: str
-    runs: bool
-
-    @property
-    def place(self) -> str:
-        return f"{self.document.relative_to(ROOT).as_posix()}:{self.line}"
-
-
-FENCED = re.compile(r"^(<!-- test -->\n+)?```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-
-
-def blocks() -> Iterator[Block]:
-    for document in DOCUMENTS:
-        text = document.read_text()
-        for found in re.finditer(
-            r"^(<!-- test -->\n+)?```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE
-        ):
-            line = text.count("\n", 0, found.start(2)) + 1
-            yield Block(document, line, found[2], found[1] is not None)
-
-
-BLOCKS = list(blocks())
-
-
-def test_there_are_blocks_that_run() -> None:
-    assert any(block.runs for block in BLOCKS)
-
-
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.place)
-def test_python_in_documents_is_python(block: Block) -> None:
-    assert ast.parse(block.code, block.place).body
-
-
-@pytest.mark.parametrize("block", [block for block in BLOCKS if block.runs], ids=lambda block: block.place)
-def test_python_in_documents_runs(block: Block) -> None:
-    exec(compile(block.code, block.place, "exec"), {"__name__": "document"})
 
 
 def test_the_example_of_the_package_runs() -> None:

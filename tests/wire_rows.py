@@ -11,6 +11,8 @@ ROUTES = (
     "routes: /healthcheck 503 while setting up, draining or raising",
     "routes: /metrics",
     "routes: /schema",
+    "routes: /openapi.json",
+    "routes: /docs",
     "routes: other methods 405 with Allow",
     "routes: other paths 404",
     "routes: 404 names the routes",

@@ -121,7 +121,7 @@ class UnsupportedEncoding(RequestError):
 
 
 class Refused(RequestError):
-    """Raise it in a model that will not take a request: the client gets the sentence as a problem document.
+    """The model refuses the request, and the client gets its sentence; raise it in a model.
 
     ```python
     raise Refused("this model needs an axial CT with at least 40 slices")

@@ -11,10 +11,11 @@ from typing import Any, Literal
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inference_gateway.answer.problem import Problem
+from inference_gateway.app.descriptions import Descriptions
 from inference_gateway.app.endpoint import InferenceEndpoint, Shared
 from inference_gateway.app.life import Life
 from inference_gateway.app.probes import HealthHandler, Probes
@@ -86,6 +87,9 @@ class Gateway(Starlette):
         self.add_exception_handler(HTTPException, _problem)
         self.add_exception_handler(Exception, _problem)
         self.router.routes.extend(self._probes.routes(metrics=self.settings.metrics))
+        keys = self._shared.api_keys is not None
+        described = Descriptions(self._models_for, metrics=self.settings.metrics, keys=keys)
+        self.router.routes.extend(described.routes(self.router.routes))
         self.metrics.gauge("uploads", lambda: self._shared.uploads.count)
         self.metrics.gauge("spool_bytes", lambda: self._shared.budget.used)
 
@@ -228,6 +232,10 @@ class Gateway(Starlette):
             return []
         return list(self._endpoints)
 
+    def _models_for(self, scope: Scope) -> dict[str, str]:
+        """Return the names of the models by route, as `routes_for` tells the routes."""
+        return {route: self._endpoints[route].runner.name for route in self.routes_for(scope["headers"])}
+
     async def begin(self) -> None:
         """Begin with the first message, where no lifespan has started the gateway."""
         if not self._life.begun:
@@ -289,14 +297,22 @@ async def _problem(request: Request, error: Exception) -> Any:
     named: dict[str, Any] = {"request_id": request_id, "traceparent": trace.traceparent}
     if not isinstance(error, HTTPException):
         return Problem(500, "the gateway failed: its operator finds the reason in the log", **named)
-    detail = "the request cannot be served"
+    detail, allow = "the request cannot be served", None
     if error.status_code == 404:
         mounted_at = request.scope.get("root_path", "")
         routes = [mounted_at + route for route in request.app.routes_for(request.scope["headers"])]
         there_are = ", ".join(routes) or "an inference route, such as /"
         detail = f"there is no route of this path: POST to {there_are}"
     elif error.status_code == 405:
-        detail = "this route does not take this method: see the Allow header"
-    allow = (error.headers or {}).get("Allow")
+        detail, allow = "this route does not take this method: see the Allow header", _allowed(request, error)
     after_body = request.app.settings.refuse_after_body
     return Problem(error.status_code, detail, **named, allow=allow, after_body=after_body)
+
+
+def _allowed(request: Request, error: HTTPException) -> str:
+    """Return the methods that the path takes (RFC 9110 §10.2.1): it may be that of several routes."""
+    found = {method.strip() for method in (error.headers or {}).get("Allow", "").split(",")}
+    for route in request.app.router.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return ", ".join(sorted(found - {""}))

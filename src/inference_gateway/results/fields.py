@@ -155,7 +155,10 @@ class DicomObject(_Part):
 class OwnPart(_Fields):
     """An element of a type that the application has registered (`Gateway(binary_types=...)`)."""
 
-    binary_type: str = Field(description="one of the names of the binary types, text")
+    binary_type: str = Field(
+        description="one of the names of the binary types, text",
+        json_schema_extra={"not": {"enum": list(BINARY_TYPES)}},  # or a mask would be this as well
+    )
 
 
 def _type_of(value: Any) -> str:
