@@ -11,12 +11,13 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 SECONDS ?=
 # Their tests show with many cases, or with whole programs, what others show one by one: being measured too, they
 # would cost twice as much and tell nothing new.
-UNMEASURED := $(addprefix tests/,dicom/test_foreign.py demo/models/test_models.py examples/test_document.py \
+UNMEASURED := $(addprefix tests/,deploy dicom/test_foreign.py demo/models/test_models.py examples/test_document.py \
   examples/test_first_minute.py faults intake/test_uvicorn_inside.py interop moving multipart/test_oracle.py \
   odd_inputs study/test_volume.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-quick test-ray test-api check format dist docs bench bench-quick fuzz soak clean
+.PHONY: help install demo test test-quick test-ray test-api helm test-deploy manifests image image-test check format dist docs
+.PHONY: bench bench-quick fuzz soak clean
 
 help:  ## Explain the commands (this)
 	@echo "inference-gateway: put a medical-imaging model behind HTTP."
@@ -79,6 +80,23 @@ test-api: install  ## Have schemathesis look for what /openapi.json says and a r
 	@$(BIN)/python -c 'import schemathesis' 2>/dev/null || \
 	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --constraint constraints.txt --editable '.[api]'
 	$(BIN)/pytest tests/description
+
+# Where there is no `helm`, its own code as a Python package: 75 MB.
+helm: install  ## Install what renders the chart, where there is none: without it its tests are skipped
+	@command -v helm >/dev/null || $(BIN)/python -c 'import helm_python' 2>/dev/null || \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --constraint constraints.txt --editable '.[deploy]'
+
+test-deploy: helm  ## Run the tests of what deploys: manifests, chart, dashboard, alerts
+	$(BIN)/pytest tests/deploy
+
+manifests: helm  ## Write the files of deploy/kustomize anew, as Helm renders the chart
+	$(BIN)/python -m tests.deploy.rendering write
+
+image:  ## Build the container image with docker, podman or buildah; docs/image.md has the arguments
+	@deploy/image/build.sh
+
+image-test: install  ## Build the image, serve a study from it without rights, compare what it lists with what is in it
+	$(BIN)/pytest tests/image -m image
 
 check: install  ## Lint, format, types and the floors that imports may not climb
 	$(BIN)/ruff check .

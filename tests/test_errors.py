@@ -4,23 +4,27 @@ import inspect
 import json
 import re
 from http import HTTPStatus
+from typing import get_args
 
 import pytest
 
 from inference_gateway import errors
 from inference_gateway.answer.problem import Problem
 from inference_gateway.errors import (
+    ClientError,
     GatewayError,
     InvalidModelOutput,
     ModelCrashed,
     ModelError,
     ModelTimeout,
+    NotNow,
     Overloaded,
     ProblemAnswer,
     Refused,
     RequestError,
     Unavailable,
 )
+from inference_gateway.telemetry.families import FAILURES, REFUSALS
 
 TYPES = {
     ModelCrashed: "urn:inference-gateway:model-crashed",
@@ -150,3 +154,19 @@ def test_what_the_client_raises_tells_what_the_gateway_said() -> None:
     overloaded = Overloaded(503, "later", retry_after=2.0)
     assert (overloaded.status, overloaded.request_id, overloaded.retry_after) == (503, None, 2.0)
     assert Overloaded(503, "later").retry_after is None
+
+
+def test_metrics_have_a_word_for_every_error() -> None:
+    """A refusal where nothing has failed; what is 500 or 504 has."""
+    ends = [cls for cls in below(GatewayError) if not issubclass(cls, ClientError)]
+    assert {cls.kind for cls in ends} <= REFUSALS.keys() | FAILURES.keys()
+    for cls in ends:
+        if issubclass(cls, RequestError) and cls not in (RequestError, Unavailable):
+            error = made(cls)
+            assert (error.kind in FAILURES) is (error.status in (500, 504)), cls
+
+
+def test_metrics_have_a_word_for_everything_that_is_unavailable() -> None:
+    told = {word for word, when in REFUSALS.items() if when.startswith("503: ")}
+    assert told == set(get_args(NotNow))
+    assert Unavailable(kind="queue_full").kind == "queue_full"

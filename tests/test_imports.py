@@ -20,8 +20,9 @@ HEAVY = {
     "rich",
     "aiohttp",
     "requests",
+    "opentelemetry",
 }
-SERVER = {"starlette", "pydantic", "prometheus_client", "uvicorn"}
+SERVER = {"starlette", "pydantic", "uvicorn"}
 MODULES = sorted(
     module.name for module in pkgutil.walk_packages(inference_gateway.__path__, "inference_gateway.")
 )

@@ -47,6 +47,15 @@ DEFAULTS: dict[str, Any] = {
     "kill_abandoned": False,
     "model_memory_bytes": 0,
     "validation": "warn",
+    "audit_dir": None,
+    "audit_file_bytes": 64 * MIB,
+    "audit_required": False,
+    "tracing": None,
+    "audit_s3_bucket": None,
+    "audit_s3_vendor": "Unknown",
+    "audit_s3_endpoint": None,
+    "audit_outbox_dir": None,
+    "audit_outbox_bytes": GIB,
     "metrics": True,
     "log_format": "text",
 }
@@ -60,7 +69,9 @@ COUNTS = [
     "max_queue",
     "max_uploads",
 ]
-SWITCHES = {"refuse_after_body", "kill_abandoned"}
+SWITCHES = {"refuse_after_body", "kill_abandoned", "audit_required", "tracing"}
+TEXTS = {"audit_s3_bucket", "audit_s3_vendor", "audit_s3_endpoint"}
+FOLDERS = {"audit_dir", "audit_outbox_dir"}
 MAY_BE_ZERO = ["model_memory_bytes", "min_upload_rate", "spool_memory_bytes", "spool_quota_bytes"]
 
 
@@ -86,7 +97,7 @@ def test_the_lists_above_cover_every_field() -> None:
         "log_format",
         "isolation",
         "validation",
-    } | SWITCHES == set(DEFAULTS)
+    } | SWITCHES | TEXTS | FOLDERS == set(DEFAULTS)
 
 
 def test_every_field_says_what_it_is_for() -> None:
@@ -124,6 +135,10 @@ def test_each_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch, name
         "log_format": ("json", "json"),
         "validation": ("strict", "strict"),
         "spool_dir": ("/var/spool", Path("/var/spool")),
+        "audit_required": ("true", True),
+        "tracing": ("true", True),
+        **dict.fromkeys(TEXTS, ("text", "text")),
+        **{name: ("/var/audit", Path("/var/audit")) for name in FOLDERS},
     }.get(name, ("7", 7))
     variable = {"validation": "GATEWAY_VALIDATE"}.get(name, f"GATEWAY_{name.upper()}")
     monkeypatch.setenv(variable, text)
@@ -193,6 +208,7 @@ def test_these_sizes_may_be_zero(name: str) -> None:
         *[(name, "0") for name in SIZES if name not in MAY_BE_ZERO],
         *[(name, value) for name in COUNTS for value in ("0", "-1", "x", "1.5", "none", "")],
         *[("api_keys", value) for value in ("", " ", ",", "a b", "a,\u00e4", "a\tb")],
+        *[("audit_s3_vendor", value) for value in ("", "a,b", "a\tb", "\u00e4", 257 * "a")],
         ("metrics", "perhaps"),
         ("log_format", "xml"),
     ],

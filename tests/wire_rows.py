@@ -11,6 +11,7 @@ ROUTES = (
     "routes: /healthcheck 503 while setting up, draining or raising",
     "routes: /metrics",
     "routes: /schema",
+    "routes: / says who answers",
     "routes: /openapi.json",
     "routes: /docs",
     "routes: other methods 405 with Allow",

@@ -14,13 +14,15 @@ app.add_inference_route("/", model)
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from inference_gateway.extras import on_demand as _on_demand
 
 if TYPE_CHECKING:
     from inference_gateway.app.gateway import Gateway
     from inference_gateway.errors import Refused
     from inference_gateway.execution.current_request import CurrentRequest, Request, current_request
+    from inference_gateway.execution.model_info import ModelInfo
     from inference_gateway.execution.slots import Slots
     from inference_gateway.payload.part import Part
     from inference_gateway.settings import Settings
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CurrentRequest",
     "Gateway",
+    "ModelInfo",
     "Part",
     "Refused",
     "Request",
@@ -42,6 +45,7 @@ __all__ = [
 _HOMES = {
     "CurrentRequest": "execution.current_request",
     "Gateway": "app.gateway",
+    "ModelInfo": "execution.model_info",
     "Part": "payload.part",
     "Refused": "errors",
     "Request": "execution.current_request",
@@ -50,9 +54,4 @@ _HOMES = {
     "TaggedLogger": "telemetry.tagged_logger",
     "current_request": "execution.current_request",
 }
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = _on_demand(__name__, _HOMES)

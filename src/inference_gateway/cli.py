@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from inference_gateway.audit.command import audit
 from inference_gateway.serving.command import serve, settings_of_environment, variable_of
 
 
@@ -24,6 +25,7 @@ def main() -> None:
     inference-gateway serve demo:segmentation-3d
     inference-gateway infer study/             send a study, see what the model does to it
     inference-gateway check http://host:8000   whether a running gateway keeps the wire contract
+    inference-gateway audit verify FOLDER      whether an audit log is as the gateway wrote it
     inference-gateway settings                 every limit, its value and its reason
     """
 
@@ -60,6 +62,7 @@ main.add_command(
     _Later("sample", "inference_gateway.init.command", "author", "Write a made study to try a model with.")
 )
 main.add_command(serve)
+main.add_command(audit)
 
 
 @main.command("settings")

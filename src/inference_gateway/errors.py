@@ -34,6 +34,8 @@ GatewayError
         └── HashMismatch
 ```
 
+`kind` is the word by which metrics count an error (`telemetry.families`).
+
 A `RequestError` or `MultipartError` carries one public sentence, `detail`. It is made of words of this
 package only: nothing of a request, nothing of a model's exception is ever in it. `Refused` is the exception:
 its sentence is the model's author's.
@@ -41,14 +43,28 @@ its sentence is the model's author's.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 REFUSED_TYPE = "urn:inference-gateway:refused"
 _SENTENCE = 500  # characters of a model's own sentence
 
+NotNow = Literal[
+    "not_ready",
+    "draining",
+    "uploads_full",
+    "queue_full",
+    "queue_timeout",
+    "disk",
+    "device_memory",
+    "unavailable",
+]
+"""Why a request is not taken now: the kinds of `Unavailable`."""
+
 
 class GatewayError(Exception):
     """Root of the tree."""
+
+    kind: str = "gateway_error"
 
 
 class RequestError(GatewayError):
@@ -71,12 +87,14 @@ class BadRequest(RequestError):
     """The request is not what the wire contract asks for."""
 
     status = 400
+    kind = "malformed"
     sentence = "the request is malformed"
 
 
 class InvalidContentType(BadRequest):
     """The request's Content-Type is not one `multipart/related` with a usable boundary (RFC 2387)."""
 
+    kind = "content_type"
     sentence = "invalid content-type: send one Content-Type header with multipart/related and a boundary"
 
 
@@ -89,6 +107,7 @@ class MalformedMultipart(BadRequest):
 class InvalidRootPart(BadRequest):
     """The root part (RFC 2387 §3.2) is missing or is not JSON in the declared charset."""
 
+    kind = "root_part"
     sentence = "the root part is not valid JSON"
 
 
@@ -96,6 +115,7 @@ class Unauthorized(RequestError):
     """The gateway wants an API key, and the request has none that it knows."""
 
     status = 401
+    kind = "unauthorized"
     sentence = "an API key is needed: send one of yours as Authorization: Bearer KEY or X-API-Key: KEY"
 
 
@@ -103,6 +123,7 @@ class UploadTimeout(RequestError):
     """The client sends nothing for too long, or too slowly, or for too long altogether."""
 
     status = 408
+    kind = "upload_timeout"
     sentence = "the upload was too slow: send the body without long pauses"
 
 
@@ -110,6 +131,7 @@ class LimitExceeded(RequestError):
     """The request is larger than a configured limit."""
 
     status = 413
+    kind = "too_large"
     sentence = "the request is over a limit of this gateway"
 
 
@@ -117,6 +139,7 @@ class UnsupportedEncoding(RequestError):
     """A Content-Encoding, or a Content-Transfer-Encoding other than binary, 8bit, 7bit."""
 
     status = 415
+    kind = "encoding"
     sentence = "content is accepted as it is only: send it without a Content-Encoding"
 
 
@@ -133,6 +156,7 @@ class Refused(RequestError):
     """
 
     status = 422
+    kind = "model"
     sentence = "the model refuses this request"
     type = REFUSED_TYPE
     title = "Refused by the model"
@@ -152,6 +176,7 @@ class ModelError(RequestError):
     """The model did not do its part. The reason is in the log, never in the answer."""
 
     status = 500
+    kind = "model_failed"
     sentence = "the model failed: its operator finds the reason in the log under this request_id"
 
 
@@ -162,6 +187,8 @@ class ModelFailed(ModelError):
 class InvalidModelOutput(ModelError):
     """What the model returned does not fit the wire contract; `reason`, for the log, says how."""
 
+    kind = "invalid_output"
+
     def __init__(self, reason: str) -> None:
         super().__init__()
         self.reason = reason
@@ -170,6 +197,7 @@ class InvalidModelOutput(ModelError):
 class ModelCrashed(ModelError):
     """The model's process ended while it worked for this request; `reason`, for the log, says how."""
 
+    kind = "model_crashed"
     type = "urn:inference-gateway:model-crashed"
     title = "Model crashed"
     sentence = "the model's process ended: its operator finds the reason in the log under this request_id"
@@ -185,8 +213,11 @@ class Unavailable(RequestError):
     status = 503
     sentence = "the gateway cannot take this request now: try again later"
 
-    def __init__(self, detail: str | None = None, *, retry_after: int = 2) -> None:
+    def __init__(
+        self, detail: str | None = None, *, kind: NotNow = "unavailable", retry_after: int = 2
+    ) -> None:
         super().__init__(detail)
+        self.kind = kind
         self.retry_after = retry_after
 
 
@@ -194,6 +225,7 @@ class ModelTimeout(RequestError):
     """The model's deadline has passed. `stack`, for the log: where its call is, innermost frame first."""
 
     status = 504
+    kind = "model_timeout"
     sentence = "the model did not finish within its time limit"
 
     def __init__(self, stack: str = "") -> None:
@@ -205,6 +237,7 @@ class InsufficientStorage(RequestError):
     """The disk, or this process's share of it, is spent."""
 
     status = 507
+    kind = "storage"
     sentence = "the gateway has no room left to store this request: try again later or send less"
 
 
@@ -223,9 +256,13 @@ class MultipartError(GatewayError):
 class ClientDisconnected(GatewayError):
     """The client is gone: there is nobody to answer."""
 
+    kind = "client_left"
+
 
 class ResponseCut(GatewayError):
     """The answer cannot be completed after its first byte: the connection is to be cut."""
+
+    kind = "answer_cut"
 
 
 class RequestCancelled(GatewayError):

@@ -1,9 +1,25 @@
-"""What is said where a module of an extra is missing: which extra brings it."""
+"""Modules that are loaded when they are first asked for, and which extra brings one that is missing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+
+def on_demand(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a package whose names are loaded when they are first asked for.
+
+    `homes`: the module of each name, from the package on. It raises `AttributeError` for another name.
+    """
+
+    def load(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(f"{package}.{homes[name]}"), name)
+
+    return load
 
 
 @contextmanager

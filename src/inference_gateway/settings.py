@@ -50,6 +50,7 @@ def _keys(value: SecretStr) -> SecretStr:
 
 Bytes = Annotated[NonNegativeInt, BeforeValidator(_bytes)]
 PositiveBytes = Annotated[PositiveInt, BeforeValidator(_bytes)]
+TagValue = Annotated[str, Field(pattern=r"^[A-Za-z0-9+=.:/@_ -]+$", max_length=256)]  # as S3 takes it
 Seconds = Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)] | None, BeforeValidator(_time_limit)]
 
 
@@ -189,7 +190,42 @@ class Settings(BaseSettings):
         "for each fault and a header that counts them, or 500. What no client can read is 500 with warn, "
         "too. Per route too",
     )
+    audit_dir: Path | None = Field(
+        default=None,
+        description="folder of the audit log, a line for each inference (docs/audit.md). none: no audit log",
+    )
+    audit_file_bytes: PositiveBytes = Field(
+        default=64 << 20, description="bytes of an audit file, about; then the next one begins"
+    )
+    audit_required: bool = Field(
+        default=False,
+        description="while the disk takes no audit records, or the outbox is full, /healthcheck says 503",
+    )
+    audit_s3_bucket: str | None = Field(
+        default=None,
+        description='S3 bucket that gets an object for each answer, input_hash:output_hash (extra "s3")',
+    )
+    audit_s3_vendor: TagValue = Field(
+        default="Unknown", description="value of the tag Vendor of these objects: who provides the model"
+    )
+    audit_s3_endpoint: str | None = Field(
+        default=None, description="URL of the bucket's service, where it is not Amazon's"
+    )
+    audit_outbox_dir: Path | None = Field(
+        default=None,
+        description="folder for what is still to be sent to the bucket; by default AUDIT_DIR/outbox",
+    )
+    audit_outbox_bytes: PositiveBytes = Field(
+        default=1 << 30,
+        description="bytes that one worker's outbox may have; beyond it records for the bucket are lost, "
+        "which the log says, and gateway_audit_lost_total counts",
+    )
     metrics: bool = Field(default=True, description="serve Prometheus metrics on /metrics")
+    tracing: bool | None = Field(
+        default=None,
+        description="send spans of each request to an OTLP receiver, which OpenTelemetry's own variables "
+        'name (extra "otel"). Not set: where these ask for it',
+    )
     log_format: Literal["text", "json"] = Field(
         default="text", description="form of the log lines, text or json (serve only)"
     )

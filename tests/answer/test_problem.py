@@ -96,6 +96,7 @@ async def test_what_it_says() -> None:
         ({"retry_after": 2}, (b"retry-after", b"2")),
         ({"retry_after": 0.2}, (b"retry-after", b"1")),
         ({"retry_after": 2.5}, (b"retry-after", b"3")),
+        ({"timing": b"total;dur=0.1"}, (b"server-timing", b"total;dur=0.1")),
     ],
 )
 async def test_headers(options: dict[str, Any], header: tuple[bytes, bytes] | None) -> None:

@@ -349,6 +349,47 @@ def test_a_callers_id_is_no_boundary(spool_dir: Path, serve: Serve) -> None:
     assert "chosen" not in (answer.header("content-type") or "")
 
 
+# Server-Timing, as https://www.w3.org/TR/server-timing/ has it
+
+
+def timing(answer: Answer | None) -> dict[str, float]:
+    """Name of a metric → milliseconds."""
+    assert answer is not None
+    header = answer.header("server-timing") or ""
+    metrics = [re.fullmatch(r"([a-z]+);dur=(\d+\.\d{3})", each) for each in header.split(", ")]
+    assert all(metrics), header
+    return {found[1]: float(found[2]) for found in metrics if found}
+
+
+def test_an_answer_tells_how_long_its_phases_took(spool_dir: Path, serve: Serve) -> None:
+    went = threading.Event()
+
+    def model(json_input: Any, inputs: Sequence[Any], input_hash: str) -> Any:
+        assert not went.wait(0.05)
+        return {}
+
+    found = timing(whole(exchange(serve(gateway(model, spool_dir)).address, POST)))
+    assert list(found) == ["upload", "queue", "model", "total"]
+    assert found["model"] >= 50
+    assert found["total"] >= found["upload"] + found["queue"] + found["model"] - 0.002  # each is rounded
+
+
+def test_a_problem_tells_it_too(held: Held, spool_dir: Path, serve: Serve) -> None:
+    running = serve(gateway(held, spool_dir, queue_timeout=1, max_body_bytes=1000))
+    too_long = head((*TYPE, (b"Content-Length", b"1001")))
+    assert list(timing(exchange(running.address, too_long))) == ["total"]
+    malformed = exchange(running.address, request(TYPE, b"no body of parts"))
+    assert list(timing(malformed)) == ["upload", "total"]
+    with Connection(running.address) as first:
+        first.send(numbered(1))
+        held.wait_begun()
+        found = timing(exchange(running.address, numbered(2)))
+        assert list(found) == ["upload", "queue", "total"]
+        assert found["queue"] >= 1000
+        held.go.set()
+        whole(first.read_answer())
+
+
 # Streaming
 
 

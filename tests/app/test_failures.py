@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from inference_gateway.app.failures import forget, log_failure, told_to_author
+from inference_gateway.app.failures import failure_of, forget, log_failure, told_to_author
 from inference_gateway.errors import (
     ClientDisconnected,
     InvalidModelOutput,
@@ -51,6 +51,23 @@ def test_whose_fault_it_was(error: Exception, level: str, says: str, log: LogCap
     assert '"request_id": "id-1"' in line
     assert f" - {says}" in line or f"the model did not finish within its {says}" in line
     assert ("refused" in line) is says.startswith("refused")
+
+
+@pytest.mark.parametrize(
+    ("error", "before", "once_answering"),
+    [
+        (failed(), "model_failed", "model_failed"),
+        (ModelTimeout(), "model_timeout", "model_timeout"),
+        (Refused("too few slices"), "model", "answer_cut"),
+        (Unavailable("busy", kind="queue_full"), "queue_full", "answer_cut"),
+        (ClientDisconnected("left"), "client_left", "client_left"),
+        (KeyError("k"), "gateway_error", "gateway_error"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_what_metrics_count_it_as(error: Exception, before: str, once_answering: str) -> None:
+    assert failure_of(error, answering=False) == before
+    assert failure_of(error, answering=True) == once_answering
 
 
 def test_the_models_own_traceback_is_there(log: LogCapture) -> None:

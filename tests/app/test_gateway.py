@@ -39,7 +39,8 @@ LIMIT = 20.0
 @pytest.mark.parametrize(
     ("path", "methods", "allowed"),
     [
-        (b"/", (b"GET", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"), {"POST"}),
+        (b"/", (b"PUT", b"DELETE", b"OPTIONS", b"PATCH"), {"GET", "HEAD", "POST"}),
+        (b"/infer", (b"GET", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"), {"POST"}),
         (b"/ping", (b"PUT", b"OPTIONS"), {"GET", "HEAD", "POST"}),
         (b"/healthcheck", (b"DELETE", b"OPTIONS"), {"GET", "HEAD", "POST"}),
         (b"/metrics", (b"POST", b"OPTIONS"), {"GET", "HEAD"}),
@@ -49,6 +50,7 @@ def test_other_methods(
     path: bytes, methods: Sequence[bytes], allowed: set[str], app: Gateway, serve: Serve
 ) -> None:
     app.add_inference_route("/", empty)
+    app.add_inference_route("/infer", empty)
     running = serve(app)
     for method in methods:
         answer = call(running.address, path, method)
@@ -58,8 +60,8 @@ def test_other_methods(
 
 @pytest.mark.wire("routes: other methods 405 with Allow")
 def test_head_of_an_inference_route(app: Gateway, serve: Serve) -> None:
-    app.add_inference_route("/", empty)
-    answer = call(serve(app).address, b"/", b"HEAD")
+    app.add_inference_route("/infer", empty)
+    answer = call(serve(app).address, b"/infer", b"HEAD")
     assert (answer.status, answer.header("allow"), media_type(answer)) == (
         405,
         "POST",
@@ -83,8 +85,8 @@ def test_other_paths_are_told_the_routes(app: Gateway, serve: Serve) -> None:
     app.add_inference_route("/infer", empty)
     app.add_inference_route("/study/{kind}", empty)
     running = serve(app)
-    for method in (b"GET", b"POST"):
-        problem = check_problem(call(running.address, b"/", method), 404)
+    for path, method in ((b"/no", b"GET"), (b"/no", b"POST"), (b"/", b"POST")):
+        problem = check_problem(call(running.address, path, method), 404)
         assert problem["detail"] == "there is no route of this path: POST to /infer, /study/{kind}"
 
 

@@ -12,7 +12,6 @@ from pydicom import dcmread
 
 from inference_gateway.demo.phantom import Phantom, write_phantom
 from tests.examples.serving import EXAMPLES, asked, gateway_of, loaded, needs, values_of
-from tests.examples.trained import write_bundle, write_nnunet
 
 pytestmark = pytest.mark.slow
 
@@ -130,41 +129,6 @@ def test_nifti_in_out(study: Study) -> None:
     (mask,) = answered.arrays
     bone = study[1].stored - 1024 > 300
     assert np.array_equal(mask.reshape(bone.shape), bone * 255)
-
-
-@needs("torch")
-def test_torch_model(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEVICE", "cpu")
-    with loaded("torch_model") as example:
-        answered = asked(gateway_of(example.Model), study[0])
-    assert answered.faults == []
-    assert {0, 255} <= values_of(answered.arrays[0])
-
-
-@needs("torch", "monai")
-def test_monai_bundle(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_bundle(tmp_path)
-    monkeypatch.setenv("BUNDLE", str(tmp_path))
-    monkeypatch.setenv("DEVICE", "cpu")
-    with loaded("monai_bundle") as example:
-        answered = asked(gateway_of(example.Model), study[0])
-    assert answered.faults == []
-    dense = study[1].stored - 1024 > 0.75 * 400 - 160
-    assert np.array_equal(answered.arrays[0].reshape(dense.shape), dense)
-
-
-@needs("torch", "nnunetv2")
-@pytest.mark.filterwarnings("ignore")  # of nnU-Net's own
-def test_nnunet_folder(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_nnunet(tmp_path)
-    monkeypatch.setenv("NNUNET", str(tmp_path))
-    monkeypatch.setenv("DEVICE", "cpu")
-    with loaded("nnunet_folder") as example:
-        answered = asked(gateway_of(example.Model), study[0])
-    assert answered.faults == []
-    (part,) = answered.json["parts"]
-    assert (part["binary_data_shape"], part["label_map"]) == (LABELLED, {"1": "liver"})
-    assert values_of(answered.arrays[0]) <= {0, 1}
 
 
 def test_several_models(study: Study) -> None:

@@ -227,14 +227,6 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(template: str
     assert f'"{model.folder}/model.py"' in done.stderr
 
 
-def test_one_dockerfile_is_like_the_other() -> None:
-    texts = set()
-    for template in TEMPLATES:
-        path = ROOT / "src" / "inference_gateway" / "init" / "templates" / template / "Dockerfile"
-        texts.add(re.sub(r"^COPY (?:bundle|nnunet) .*\n|^CMD .*$", "", path.read_text(), flags=re.MULTILINE))
-    assert len(texts) == 1
-
-
 def test_beside_the_model_itself_there_are_at_most_eight_lines() -> None:
     """`segment`, `classify` or `find`, and what it imports, are the model's."""
     for template in WITHOUT_PACKAGES:

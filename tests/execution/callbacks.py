@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from inference_gateway import current_request
+from inference_gateway import ModelInfo, current_request
 from inference_gateway.errors import Unavailable
 from inference_gateway.tagged_logger import TaggedLogger
 
@@ -28,6 +28,8 @@ def payload(size: int) -> bytes:
 
 class Asked:
     """Has a step for each thing that a test wants to see; `steps` are those of its life, up to now."""
+
+    model_info = ModelInfo("Asked", "1.0", weights=__file__)
 
     def __init__(self) -> None:
         self.steps: list[str] = []

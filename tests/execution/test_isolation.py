@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from inference_gateway import Gateway, Settings
+from inference_gateway import Gateway, ModelInfo, Settings
 from inference_gateway.telemetry.logs import JsonFormatter
 from tests.execution import callbacks
 from tests.execution.requests import ENTRY, is_ready, post
 from tests.harness.clusters import PLACES, Isolation, isolated, needs, placed
 from tests.harness.log import LogCapture
-from tests.harness.raw import Address, Answer, Connection, exchange
+from tests.harness.raw import Address, Answer, Connection, exchange, head
 from tests.harness.server import left_in, serving
 from tests.harness.waiting import until
 from tests.harness.wire import check_problem, check_reply, decoded, digest
@@ -54,7 +54,8 @@ def gateway(isolation: Isolation, folder: Path) -> Gateway:
     app = Gateway(settings=settings(isolation, folder))
     model: Any = callbacks.Asked if isolation == "thread" else "tests.execution.callbacks:Asked"
     app.add_inference_route("/", placed(isolation, model))
-    app.add_inference_route("/short", placed(isolation, callbacks.Asked), timeout=SHORT)
+    said = ModelInfo("Said by the route", "1.0", weights=callbacks.__file__)
+    app.add_inference_route("/short", placed(isolation, callbacks.Asked), timeout=SHORT, model_info=said)
     app.add_inference_route("/async", placed(isolation, callbacks.asynchronous))
     app.add_inference_route("/short-async", placed(isolation, callbacks.asynchronous), timeout=SHORT)
     return app
@@ -74,6 +75,22 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_it_runs_where_it_should(place: Place) -> None:
     assert (place.json({"do": "told"})["pid"] == os.getpid()) == (place.isolation == "thread")
+
+
+def test_a_model_says_what_it_is_wherever_it_runs(place: Place) -> None:
+    """Its weights are read where it runs; what the route says goes before what it says itself."""
+    weights = digest(Path(callbacks.__file__).read_bytes())
+    answer = place.send({"do": "told"})
+    told = {name: answer.header(f"x-model-{name}") for name in ("name", "version", "digest")}
+    assert told == {"name": "Asked", "version": "1.0", "digest": weights}
+    get = head(((b"Connection", b"close"),), method=b"GET")
+    about = exchange(place.address, get)
+    assert about is not None
+    found = {model["route"]: model for model in json.loads(about.body)["models"]}
+    assert found["/"] == {"route": "/", "ready": True, **told}
+    assert found["/short"] == {"route": "/short", "ready": True, **told, "name": "Said by the route"}
+    assert found["/async"]["name"].endswith("asynchronous")
+    assert place.send({"seconds": 0}, path=b"/async").header("x-model-name") is None
 
 
 def test_what_a_callback_is_called_with(place: Place) -> None:

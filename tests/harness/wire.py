@@ -107,6 +107,7 @@ def check_problem(answer: Answer | None, statuses: int | Sequence[int]) -> dict[
     for key in PROBLEM_KEYS - {"status"}:
         assert isinstance(problem[key], str), f"{key} is no text"
         assert problem[key].strip(), f"{key} is empty"
+    assert answer.header("x-request-id") == problem["request_id"]
     assert "\n" not in problem["detail"], "detail is more than a sentence"
     assert b"Traceback" not in answer.body
     return problem

@@ -14,12 +14,14 @@ from tests.manual.documents import ROOT
 
 NOT_RUN = {
     "docker": "the tests have no container engine; the Dockerfile has tests of its own",
+    "helm": "tests/deploy/test_documents.py renders the chart with the values of the command",
+    "kubectl": "needs a cluster",
     "ray": "needs a cluster: make test-ray starts one",
     "jq": "only what is piped into it is ours",
 }
 """Programs that are not run here, and why."""
 
-PLAIN = {"cd", "cut", "export", "printf", "sha256sum"}
+PLAIN = {"cd", "cut", "export", "find", "printf", "sha256sum", "sort", "xargs"}
 """Of the shell and the system, and as they are everywhere: bash reads the block."""
 
 STUDY = ("study", "my-study", "path/to/study", "scan.zip", "more")

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from inference_gateway.results.headers import is_dicom, read_header
+from inference_gateway.results.headers import is_cut, is_dicom, read_header
 from tests.dicom.objects import as_file, image
 
 FOUND = get_testdata_file("CT_small.dcm", download=False)
@@ -94,3 +94,21 @@ def test_a_cut_header_is_none_or_has_nothing_wrong(cut: int) -> None:
     whole = as_file(image(np.zeros((4, 5), np.int16), SOPInstanceUID="1.9")).getvalue()
     header = header_of(whole[:cut])
     assert header is None or header.image in ("", "1.9")
+
+
+@pytest.mark.filterwarnings("ignore")  # of pydicom, about its own files
+def test_whole_files_are_not_cut_and_cut_ones_are() -> None:
+    seen = 0
+    for path in FOLDER.rglob("*.dcm"):
+        data = path.read_bytes()
+        told = pydicom.dcmread(path, force=True) if is_dicom(data[:132]) else None
+        if told is None or "truncated" in path.name:
+            continue
+        assert not is_cut(lambda size, data=data: data[:size], len(data)), path.name  # type: ignore[misc]
+        pixels = told.get("PixelData")
+        if header_of(data) is None or len(pixels or b"") < 100 or told["PixelData"].is_undefined_length:
+            continue
+        cut = data[: len(data) - len(pixels) // 2 - 2]
+        assert is_cut(lambda size, cut=cut: cut[:size], len(cut)), path.name  # type: ignore[misc]
+        seen += 1
+    assert seen > 15

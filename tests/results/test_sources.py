@@ -87,5 +87,5 @@ def test_there_is_no_such_plane() -> None:
 
 
 def test_what_is_no_source() -> None:
-    with pytest.raises(TypeError, match=r"on a series or on an image .* not on a ndarray"):
+    with pytest.raises(TypeError, match=r"on a series or an image, .* not on a ndarray"):
         series_uid_of(np.zeros(3))

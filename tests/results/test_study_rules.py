@@ -32,6 +32,8 @@ def mask(*shape: int, uid: str = "1.2.3.4") -> dict[str, Any]:
 
 TWO_STACKS = files(*series(4), *(plane(z, CORONAL) for z in range(3)))
 LOCALIZER = files(*series(4), image(np.zeros((7, 9), np.int16)))
+TWO_SPACINGS = files(*series(4), *(plane(z, PixelSpacing=[2, 2]) for z in range(3)))
+STACKS_IN_ONE = files(image(np.zeros((8, 2, 3), np.int16), NumberOfFrames=8))
 FRAMES = files(image(np.zeros((6, 2, 3), np.int16), NumberOfFrames=6, SOPInstanceUID="1.9"))
 
 
@@ -45,6 +47,9 @@ FRAMES = files(image(np.zeros((6, 2, 3), np.int16), NumberOfFrames=6, SOPInstanc
         (files(*series(4), *series(4)), (1, 4, 2, 3)),
         (TWO_STACKS, (4, 2, 3)),
         (TWO_STACKS, (3, 2, 3)),
+        (TWO_SPACINGS, (4, 2, 3)),
+        (TWO_SPACINGS, (3, 2, 3)),
+        (STACKS_IN_ONE, (5, 2, 3)),
         (LOCALIZER, (4, 2, 3)),
         (LOCALIZER, (1, 7, 9)),
         (FRAMES, (6, 2, 3)),
@@ -117,6 +122,38 @@ def test_boxes_on_their_image(corners: Any, said: str | None) -> None:
     box = {"SOPInstanceUID": "1.9", "top_left": corners[0], "bottom_right": corners[1]}
     lines = told(FRAMES, bounding_boxes_2d=[box])
     assert [said in line for line in lines] == ([] if said is None else [True])  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "faults"),
+    [
+        ([4, -5, 6], [12, -1, 6], 0),  # the corners of its plane: columns of 4 mm, rows of 4 mm
+        ([0.0, 0.0], [1.0, 1.0], 0),  # cannot be placed
+        ([4, -5, 6], [40, -5, 6], 1),
+        ([400, 0, 6], [400, 1, 6], 1),
+        ([4, -5, 6], [4.5, -4.75, 6], 0),
+    ],
+)
+def test_measurements_in_space_lie_on_their_image(start: Any, end: Any, faults: int) -> None:
+    study = files(plane(0, SOPInstanceUID="1.9", PixelSpacing=[4, 4]))
+    line = {"SOPInstanceUID": "1.9", "coordinates_type": "world", "start": start, "end": end}
+    assert len(told(study, linear_measurements_2d=[line])) == faults
+
+
+@pytest.mark.parametrize(
+    ("corners", "faults"),
+    [
+        (([0, 0], [1, 1]), 0),
+        (([0.1, 0.2], [0.9, 1]), 1),
+        (([0, 0], [0.5, 1]), 1),
+        (([0.5, 0.5], [1.5, 1]), 0),
+    ],
+)
+@pytest.mark.parametrize("rows", [2, 3])
+def test_numbers_from_0_to_1_are_parts_of_an_image(corners: Any, faults: int, rows: int) -> None:
+    study = files(image(np.zeros((rows, 3), np.int16), SOPInstanceUID="1.9"))
+    box = {"SOPInstanceUID": "1.9", "top_left": corners[0], "bottom_right": corners[1]}
+    assert len(told(study, bounding_boxes_2d=[box])) == (faults if rows > 2 else 0)
 
 
 def test_images_without_uids_are_named_so() -> None:

@@ -24,7 +24,7 @@ from tests.harness.server import serving
 from tests.harness.waiting import until
 from tests.harness.wire import message, part
 from tests.moving.application import NEW_LINES, load, pydicom_3
-from tests.results.wrong import WRONG, model_of
+from tests.results.wrong import WRONG, made, model_of, put
 
 Mode = Literal["off", "warn", "strict"]
 RELATED = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
@@ -131,6 +131,33 @@ def test_a_model_may_use_up_its_list_of_inputs_and_close_them(spool_dir: Path) -
         return {"protocol_version": "1.0", "series_ml_json": {"1.2.3": {}}}
 
     assert checked(model, "warn", spool_dir, STUDY).faults == 1
+
+
+@pytest.mark.parametrize(
+    ("like", "change"),
+    [
+        ("a label without a name", put("parts", 2, "label_map", "1", to=" ")),
+        ("DICOM without a class", made(4, lambda file: file.getvalue()[:132])),
+        ("DICOM without a class", made(4, lambda file: file.getvalue()[:140])),
+    ],
+)
+def test_what_is_the_same_mistake_has_the_same_message(like: str, change: Any, spool_dir: Path) -> None:
+    told = [
+        checked(model_of(each), "warn", spool_dir, STUDY).warnings for each in (WRONG[like].change, change)
+    ]
+    assert told[0] == told[1]
+
+
+def test_a_large_mask_is_looked_at_whole_before_it_is_said_to_have_no_value_over_1(spool_dir: Path) -> None:
+    """A lesion is a small part of it, and the rest is noise of 0 and 1."""
+    mask = np.zeros((40, 64, 80 * 256), np.uint8)
+    mask[:, ::2] = 1
+    shape = {"depth": 40, "height": 64, "width": 80 * 256}
+    entry = {"binary_type": "probability_mask", "binary_data_shape": shape, "SeriesInstanceUID": "1"}
+    answer = {"protocol_version": "1.0", "parts": [entry]}
+    assert prepare((answer, [mask]), Contract(BINARY_TYPES, spool_dir, "warn")).faults == 1
+    mask[21, 7, 80:90] = 200
+    assert prepare((answer, [mask]), Contract(BINARY_TYPES, spool_dir, "warn")).faults == 0
 
 
 def test_many_faults_are_counted(spool_dir: Path) -> None:

@@ -132,6 +132,20 @@ def swapped_box(answer: Json, elements: list[Any], images: list[Dataset]) -> Non
     answer["bounding_boxes_2d"][0] |= {"top_left": [10, 60], "bottom_right": [60, 79]}
 
 
+def of_another_shape(answer: Json, elements: list[Any], images: list[Dataset]) -> None:
+    """As many bytes, in rows of another length than the shape says."""
+    elements[1] = np.ascontiguousarray(elements[1]).reshape(32, 160)
+
+
+def parts_of_an_image(answer: Json, elements: list[Any], images: list[Dataset]) -> None:
+    answer["bounding_boxes_2d"][0] |= {"top_left": [0.1, 0.25], "bottom_right": [0.5, 1]}
+
+
+def in_space_elsewhere(answer: Json, elements: list[Any], images: list[Dataset]) -> None:
+    line = answer["linear_measurements_2d"][0]
+    line |= {"coordinates_type": "world", "start": [4000, 5, 6], "end": [4010, 5, 6]}
+
+
 def outside(answer: Json, elements: list[Any], images: list[Dataset]) -> None:
     answer["bounding_boxes_2d"][0] |= {"top_left": [100, 100], "bottom_right": [120, 130]}
 
@@ -160,6 +174,10 @@ WRONG: dict[str, Wrong] = {
     "DICOM that is none": Wrong(made(4, lambda file: b"no DICOM" * 99), ("element 4", "no DICOM file"), True),
     "DICOM that is empty": Wrong(
         made(4, lambda file: b""), ("element 4", "an empty element came", "preamble"), True
+    ),
+    "DICOM that is cut": Wrong(
+        made(4, lambda file: file.getvalue()[:-50]),
+        ("element 4: a DICOM file came that ends before", "whole"),
     ),
     "DICOM without a class": Wrong(without_class, ("element 4", "without SOPClassUID")),
     "a report that is an image": Wrong(report_that_is_none, ("element 4", "a structured report")),
@@ -214,6 +232,13 @@ WRONG: dict[str, Wrong] = {
     "a number without a name": Wrong(
         drop("parts", 2, "label_map", "2"), ("parts[2].label_map: it lacks 1 of the numbers",)
     ),
+    "a number with a zero before it": Wrong(
+        put("parts", 2, "label_map", to={"1": "one", "02": "two"}),
+        ("parts[2].label_map: it has a number that begins with a zero",),
+    ),
+    "names that are numbers": Wrong(
+        put("parts", 2, "label_map", to={"1": 1, "2": 2}), ("parts[2].label_map.*: a whole number came",)
+    ),
     "a label map the wrong way round": Wrong(
         put("parts", 2, "label_map", to={"liver": "2"}),
         ("parts[2].label_map: it has a key that is no number",),
@@ -224,12 +249,22 @@ WRONG: dict[str, Wrong] = {
     "probabilities of 0 and 1": Wrong(
         made(0, lambda mask: mask // 2), ("element 0", "no value over 1", "255 for 1.0")
     ),
+    "a heatmap of 0 and 1": Wrong(
+        made(1, lambda mask: mask > 0), ("element 1: a heatmap with no value over 1", "255 for 1.0")
+    ),
+    "an array in rows of another length": Wrong(
+        of_another_shape, ("element 1", "32 x 160 came for a shape of 64 x 80", "binary_data_shape")
+    ),
     "a boolean mask of several regions": Wrong(
         made(3, lambda mask: mask + np.eye(64, 80, dtype=np.uint8)),
         ("element 3: a boolean_mask of 4 values",),
     ),
     "a threshold in per cent": Wrong(
         put("parts", 0, "probability_threshold", to=50), ("parts[0].probability_threshold", "more than 1")
+    ),
+    "a threshold that is NaN": Wrong(
+        put("parts", 0, "probability_threshold", to=float("nan")),
+        ("parts[0].probability_threshold: NaN or Infinity came, null is sent", "write a number from 0.0"),
     ),
     "a palette that is nowhere": Wrong(
         put("parts", 1, "palette", to="jet"), ("parts[1].palette", "not among")
@@ -242,6 +277,10 @@ WRONG: dict[str, Wrong] = {
     ),
     "a palette of another type": Wrong(put("palettes", "table", "type", to="jet"), ("palettes.*.type",)),
     "a short table": Wrong(put("palettes", "table", "data", to=[0] * 256), ("a list of 256 came", "1024")),
+    "a table of a list for each colour": Wrong(
+        put("palettes", "table", "data", to=[[0, 0, 0, 0]] * 256),
+        ("palettes.*.data[0]: a list of 4 came", "1024 numbers"),
+    ),
     "another protocol version": Wrong(
         put("protocol_version", to=1.0), ("protocol_version: a number", '"1.0"')
     ),
@@ -250,6 +289,12 @@ WRONG: dict[str, Wrong] = {
     ),
     "a box with column and row swapped": Wrong(
         swapped_box, ("bounding_boxes_2d[0]", "swapped", "80 columns and 64 rows")
+    ),
+    "a box in parts of its image": Wrong(
+        parts_of_an_image, ("bounding_boxes_2d[0]: all its numbers are from 0.0 to 1.0", "80 columns")
+    ),
+    "a box of text": Wrong(
+        put("bounding_boxes_2d", 0, "top_left", to=["1", "2"]), ("top_left[0]: text came", "[column, row]")
     ),
     "a box that is null": Wrong(
         put("bounding_boxes_2d", 0, to=None), ("bounding_boxes_2d[0]: null came", "an object")
@@ -267,6 +312,9 @@ WRONG: dict[str, Wrong] = {
     "one box that is no list": Wrong(put("bounding_boxes_2d", to={}), ("bounding_boxes_2d: an object",)),
     "a measurement in three dimensions": Wrong(
         put("linear_measurements_2d", 0, "end", to=[1, 2, 3]), ("linear_measurements_2d[0]: 2 and 3 numbers",)
+    ),
+    "a measurement in space that lies elsewhere": Wrong(
+        in_space_elsewhere, ("linear_measurements_2d[0]: it lies outside", "mm")
     ),
     "coordinates of an unknown kind": Wrong(
         put("linear_measurements_2d", 0, "coordinates_type", to="mm"), ("coordinates_type", '"pixel"')

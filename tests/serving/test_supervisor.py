@@ -349,29 +349,6 @@ def test_a_port_that_is_taken(run: Run) -> None:
     assert "address already in use" in process.log
 
 
-# What they tell
-
-
-def test_metrics_say_of_which_worker_they_are(run: Run) -> None:
-    process = run("my_model:who", "--workers", "2")
-    pids = wait_workers(process, 2)
-    by_pid = {pid: number for number, pid in pids.items()}
-    answered = asked(process.address)
-    metrics = PING.replace(b"/ping", b"/metrics")
-    counted = b'gateway_requests_total{route="/",status="200",worker="%d"} 1.0' % by_pid[answered]
-
-    def told() -> bool:
-        for body in bodies(process.address, metrics):
-            samples = [line for line in body.splitlines() if not line.startswith(b"#")]
-            assert samples
-            assert len({re.findall(rb'worker="(\d)"', line)[0] for line in samples}) == 1
-            if counted in body:
-                return True
-        return False
-
-    until(told, "the worker that has answered is never asked for its metrics")
-
-
 def in_a_container(command: list[str]) -> list[str]:
     """As process 1 of a process namespace of its own."""
     return [
@@ -423,8 +400,6 @@ def test_as_process_1_of_a_container(run: Run, tmp_path: Path) -> None:
             return len(children_of(parent)) == 1
 
         until(only_the_worker, "somebody's process is not reaped")
-        body = check_ok(exchange(process.address, PING.replace(b"/ping", b"/metrics"))).body
-        assert b"worker=" not in body
         os.kill(parent, signal.SIGTERM)
         assert process.wait(LIMIT) == 0
     finally:

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 
+from inference_gateway.results import Answer
 from inference_gateway.results.sources import frames_of
 from inference_gateway.study import mask_part, read_study
 from tests.dicom.objects import as_file, image
@@ -58,3 +59,31 @@ def test_a_mask_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
 def test_a_mask_of_another_type_is_refused(dtype: type) -> None:
     with pytest.raises(ValueError, match="a mask is uint8, and this one is "):
         mask_part(volume_of(ct(5)), np.zeros((5, 12, 10), dtype))
+
+
+def test_images_and_series_of_a_study_are_what_findings_lie_on() -> None:
+    datasets = ct(2)
+    datasets.append(image(np.zeros((3, 4, 5), np.int16), NumberOfFrames=3, SeriesInstanceUID="1.2.8"))
+    answer = Answer()
+    inputs = [as_file(one) for one in datasets]
+    for each in read_study(inputs).images:
+        mask = np.zeros(each.shape, np.uint8)
+        answer.mask(mask, each, label="x")
+        answer.box(each, (1, 1), (2, 2))
+        answer.measurement(each, (1, 1), (2, 2))
+        answer.series_labels(each, {"seen": True})
+        with pytest.raises(ValueError, match="and the image is"):
+            answer.mask(mask[1:], each, label="x")
+        with pytest.raises(IndexError):
+            answer.box(each, (1, 1), (2, 2), plane=1)
+    told, elements = answer.result()
+    uids = [one.SOPInstanceUID for one in datasets]
+    named = [{"SOPInstanceUID": uid} for uid in uids[:2]]
+    named += [{"SOPInstanceUID": uids[2], "frame_number": number} for number in (1, 2, 3)]
+    assert [part["dicom_image"] for part in told["parts"]] == named
+    for key in ("bounding_boxes_2d", "linear_measurements_2d"):
+        assert [
+            {name: one[name] for name in one if "UID" in name or "number" in name} for one in told[key]
+        ] == named
+    assert told["series_ml_json"] == {"1.2.3.4": {"seen": True}, "1.2.8": {"seen": True}}
+    assert len(elements) == 5

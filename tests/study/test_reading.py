@@ -74,3 +74,12 @@ def test_representations_show_nothing_of_a_patient() -> None:
     study = read_study(shuffled(ct(2)))
     shown = repr([study, *study.series, *study.images, study.volume()])
     assert "1.2.3" not in shown
+
+
+def test_inputs_are_left_at_their_start() -> None:
+    inputs = [*shuffled(ct(3)), io.BytesIO(b"a note")]
+    study = read_study(inputs)
+    assert [one.tell() for one in inputs] == [0] * 4
+    study.volume()
+    study.images[0].header()
+    assert [one.tell() for one in inputs] == [0] * 4

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.sr.codedict import codes
+from pydicom.tag import Tag
 from pydicom.uid import RTDoseStorage, SecondaryCaptureImageStorage
 
 from inference_gateway.study import StudyError, Volume, read_study
@@ -196,3 +198,44 @@ def test_a_frame_of_reference_is_no_obstacle_to_a_validator(tmp_path: Path) -> N
     volume = volume_of(datasets)
     made = make_segmentation(volume, blob(volume.shape), LUNG, algorithm=ALGORITHM)
     assert validator_errors(made, tmp_path) == []
+
+
+def test_planes_with_a_gap_between_them_lie_where_the_mask_lay(tmp_path: Path) -> None:
+    """Two lesions: a reader of frames that knows no segmentations would move one next to the other."""
+    volume = volume_of(ct(8))
+    mask = np.zeros(volume.shape, np.bool_)
+    mask[1, 2:5, 3:6] = mask[5:7, 7:9, 1:4] = True
+    for form in (mask, mask * 1.0):
+        made = make_segmentation(volume, form, LUNG, algorithm=ALGORITHM)
+        assert validator_errors(made, tmp_path) == []
+        expected = places_in_patient(mask, volume)
+        np.testing.assert_allclose(as_simpleitk_reads(made, tmp_path), expected, atol=0.01)
+    np.testing.assert_allclose(as_highdicom_reads(made), expected, atol=0.01)
+
+
+@pytest.mark.parametrize("thickness", ["", None, "thin"])
+def test_a_thickness_that_is_not_known_is_the_step_between_planes(thickness: Any, tmp_path: Path) -> None:
+    datasets = ct(6)
+    for dataset in datasets:
+        if thickness is None:
+            del dataset.SliceThickness
+        else:
+            dataset["SliceThickness"] = RawDataElement(
+                Tag("SliceThickness"), "DS", len(thickness), thickness.encode(), 0, False, True
+            )
+    volume = volume_of(datasets)
+    mask = blob(volume.shape)
+    made = make_segmentation(volume, mask, LUNG, algorithm=ALGORITHM)
+    assert validator_errors(made, tmp_path) == []
+    measures = made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert measures.SliceThickness == 2.5
+    np.testing.assert_allclose(as_highdicom_reads(made), places_in_patient(mask, volume), atol=0.01)
+
+
+def test_images_that_lie_nowhere_are_no_failure_of_the_model() -> None:
+    (dataset,) = ct(1)
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID"):
+        del dataset[keyword]
+    volume = read_study([as_file(dataset)]).volume(strict=False)
+    with pytest.raises(StudyError, match="do not say where they lie, and a segmentation needs it"):
+        make_segmentation(volume, np.ones(volume.shape, np.bool_), LUNG, algorithm=ALGORITHM)

@@ -121,10 +121,52 @@ def test_two_traces_are_none() -> None:
     assert identified(("traceparent", PARENT), ("traceparent", PARENT)).parent is None
 
 
-def test_the_state_of_a_trace_goes_with_it() -> None:
-    parent = identified(("tracestate", "a=1"), ("traceparent", PARENT), ("tracestate", "b=2")).parent
+def state(*values: str) -> str:
+    parent = identified(("traceparent", PARENT), *(("tracestate", value) for value in values)).parent
     assert parent is not None
-    assert parent.state == "a=1,b=2"
+    return parent.state
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        (["a=1", "b=2"], "a=1,b=2"),
+        (["rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"], "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"),
+        (["a=1, ,\tb=2 ,"], "a=1,b=2"),
+        (["1t@vendor=x y;z"], "1t@vendor=x y;z"),
+        (["a_-*/=!~"], "a_-*/=!~"),
+        (["a=" + "x" * 256], "a=" + "x" * 256),
+        (
+            [",".join(f"k{number}=v" for number in range(32))],
+            ",".join(f"k{number}=v" for number in range(32)),
+        ),
+    ],
+)
+def test_the_state_of_a_trace_goes_with_it(given: list[str], taken: str) -> None:
+    assert state(*given) == taken
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "a",
+        "a=",
+        "=1",
+        "A=1",
+        "1a=1",
+        "a=b=c",
+        "a=ü",
+        "a=\x07",
+        "a=1,b",
+        "a=1,a=2",
+        "a=" + "x" * 257,
+        "k" * 257 + "=1",
+        ",".join(f"k{number}=v" for number in range(33)),
+        ",".join(f"k{number}={'v' * 100}" for number in range(5)),
+    ],
+)
+def test_a_state_that_is_not_well_formed_is_left_behind(given: str) -> None:
+    assert state(given) == ""
 
 
 def test_a_trace_as_a_header() -> None:

@@ -51,6 +51,15 @@ def test_every_observer_hears_of_the_end() -> None:
         ]
 
 
+@pytest.mark.usefixtures("_clock")
+def test_server_timing_tells_what_is_known_by_then() -> None:
+    record = Record("id", "/")
+    assert record.server_timing == b"total;dur=2000.000"
+    record.phase("upload", 10.25)
+    record.phase("queue", 10.25 + 2**-12)
+    assert record.server_timing == b"upload;dur=250.000, queue;dur=0.244, total;dur=2500.000"
+
+
 def test_lines_about_a_request_are_under_its_tags(log: LogCapture) -> None:
     trace = TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
     record = Record("id-1", "/a", (), trace)

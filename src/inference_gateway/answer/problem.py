@@ -32,7 +32,7 @@ class Problem:
     `allow`: methods for the Allow header of a 405. `retry_after`: seconds for a 503. `after_body`: the rest
     of the request's body is read first. `type`, `title`: of the problem, where it is no plain status.
     `traceback`: for the model's author, where somebody has asked for it. `traceparent`: of the request, as
-    W3C Trace Context has it.
+    W3C Trace Context has it. `timing`: the value of its `Server-Timing`.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Problem:
         type: str = "about:blank",
         title: str | None = None,
         traceback: str | None = None,
+        timing: bytes | None = None,
     ) -> None:
         self.status = status
         self._after_body = after_body
@@ -62,6 +63,8 @@ class Problem:
         ]
         if traceparent is not None:
             self._headers.append((b"traceparent", traceparent.encode()))
+        if timing is not None:
+            self._headers.append((b"server-timing", timing))
         if status == 401:
             self._headers.append((b"www-authenticate", b"Bearer"))
         if allow is not None:
@@ -89,6 +92,7 @@ class Problem:
         request_id: str,
         *,
         traceparent: str | None = None,
+        timing: bytes | None = None,
         after_body: bool = False,
         traceback: str | None = None,
     ) -> Problem:
@@ -104,6 +108,7 @@ class Problem:
             type=error.type,
             title=error.title,
             traceback=traceback,
+            timing=timing,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

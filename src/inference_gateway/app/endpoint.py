@@ -12,12 +12,12 @@ from starlette.types import Receive, Scope, Send
 from inference_gateway.answer.client_watch import ClientWatch
 from inference_gateway.answer.problem import Problem
 from inference_gateway.answer.stream import ResponseStream, sending_bytes
-from inference_gateway.app.failures import forget, log_failure
+from inference_gateway.app.failures import failure_of, forget, log_failure
 from inference_gateway.app.readiness import SHUTTING_DOWN, Readiness
+from inference_gateway.audit.auditor import Auditor
 from inference_gateway.errors import (
     ClientDisconnected,
     ModelError,
-    Refused,
     RequestError,
     ResponseCut,
     Unavailable,
@@ -29,7 +29,7 @@ from inference_gateway.intake.admission import Queue, Ticket, Uploads
 from inference_gateway.intake.api_keys import ApiKeys
 from inference_gateway.intake.assembler import InferenceRequest, RequestAssembler
 from inference_gateway.intake.body import AsgiBody, Body
-from inference_gateway.intake.header import RequestType, read_header
+from inference_gateway.intake.header import RequestType, read_header, subject_of
 from inference_gateway.intake.ingest import Ingest
 from inference_gateway.intake.uvicorn_body import body_of
 from inference_gateway.intake.uvicorn_inside import send_together
@@ -40,6 +40,7 @@ from inference_gateway.payload.spool_budget import SpoolBudget
 from inference_gateway.settings import Settings
 from inference_gateway.telemetry.identity import identify, new_request_id
 from inference_gateway.telemetry.record import Observer, Record
+from inference_gateway.telemetry.tracing import Tracing
 
 _DISK_SECONDS = 10.0  # for the disk: to say how much room it has, to take the last bytes, to free them
 _DISK_HANGS = "the gateway's disk does not answer: try again later"
@@ -59,6 +60,8 @@ class Shared:
     observers: Sequence[Observer]  # of each request
     readiness: Readiness
     api_keys: ApiKeys | None
+    auditor: Auditor | None
+    tracing: Tracing | None = None  # one of the observers, where spans are asked for
     on_failure: Callable[[Exception], str | None] | None = None  # see Gateway.on_failure
 
 
@@ -98,6 +101,8 @@ class _Journey:
     ) -> None:
         request_id, trace, parent = identify(scope["headers"])
         self.record = Record(request_id, runner.route, shared.observers, trace, parent)
+        if shared.tracing is not None:
+            shared.tracing.begin(self.record, scope.get("scheme", "http"))
         self._body: Body = AsgiBody(receive)
         self._answering = False
         self._runner = runner
@@ -124,7 +129,7 @@ class _Journey:
                 ticket.uploaded()
                 unsent = self._scope.get("extensions", {}).get(UNSENT, {}).get("unsent")
                 async with ClientWatch(self._receive, shared.settings.send_timeout, unsent) as client:
-                    slot = self._runner.slot(self.record.request_id, ticket.in_slot, self.record.trace)
+                    slot = self._runner.slot(self.record.request_id, ticket.in_slot, self.record.model_trace)
                     try:
                         response = await self._compute(slot, request)
                         try:
@@ -138,11 +143,14 @@ class _Journey:
 
     def _look_at_header(self) -> tuple[RequestType, int]:
         """Refuses what can be refused before a byte of the body is read."""
+        if self._shared.auditor is not None:
+            self.record.caller_subject = subject_of(self._scope)
         if self._shared.api_keys is not None:
-            self._shared.api_keys.check(self._scope["headers"])
+            self.record.caller_key = self._shared.api_keys.check(self._scope["headers"])
         refusal = self._shared.readiness.refusal(self.record.route)
         if refusal is not None:
-            raise Unavailable(refusal)
+            draining = self._shared.readiness.draining
+            raise Unavailable(refusal, kind="draining" if draining else "not_ready")
         return read_header(self._scope, self._shared.settings)
 
     async def _accept(self, request_type: RequestType, declared: int, spool: Spool) -> InferenceRequest:
@@ -161,10 +169,11 @@ class _Journey:
                 async with asyncio.timeout(limit and limit + _DISK_SECONDS):
                     request = await ingest.run(self._body)
         except TimeoutError:
-            raise Unavailable(_DISK_HANGS) from None
+            raise Unavailable(_DISK_HANGS, kind="disk") from None
         finally:
             self.record.received = ingest.received
             self.record.phase("upload")
+        self.record.received_parts = 1 + len(request.inputs)
         self.record.tags["input_hash"] = request.input_hash
         return request
 
@@ -174,7 +183,7 @@ class _Journey:
             async with asyncio.timeout(_DISK_SECONDS):
                 await self._shared.workers.run(spool.reserve, size)
         except TimeoutError:
-            raise Unavailable(_DISK_HANGS) from None
+            raise Unavailable(_DISK_HANGS, kind="disk") from None
 
     async def _release(self, spool: Spool) -> None:
         if spool.in_memory:
@@ -193,8 +202,8 @@ class _Journey:
         finally:
             if slot.tags:
                 self.record.tags.update(slot.tags)
+            self.record.phase("queue", slot.started)
             if slot.started is not None:
-                self.record.phase("queue", slot.started)
                 self.record.phase("model")
 
     async def _answer(
@@ -207,7 +216,11 @@ class _Journey:
             (b"content-type", f"multipart/related; boundary={boundary}".encode()),
             (b"x-request-id", self.record.request_id.encode()),
             (b"traceparent", self.record.trace.traceparent.encode()),
+            (b"server-timing", self.record.server_timing),
         ]
+        info = self._runner.model_info
+        if info is not None:
+            headers.extend(info.headers)
         if response.faults:
             headers.append((FAULTS_HEADER, str(response.faults).encode()))
         if stream.content_length is not None:
@@ -224,6 +237,7 @@ class _Journey:
             await self._send(start)
             await self._send_blocks(stream, client)
         self.record.status = 200
+        self.record.sent_parts = len(response.elements) + 2  # the JSON and the hashes
         self.record.tags["output_hash"] = stream.output_hash
         self.record.phase("answer")
 
@@ -240,6 +254,7 @@ class _Journey:
     async def fail(self, error: Exception) -> None:
         """Says what went wrong: to the operator, and to the client, where it is there and can be told."""
         log_failure(self.record, error)
+        self.record.failure = failure_of(error, answering=self._answering)
         traceback = None
         if self._shared.on_failure is not None:
             traceback = self._shared.on_failure(error)
@@ -258,13 +273,16 @@ class _Journey:
         """End with the server's drain: the last chance to say so."""
         self.record.log.warning("the drain is over")
         if not self._answering:
+            self.record.failure = "draining"
             await self._refuse(Unavailable(SHUTTING_DOWN), None)
         elif self.record.status != 200:
+            self.record.failure = ResponseCut.kind
             self._cut()
 
     def abandon(self) -> None:
         """Somebody cancels the request: what has begun must not look whole."""
         self.record.log.info("cancelled")
+        self.record.failure = self.record.failure or "cancelled"
         if self._answering and self.record.status != 200:
             extension = self._scope.get("extensions", {}).get(ABORT)
             if extension is not None:
@@ -274,11 +292,11 @@ class _Journey:
         self, error: RequestError, body: Body | None, after_body: bool = False, traceback: str | None = None
     ) -> None:
         self.record.status = error.status
-        self.record.refused_by_model = isinstance(error, Refused)
         problem = Problem.of(
             error,
             self.record.request_id,
             traceparent=self.record.trace.traceparent,
+            timing=self.record.server_timing,
             after_body=after_body,
             traceback=traceback,
         )

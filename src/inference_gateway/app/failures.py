@@ -7,6 +7,7 @@ import traceback
 
 from inference_gateway.errors import (
     ClientDisconnected,
+    GatewayError,
     InvalidModelOutput,
     ModelCrashed,
     ModelError,
@@ -15,6 +16,7 @@ from inference_gateway.errors import (
     RequestError,
     ResponseCut,
 )
+from inference_gateway.telemetry.families import REFUSALS
 from inference_gateway.telemetry.record import Record
 from inference_gateway.telemetry.stacks import traceback_of
 
@@ -42,6 +44,12 @@ def log_failure(record: Record, error: Exception) -> None:
             log.warning("the answer was cut: %s", error)
         case _:
             log.error("an error of the gateway itself", exc_info=error)
+
+
+def failure_of(error: Exception, *, answering: bool) -> str:
+    """Return the word by which metrics count it. What refuses a request cuts it once the answer has begun."""
+    kind = error.kind if isinstance(error, GatewayError) else GatewayError.kind
+    return ResponseCut.kind if answering and kind in REFUSALS else kind
 
 
 _MOST = 5_000  # characters, each of which may take twelve bytes: a client reads problems of 64 KiB

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -15,18 +16,23 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inference_gateway.answer.problem import Problem
+from inference_gateway.app.about import About, AboutRoute
 from inference_gateway.app.descriptions import Descriptions
 from inference_gateway.app.endpoint import InferenceEndpoint, Shared
+from inference_gateway.app.gauges import of_batches, of_gateway, of_route
 from inference_gateway.app.life import Life
 from inference_gateway.app.probes import HealthHandler, Probes
 from inference_gateway.app.readiness import Readiness
 from inference_gateway.app.runners import in_processes, on_threads
+from inference_gateway.audit.auditor import Auditor
+from inference_gateway.audit.metrics import of_audit
 from inference_gateway.errors import MultipartError, SetupFailed, Unauthorized
 from inference_gateway.execution.batch_runner import BatchRunner
 from inference_gateway.execution.call import Model
 from inference_gateway.execution.check import Contract
+from inference_gateway.execution.model_info import ModelInfo
 from inference_gateway.execution.process.keeper import SharedKeeper
-from inference_gateway.execution.runner import Order, OwnRunner, Restarting, Runner
+from inference_gateway.execution.runner import Order, OwnRunner, Runner, Telling
 from inference_gateway.execution.signature import check_signature
 from inference_gateway.execution.slots import Slots
 from inference_gateway.intake.admission import Uploads
@@ -40,6 +46,7 @@ from inference_gateway.settings import Settings
 from inference_gateway.telemetry.identity import identify
 from inference_gateway.telemetry.metrics import Metrics
 from inference_gateway.telemetry.request_lines import RequestLines
+from inference_gateway.telemetry.tracing import Tracing, variables
 
 Lifespan = Callable[["Gateway"], AbstractAsyncContextManager[Any]]
 
@@ -49,6 +56,7 @@ class Gateway(Starlette):
 
     `settings`: read from the environment where not given. `binary_types`: `binary_type` → media type, in
     addition to those of the wire contract. `lifespan`: run around the gateway's own, as with Starlette.
+    `model_info`: what the models of all routes are that say nothing else.
 
     ```python
     app = Gateway()
@@ -62,6 +70,7 @@ class Gateway(Starlette):
         settings: Settings | None = None,
         binary_types: Mapping[str, str] | None = None,
         lifespan: Lifespan | None = None,
+        model_info: ModelInfo | None = None,
         **starlette: Any,
     ) -> None:
         self.settings = settings or Settings()
@@ -69,29 +78,43 @@ class Gateway(Starlette):
         self._binary_types = {**BINARY_TYPES, **_checked(binary_types or {})}
         self._runners: list[Runner] = []
         self._keeper = SharedKeeper()
+        tracing = None
+        if variables(self.settings.tracing, os.environ) is not None:
+            tracing = Tracing(self.settings.tracing)
+        self._model_info = model_info
+        self._auditor = auditor = Auditor.of(self.settings)
         self._shared = Shared(
             settings=self.settings,
             uploads=Uploads(self.settings.max_uploads),
             budget=SpoolBudget(self.settings.spool_quota_bytes),
             workers=Workers(),
-            observers=(self.metrics, RequestLines()),
+            observers=[each for each in (self.metrics, RequestLines(), tracing, auditor) if each is not None],
+            tracing=tracing,
             readiness=Readiness(self.settings, self._runners),
             api_keys=ApiKeys.of(self.settings),
+            auditor=auditor,
         )
         self._endpoints: dict[str, InferenceEndpoint] = {}
         own = None if lifespan is None else partial(lifespan, self)
-        self._life = Life(self.settings, self._runners, self._shared.readiness, self._shared.api_keys, own)
-        self._probes = Probes(self._shared.readiness, self.metrics, self._shared.api_keys)
+        readiness, api_keys = self._shared.readiness, self._shared.api_keys
+        self._life = Life(self.settings, self._runners, readiness, api_keys, tracing, auditor, own)
+        self._about = About(readiness, api_keys)
+        self._probes = Probes(readiness, self.metrics, api_keys)
         super().__init__(lifespan=lambda _: self._life.lived(), **starlette)
         self.router.redirect_slashes = False
         self.add_exception_handler(HTTPException, _problem)
         self.add_exception_handler(Exception, _problem)
         self.router.routes.extend(self._probes.routes(metrics=self.settings.metrics))
+        self.router.routes.append(AboutRoute("/", self._about.tell, self.router.routes))
+        self.metrics.source(self._about.metrics)
+        if auditor is not None:
+            readiness.audit = lambda: auditor.unready
+            self.metrics.source(of_audit(auditor))
         keys = self._shared.api_keys is not None
         described = Descriptions(self._models_for, metrics=self.settings.metrics, keys=keys)
         self.router.routes.extend(described.routes(self.router.routes))
-        self.metrics.gauge("uploads", lambda: self._shared.uploads.count)
-        self.metrics.gauge("spool_bytes", lambda: self._shared.budget.used)
+        shared = self._shared
+        self.metrics.source(of_gateway(shared.uploads, shared.budget, shared.readiness))
 
     def add_inference_route(
         self,
@@ -107,6 +130,7 @@ class Gateway(Starlette):
         validate: Mode | None = None,
         max_batch_size: int | None = None,
         max_batch_wait: float = 0.01,
+        model_info: ModelInfo | None = None,
     ) -> None:
         """Serve `model` on POST `route`.
 
@@ -126,6 +150,9 @@ class Gateway(Starlette):
         returns a list with the result or the exception of each. `max_batch_wait`: seconds that a free slot
         waits for more of them.
 
+        `model_info`: what the model is; else what the gateway was given, or what the model has as its
+        `model_info` after its set-up.
+
         A model may bring what runs it, as `integrations.ray.RayModel` does.
         """
         taken = self._endpoints.get(route)
@@ -142,7 +169,7 @@ class Gateway(Starlette):
         batches = max_batch_size is not None
         mode = validate or self.settings.validation
         contract = Contract(self._binary_types, self.settings.spool_dir, mode, at_rest=batches)
-        order = Order(route, name, contract, self.settings, limit)
+        order = Order(route, name, contract, self.settings, limit, model_info or self._model_info)
         calling: Any
         if isinstance(model, OwnRunner):
             calling = model.runner(order)
@@ -159,26 +186,19 @@ class Gateway(Starlette):
                 timeout=limit,
                 queue_timeout=self.settings.queue_timeout,
             )
-            self.metrics.batches(route, lambda: batching.sizes)
+            self.metrics.source(of_batches(route, batching.sizes))
         self._runners.append(runner)
         endpoint = self._endpoints[route] = InferenceEndpoint(runner, self._shared)
         # Looked at before the probes, unless it might match theirs.
         at = len(self.router.routes) if "{" in route else 0
         self.router.routes.insert(at, Route(route, endpoint, methods=["POST"]))
-        self._measure(endpoint, calling)
-
-    def _measure(self, endpoint: InferenceEndpoint, calling: Runner) -> None:
-        """Have the metrics tell of a route; `calling`: what calls its model, below its batches."""
-        runner, route = endpoint.runner, endpoint.runner.route
         self.metrics.add_route(route)
-        self.metrics.gauge("queued", lambda: endpoint.queue.count, route)
-        self.metrics.gauge("slots_taken", lambda: runner.readiness.taken, route)
-        self.metrics.gauge("orphaned", lambda: runner.readiness.orphaned, route)
-        if isinstance(calling, Restarting):
-            self.metrics.restarts(route, lambda: calling.restarts)
-            self.metrics.gauge("model_setup_seconds", lambda: calling.set_up_seconds, route)
-            for gauge in calling.gauges:
-                self.metrics.gauge(gauge, partial(getattr, calling, calling.gauges[gauge]), route)
+        self.metrics.source(of_route(runner, endpoint.queue))
+        if isinstance(calling, Telling):
+            self.metrics.source(calling.samples)
+        introduction = self._about.add(runner)
+        if self._auditor is not None:
+            self._auditor.add_route(route, introduction)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Starlette's stack, which most inference requests do without: they need nothing of it."""

@@ -16,6 +16,7 @@ from inference_gateway.app.process import (
     teach_pydicom,
 )
 from inference_gateway.app.readiness import Readiness
+from inference_gateway.audit.auditor import Auditor
 from inference_gateway.errors import SetupFailed
 from inference_gateway.execution.runner import Runner
 from inference_gateway.intake.api_keys import ApiKeys
@@ -24,8 +25,10 @@ from inference_gateway.payload.spool import check_directory
 from inference_gateway.settings import Settings
 from inference_gateway.telemetry.logs import logger
 from inference_gateway.telemetry.stacks import report_crashes
+from inference_gateway.telemetry.tracing import Tracing
 
 _MOMENT = 0.5  # seconds; shorter than a probe's patience
+_FLUSH_SECONDS = 2.0  # for the last spans to be sent
 _NO_LIFESPAN = (
     "the gateway was not started before its first message: its server has the lifespan off or knows none, or "
     "the application that it is mounted in does not pass it on. The models are set up now, and will not be "
@@ -46,12 +49,16 @@ class Life:
         runners: Sequence[Runner],
         readiness: Readiness,
         api_keys: ApiKeys | None,
+        tracing: Tracing | None,
+        auditor: Auditor | None,
         lifespan: Callable[[], AbstractAsyncContextManager[Any]] | None,
     ) -> None:
         self.begun = False
         self._settings = settings
         self._readiness = readiness
         self._api_keys = api_keys
+        self._tracing = tracing
+        self._auditor = auditor
         self._lifespan = lifespan
         self._runners = runners
         self._stack = AsyncExitStack()  # what would end, where nobody tells the gateway to
@@ -72,7 +79,7 @@ class Life:
         """
         logger.warning(_NO_LIFESPAN)
         self.begun = True
-        waits = self._api_keys is not None or self._lifespan is not None
+        waits = any(each is not None for each in (self._api_keys, self._auditor, self._lifespan))
         self._readiness.wait_for(runner.route for runner in self._runners if waits or runner.needs_set_up)
         self._alone_task = asyncio.create_task(self._alone())
         await asyncio.wait([self._alone_task], timeout=_MOMENT)
@@ -96,9 +103,14 @@ class Life:
         keep_from_children()
         probe()
         await asyncio.to_thread(check_directory, self._settings.spool_dir)
+        if self._tracing is not None:
+            await self._start_tracing(self._tracing, stack)
         if self._api_keys is not None:
             await asyncio.to_thread(self._api_keys.load)
             stack.callback(asyncio.create_task(self._api_keys.keep_fresh()).cancel)
+        if self._auditor is not None:
+            await asyncio.to_thread(self._auditor.begin)
+            stack.push_async_callback(asyncio.to_thread, self._auditor.end)
         state = None
         if self._lifespan is not None:
             state = await stack.enter_async_context(self._lifespan())
@@ -112,6 +124,19 @@ class Life:
         self._say_when_ready()
         stack.callback(self._readiness.drain)
         return state
+
+    async def _start_tracing(self, tracing: Tracing, stack: AsyncExitStack) -> None:
+        try:
+            await asyncio.to_thread(tracing.start)
+        except (ModuleNotFoundError, ValueError) as error:
+            raise SetupFailed(f"GATEWAY_TRACING: {error}") from None
+
+        async def end() -> None:
+            """After the models: what is left of the drain's time may be less."""
+            left = self._readiness.seconds_to_tear_down
+            await tracing.end(_FLUSH_SECONDS if left is None else max(0.0, min(left, _FLUSH_SECONDS)))
+
+        stack.push_async_callback(end)
 
     def _say_when_ready(self) -> None:
         if self._runners and self._readiness.is_set_up:

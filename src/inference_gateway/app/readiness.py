@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from inference_gateway.errors import SetupFailed
 from inference_gateway.execution.runner import Runner
@@ -27,6 +27,9 @@ class Readiness:
         self.setup_failed = asyncio.Event()
         self.setup_error: SetupFailed | None = None
         self.draining = False
+        self.audit: Callable[[], str | None] = lambda: (
+            None
+        )  # why no audit log can be written, where that counts
         self._drain_timeout = settings.drain_timeout
         self._unready_after = settings.orphaned_unready_after
         self._unhealthy_after = settings.orphaned_unhealthy_after
@@ -79,7 +82,7 @@ class Readiness:
             load = runner.readiness
             if load.unready or load.unhealthy:
                 return load.unready or load.unhealthy
-        return self._stuck_for(self._unready_after)
+        return self._stuck_for(self._unready_after) or self.audit()
 
     @property
     def unhealthy(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from typing import Any
 
 from inference_gateway.errors import UnusableModel
@@ -16,6 +17,7 @@ from inference_gateway.execution.signature import check_model, check_signature
 from inference_gateway.execution.slots import Slots
 from inference_gateway.execution.target import target_of
 from inference_gateway.execution.thread_runner import ThreadRunner
+from inference_gateway.telemetry.tracing import variables
 
 
 def on_threads(order: Order, model: Any, slots: Slots) -> ThreadRunner:
@@ -36,6 +38,7 @@ def on_threads(order: Order, model: Any, slots: Slots) -> ThreadRunner:
         name=order.name,
         timeout=order.timeout,
         queue_timeout=order.settings.queue_timeout,
+        model_info=order.model_info,
     )
 
 
@@ -49,7 +52,13 @@ def in_processes(
     elif callable(model):
         check_model(model, order.name, batches=batches)
     recipe = Recipe(
-        target_of(model), order.route, order.contract, memory=settings.model_memory_bytes, batches=batches
+        target_of(model),
+        order.route,
+        order.contract,
+        memory=settings.model_memory_bytes,
+        batches=batches,
+        tracing=variables(settings.tracing, os.environ),
+        model_info=order.model_info,
     )
     return ProcessRunner(
         recipe,

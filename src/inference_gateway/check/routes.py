@@ -7,13 +7,13 @@ from inference_gateway.check.verdict import PROBE_SECONDS, Check, Failed, Subjec
 from inference_gateway.payload.contract import PONG
 
 
-def _probe(subject: Subject, method: str, path: str) -> Answer:
-    headers = (("Content-Length", "0"),) if method == "POST" else ()
-    return subject.target.send(method, path, headers, timeout=PROBE_SECONDS)
+def _probe(subject: Subject, method: str, path: str, body: bytes = b"") -> Answer:
+    headers = (("Content-Length", str(len(body))),) if method == "POST" or body else ()
+    return subject.target.send(method, path, headers, [body] if body else [], timeout=PROBE_SECONDS)
 
 
-def _refused(subject: Subject, what: str, method: str, path: str, status: int) -> Answer:
-    answer = subject.refusals[what] = _probe(subject, method, path)
+def _refused(subject: Subject, what: str, method: str, path: str, status: int, body: bytes = b"") -> Answer:
+    answer = subject.refusals[what] = _probe(subject, method, path, body)
     if answer.status != status:
         raise Failed(f"{what}: answered with {answer.status}, not {status}", old=True)
     return answer
@@ -66,9 +66,9 @@ def unknown_path(subject: Subject) -> str:
 
 @check("wrong-method", "answer 405, with an Allow header that has POST, for other methods of the route")
 def wrong_method(subject: Subject) -> str:
-    """Ask the inference route by other methods."""
+    """Ask the inference route by other methods, with a body: GET of `/` alone asks who answers there."""
     for method in ("GET", "PUT", "OPTIONS"):
-        answer = _refused(subject, f"{method} of the inference route", method, subject.route, 405)
+        answer = _refused(subject, f"{method} of the inference route", method, subject.route, 405, b"{}")
         allowed = [each.strip() for each in (answer.header("allow") or "").split(",")]
         if "POST" not in allowed:
             raise Failed(f"{method} was answered with 405 without POST in an Allow header")

@@ -37,6 +37,16 @@ _NAMES = {
 }
 """What names a request: taken from the caller where it is well-formed, and answered."""
 
+_TIMING = {"Server-Timing": "milliseconds of the phases that have ended (W3C Server Timing)"}
+_MODEL_HEADERS: dict[str, dict[str, Any]] = {
+    f"x-model-{what}": {"description": f"{told}, where the model says so", "schema": {"type": "string"}}
+    for what, told in (
+        ("name", "what the model is called"),
+        ("version", "its version"),
+        ("digest", "the SHA-256 of its weights"),
+    )
+}
+
 
 def document() -> dict[str, Any]:
     """Return the whole document, from the models and the errors as they are now."""
@@ -53,7 +63,7 @@ def document() -> dict[str, Any]:
         "info": _INFO,
         "servers": [{"url": "/"}],
         "paths": {
-            "/": {"post": _inference(kinds)},
+            "/": {"post": _inference(kinds), "get": _about()},
             "/ping": _asked("ping", "Liveness: whether the process is up", _ping()),
             "/healthcheck": _asked("healthcheck", "Readiness: whether requests are taken", _healthcheck()),
             "/metrics": {"get": _metrics()},
@@ -74,7 +84,7 @@ def document() -> dict[str, Any]:
             },
             "headers": {
                 name: {"description": told, "required": True, "schema": {"type": "string"}}
-                for name, told in _NAMES.items()
+                for name, told in {**_NAMES, **_TIMING}.items()
             },
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "an API key as a bearer token"},
@@ -135,6 +145,7 @@ def _inference(kinds: list[ProblemKind]) -> dict[str, Any]:
     own = {
         **_problem_of({"type": {"const": REFUSED_TYPE}}),
         "description": "The model refuses the request with a status of its own",
+        "headers": _names(*_TIMING),
     }
     return {
         "operationId": "infer",
@@ -163,7 +174,7 @@ def _inference(kinds: list[ProblemKind]) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "The answer of the model",
-                "headers": {**_names(), FAULTS_HEADER.decode(): faults},
+                "headers": {**_names(*_TIMING), **_MODEL_HEADERS, FAULTS_HEADER.decode(): faults},
                 "content": {
                     "multipart/related": {
                         "schema": answer,
@@ -188,7 +199,7 @@ def _answers(status: int, kinds: list[ProblemKind]) -> dict[str, Any]:
     """Return the response of one status: every kind of problem that has it."""
     own = [kind for kind in kinds if kind.status == status]
     types = list(dict.fromkeys(kind.type for kind in own))
-    headers = _names()
+    headers = _names(*_TIMING)
     if any(kind.says_when for kind in own):
         headers["Retry-After"] = {"description": "seconds", "required": True, "schema": {"type": "integer"}}
     if status == 401:
@@ -205,8 +216,8 @@ def _problem_of(narrower: dict[str, Any]) -> dict[str, Any]:
     return {"headers": _names(), "content": {PROBLEM_JSON: {"schema": schema}}}
 
 
-def _names() -> dict[str, Any]:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in _NAMES}
+def _names(*others: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in (*_NAMES, *others)}
 
 
 def _problem() -> dict[str, Any]:
@@ -231,6 +242,29 @@ def _problem() -> dict[str, Any]:
 
 def _text(description: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:
     return {"description": description, "content": {"text/plain": {"schema": schema or {"type": "string"}}}}
+
+
+def _about() -> dict[str, Any]:
+    """Return GET `/`: it may be the path of an inference route, too."""
+    text = {"type": "string"}
+    maybe = {"type": ["string", "null"]}
+    model = {"route": text, "name": text, "version": maybe, "digest": maybe, "ready": {"type": "boolean"}}
+    shape = {
+        "type": "object",
+        "properties": {
+            "gateway": _all_of({"name": text, "version": text}),
+            "models": {"type": "array", "items": _all_of(model)},
+        },
+        "required": ["gateway", "models"],
+    }
+    told = _told("about", "Which models answer here", "application/json")
+    told["responses"]["200"]["content"] = {"application/json": {"schema": shape}, "text/html": {}}
+    told["responses"]["401"] = {"$ref": "#/components/responses/Problem401"}
+    return told
+
+
+def _all_of(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def _ping() -> dict[str, Any]:

@@ -32,8 +32,9 @@ def served(
     inference = others["/"].pop("post")
     if not metrics:
         del others["/metrics"]
-    elif keys:
-        others["/metrics"]["get"] = {**others["/metrics"]["get"], "security": _SECURITY}
+    if keys:
+        for path in others.keys() & {"/", "/metrics"}:
+            others[path]["get"] = {**others[path]["get"], "security": _SECURITY}
     paths: dict[str, Any] = {}
     ids: set[str] = set()
     for route, model in models.items():

@@ -54,13 +54,19 @@ _LONGEST_FIRST_VALUE = 128
 
 @contextmanager
 def opened(source: Source, limits: Limits) -> Iterator[BinaryFile]:
-    """Open a path, or take a binary file from its start; what is deflated is inflated as it is read."""
+    """Open a path, or take a binary file from its start; what is deflated is inflated as it is read.
+
+    A binary file is left at its start, for who reads it next.
+    """
     if isinstance(source, str | PathLike):
         with open(source, "rb") as file:
             yield inflated(file, limits.inflated_bytes)
     else:
         source.seek(0)
-        yield inflated(source, limits.inflated_bytes)
+        try:
+            yield inflated(source, limits.inflated_bytes)
+        finally:
+            source.seek(0)
 
 
 def read_dataset(file: BinaryFile, *, header_only: bool, tags: Sequence[str] | None = None) -> Dataset:

@@ -25,8 +25,10 @@ from inference_gateway.execution.batch_slot import BatchSlot, BatchTurn, drop
 from inference_gateway.execution.current_request import Request
 from inference_gateway.execution.job import that_travels
 from inference_gateway.execution.line import Load
+from inference_gateway.execution.model_info import ModelInfo
 from inference_gateway.execution.process.frames import MAX_DESCRIPTORS
 from inference_gateway.execution.runner import Runner
+from inference_gateway.telemetry.context import work_for
 from inference_gateway.telemetry.identity import TraceContext, new_request_id
 
 logger = logging.getLogger("inference_gateway")
@@ -85,6 +87,11 @@ class BatchRunner:
     def name(self) -> str:
         """The name of the model, for the log."""
         return self.runner.name
+
+    @property
+    def model_info(self) -> ModelInfo | None:
+        """What the model says it is."""
+        return self.runner.model_info
 
     @property
     def needs_set_up(self) -> bool:
@@ -242,6 +249,7 @@ class BatchRunner:
                 self._call(turn, [slot])
 
     def _call_together(self, turn: BatchTurn, batch: Sequence[BatchSlot]) -> None:
+        self._name_the_call(turn, batch)
         deadlines = [slot.request.deadline for slot in batch if slot.request.deadline is not None]
         turn.request.deadline = max(deadlines, default=None)
         with self._changed:
@@ -249,6 +257,12 @@ class BatchRunner:
         outcomes = turn.together([(slot.request, slot.study) for slot in batch])
         for slot, outcome in zip(batch, outcomes, strict=True):
             self._settle(slot, outcome)
+
+    def _name_the_call(self, turn: BatchTurn, batch: Sequence[BatchSlot]) -> None:
+        """Give the call a place in a trace: of the first request whose spans are recorded, if any's are."""
+        traces = [slot.request.trace for slot in batch]
+        turn.request.trace = next((trace for trace in traces if trace is not None and trace.sampled), None)
+        work_for(turn.request)
 
     def _is_wanted(self, slot: BatchSlot) -> bool:
         with self._changed:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from inference_gateway.errors import RequestCancelled
 from inference_gateway.telemetry.context import working_for
-from inference_gateway.telemetry.identity import TraceContext
+from inference_gateway.telemetry.identity import TraceContext, new_span_id
 
 if TYPE_CHECKING:
     import asyncio
@@ -31,8 +31,9 @@ class CurrentRequest:
     `deadline` is on the clock of `time.monotonic()`, None where the model has no time limit. `cancelled`:
     nobody waits for the result any more, since the caller is gone or the time is up. `loop`: the event loop
     of the gateway, or of the model's process. `task`: of an `async` callback, while it runs there. `device`:
-    such as `cuda:0`, where the route was given devices. `trace`: the request's place in a trace, whose
-    `traceparent` goes to what the callback asks by HTTP.
+    such as `cuda:0`, where the route was given devices. `trace`: the place of the call in a trace, whose
+    `traceparent` goes to what the callback asks by HTTP. `key`: what no other request has; its `request_id`
+    may be its caller's, who may use it again.
     """
 
     request_id: str
@@ -41,15 +42,11 @@ class CurrentRequest:
     cancelled: bool = False
     device: str | None = None
     trace: TraceContext | None = None
+    key: str = field(default_factory=new_span_id, repr=False)
     allocate: Callable[..., npt.NDArray[Any]] = field(default=np.zeros, repr=False)
     loop: asyncio.AbstractEventLoop = field(default_factory=_running_loop, repr=False)
     task: asyncio.Task[Any] | None = field(default=None, repr=False)
     on_cancel: Callable[[], None] | None = field(default=None, repr=False)
-
-    @property
-    def key(self) -> str:
-        """Return what no other request has: its `request_id` may be its caller's, who may use it again."""
-        return self.request_id if self.trace is None else self.trace.span_id
 
     def remaining(self) -> float | None:
         """Seconds left until the deadline, 0.0 when it has passed; None where there is no time limit."""

@@ -52,9 +52,9 @@ class Turn(Protocol):
 class Load(NamedTuple):
     """How busy a line is.
 
-    `taken`: turns that go on, orphans too. `stuck_for`: seconds since each thread of the line has an
-    orphan, 0.0 where one has none. `unready`, `unhealthy`: why the model cannot be called now, or will
-    never be again, where that is so.
+    `slots`: turns that may go on at once; `taken`: those that do, orphans too. `stuck_for`: seconds since
+    each thread of the line has an orphan, 0.0 where one has none. `unready`, `unhealthy`: why the model
+    cannot be called now, or will never be again, where that is so.
     """
 
     taken: int
@@ -62,6 +62,7 @@ class Load(NamedTuple):
     stuck_for: float
     unready: str | None = None
     unhealthy: str | None = None
+    slots: int = 1
 
 
 class Line:
@@ -97,7 +98,7 @@ class Line:
         """How busy it is now."""
         since = self._stuck_since
         stuck_for = 0.0 if since is None else time.monotonic() - since
-        return Load(len(self._taken), len(self._orphans), stuck_for)
+        return Load(len(self._taken), len(self._orphans), stuck_for, slots=self._most_threads)
 
     def join(self, turn: Turn, loop: asyncio.AbstractEventLoop) -> None:
         """Lines up at the end. Raises `Unavailable` where the system has no thread for it."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from inference_gateway.execution.check import Contract
 from inference_gateway.execution.line import Load
+from inference_gateway.execution.model_info import ModelInfo
 from inference_gateway.settings import Settings
+from inference_gateway.telemetry.families import Sample
 from inference_gateway.telemetry.identity import TraceContext
 
 
@@ -92,6 +94,11 @@ class Runner(Protocol):
         """Return the model's name, for the log."""
         ...
 
+    @property
+    def model_info(self) -> ModelInfo | None:
+        """Return what the model says it is, as far as it is known now: for good after its set-up."""
+        ...
+
     def slot(
         self,
         request_id: str,
@@ -132,31 +139,27 @@ class Runner(Protocol):
 
 
 @runtime_checkable
-class Restarting(Protocol):
-    """A `Runner` whose model is set up anew where it ends. `gauges`: name of a metric → of an attribute."""
+class Telling(Protocol):
+    """A `Runner` with metrics of its own."""
 
-    gauges: Mapping[str, str]
-
-    @property
-    def restarts(self) -> Mapping[str, int]:
-        """Return how often it was, by reason."""
-        ...
-
-    @property
-    def set_up_seconds(self) -> float:
-        """Return how long that took last."""
+    def samples(self) -> Iterable[Sample]:
+        """Return what they are now. On the event loop; does not wait."""
         ...
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a route asks of a runner. `timeout`: seconds of a call, or None."""
+    """What a route asks of a runner. `timeout`: seconds of a call, or None.
+
+    `model_info`: what the route says that the model is; else the model says so.
+    """
 
     route: str
     name: str
     contract: Contract
     settings: Settings
     timeout: float | None
+    model_info: ModelInfo | None = None
 
 
 @runtime_checkable

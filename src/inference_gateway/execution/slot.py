@@ -15,7 +15,7 @@ from inference_gateway.execution.current_request import CurrentRequest
 from inference_gateway.execution.job import Job, T
 from inference_gateway.execution.line import Line
 from inference_gateway.execution.waiting import Waiting
-from inference_gateway.telemetry.context import working_for
+from inference_gateway.telemetry.context import work_for
 from inference_gateway.telemetry.stacks import stack_of_coroutine, stack_of_thread
 
 
@@ -71,7 +71,7 @@ class Slot(Waiting):
     ) -> Job[T]:
         loop = self.request.loop
         context = contextvars.copy_context()
-        context.run(working_for.set, self.request)
+        context.run(work_for, self.request)
         job = Job(loop, future, context, function, args)
         is_first = self._job is None
         self._job = job

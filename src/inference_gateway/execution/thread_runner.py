@@ -11,6 +11,7 @@ from inference_gateway.execution.batch import call_together
 from inference_gateway.execution.call import guarded, run_to_end
 from inference_gateway.execution.current_request import CurrentRequest, Request
 from inference_gateway.execution.line import Line, Load
+from inference_gateway.execution.model_info import ModelInfo, info_of
 from inference_gateway.execution.runner import Checked, Study
 from inference_gateway.execution.slot import Slot
 from inference_gateway.telemetry.identity import TraceContext
@@ -22,7 +23,8 @@ class ThreadRunner:
     `model`: a blocking callable, an `async def` one, or an instance with `__call__`; `setup()`, `warm_up()`
     and `teardown()` are called where it has them, once each, on a model thread. `check` makes of what the
     model returns, and of the request's inputs, what `compute` gives, on the model's thread too. `line`: whose
-    threads they are. `timeout`, `queue_timeout`: seconds or None.
+    threads they are. `timeout`, `queue_timeout`: seconds or None. `model_info`: what the model is, where it
+    does not say so itself.
     """
 
     def __init__(
@@ -35,11 +37,14 @@ class ThreadRunner:
         name: str,
         timeout: float | None,
         queue_timeout: float | None,
+        model_info: ModelInfo | None = None,
     ) -> None:
         self.route = route
         self.name = name
         self.line = line
         line.share()
+        self.model_info = model_info or info_of(model)
+        self._given_info = model_info
         self._model = model
         self._check = check
         self._timeout = timeout
@@ -52,16 +57,19 @@ class ThreadRunner:
 
     @property
     def needs_set_up(self) -> bool:
-        """Whether the model has a `setup` or a `warm_up`."""
-        return hasattr(self._model, "setup") or hasattr(self._model, "warm_up")
+        """Whether the model has a `setup` or a `warm_up`, or weights that are to be read."""
+        reads = self.model_info is not None and self.model_info.needs_reading
+        return reads or hasattr(self._model, "setup") or hasattr(self._model, "warm_up")
 
     async def set_up(self) -> None:
-        """Run `setup` and `warm_up`. Raises `SetupFailed`, with the model's exception as its cause."""
+        """Run `setup` and `warm_up`, and read the weights. Raises `SetupFailed` with what was raised."""
         for step in ("setup", "warm_up"):
             try:
                 await self._life_cycle(step)
             except Exception as error:
                 raise SetupFailed(f"{step} of model {self.name} failed") from error
+        info = self._given_info or info_of(self._model)
+        self.model_info = info and await asyncio.to_thread(info.read)
 
     async def tear_down(self) -> None:
         """Run `teardown` when a thread of the model is free, and end the threads."""

@@ -68,7 +68,8 @@ class Waiting:
         if future.done():
             return
         if self.started is None and self._queue_end is not None and time.monotonic() >= self._queue_end:
-            future.set_exception(Unavailable("the model was busy for too long: try again later"))
+            busy = "the model was busy for too long: try again later"
+            future.set_exception(Unavailable(busy, kind="queue_timeout"))
         elif self.started is not None and self.request.remaining() == 0:
             future.set_exception(ModelTimeout(self.stack()))
         else:

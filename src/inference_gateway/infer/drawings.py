@@ -121,10 +121,9 @@ class Drawings:
         except ValueError as error:
             self.note(what, str(error))
             return
-        if mask.greatest == 1 and part.get("binary_type") == "probability_mask":
-            self.hint(
-                f"{what} has no value over 1: in a probability_mask 255 stands for 1 (0 and 1: boolean_mask)"
-            )
+        kind = part.get("binary_type")
+        if mask.greatest == 1 and kind in ("probability_mask", "heatmap"):
+            self.hint(f"{what} has no value over 1: in a {kind} 255 stands for 1 (0 and 1: boolean_mask)")
         planes = self._planes_of(part, mask)
         if not planes:
             self.note(what, self._why_not(part, mask))

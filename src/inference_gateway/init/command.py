@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
+
+class Template(NamedTuple):
+    """A model to begin with: what it is, what is served of it, and the folder of weights in its image."""
+
+    what: str
+    target: str = "model:model"
+    weights: str = ""
+
+
 TEMPLATES = {
-    "segmentation-3d": "a mask of a volume",
-    "classification": "labels for each series",
-    "boxes": "boxes in each image",
-    "nnunet": "the folder of a trained nnU-Net",
-    "monai": "a MONAI bundle",
-    "torch": "a PyTorch network",
+    "segmentation-3d": Template("a mask of a volume"),
+    "classification": Template("labels for each series"),
+    "boxes": Template("boxes in each image"),
+    "nnunet": Template("the folder of a trained nnU-Net", "model:Model", "nnunet"),
+    "monai": Template("a MONAI bundle", "model:Model", "bundle"),
+    "torch": Template("a PyTorch network", "model:Model"),
 }
-"""What there is to begin with, and what each of them is."""
+"""What there is to begin with."""
 
 _FOLDER = click.Path(path_type=Path)
 
 
 @click.command(
-    epilog="\b\nTemplates:\n" + "\n".join(f"  {name:16}{what}" for name, what in TEMPLATES.items())
+    epilog="\b\nTemplates:\n" + "\n".join(f"  {name:16}{one.what}" for name, one in TEMPLATES.items())
 )
 @click.argument("folder", type=_FOLDER)
 @click.option(
@@ -54,32 +64,41 @@ def init(folder: Path, template: str) -> None:
 
     No file is ever overwritten.
     """
-    source = files("inference_gateway.init") / "templates" / template
-    written = sorted((one for one in source.iterdir() if one.is_file()), key=lambda one: one.name)
+    written = _files_of(template)
     _write(folder, written)
-    target = (source / "Dockerfile").read_text().rpartition('CMD ["')[2].partition('"')[0]
     into = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))}\n"
     click.echo(
-        f"{folder}: {', '.join(one.name for one in written)}\n\n"
-        f"{into}inference-gateway serve --dev {target}\n\n"
+        f"{folder}: {', '.join(written)}\n\n"
+        f"{into}inference-gateway serve --dev {TEMPLATES[template].target}\n\n"
         "From another terminal, with a study of yours instead of the made one if you have one:\n\n"
         f"{into}inference-gateway sample study\ninference-gateway infer study\n\n"
         "The README of the project and docs/models.md go on from there."
     )
 
 
-def _write(folder: Path, written: list[Traversable]) -> None:
-    """Copy the files. Raises `click.ClickException` where one is there already or cannot be written."""
-    there = [one.name for one in written if (folder / one.name).exists()]
+def _files_of(template: str) -> dict[str, bytes]:
+    """Return the files of a template by their names; the Dockerfile is one for all of them."""
+    source = files("inference_gateway.init") / "templates"
+    _, target, weights = TEMPLATES[template]
+    image = (source / "Dockerfile").read_text().replace("model:model", target)
+    if weights:
+        image = image.replace("COPY model.py .", f"COPY {weights} {weights}\nCOPY model.py .")
+    found = {one.name: one.read_bytes() for one in (source / template).iterdir() if one.is_file()}
+    return dict(sorted({**found, "Dockerfile": image.encode()}.items()))
+
+
+def _write(folder: Path, written: Mapping[str, bytes]) -> None:
+    """Write the files. Raises `click.ClickException` where one is there already or cannot be written."""
+    there = [name for name in written if (folder / name).exists()]
     if there:
         raise click.UsageError(
             f"{folder} has {', '.join(there)} already, and nothing was written: name another folder"
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for one in written:
-            with (folder / one.name).open("xb") as file:
-                file.write(one.read_bytes())
+        for name, content in written.items():
+            with (folder / name).open("xb") as file:
+                file.write(content)
     except OSError as error:
         raise click.ClickException(
             f"{error.filename or folder} cannot be written ({error.strerror}): name another folder"

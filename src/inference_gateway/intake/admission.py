@@ -43,10 +43,10 @@ class Ticket:
 
     def __enter__(self) -> Ticket:
         if self.uploads.count >= self.uploads.limit:
-            raise Unavailable("too many uploads at once: try again later")
+            raise Unavailable("too many uploads at once: try again later", kind="uploads_full")
         with self.queue.lock:
             if self.queue.count >= self.queue.limit:
-                raise Unavailable("the queue of this model is full: try again later")
+                raise Unavailable("the queue of this model is full: try again later", kind="queue_full")
             self.queue.count += 1
         self.uploads.count += 1
         self._queued = self._uploading = True

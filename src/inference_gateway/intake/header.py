@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from starlette.types import Scope
@@ -44,6 +44,18 @@ def read_header(scope: Scope, settings: Settings) -> tuple[RequestType, int]:
     if length > settings.max_body_bytes:
         raise LimitExceeded(f"the body is larger than the limit of {settings.max_body_bytes} bytes")
     return request_type, length
+
+
+def has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Tell whether a request has content (RFC 9112 §6), an empty one aside."""
+    fields = {name.lower(): value for name, value in headers}
+    return b"transfer-encoding" in fields or fields.get(b"content-length", b"0").strip(b"0 \t") != b""
+
+
+def subject_of(scope: Scope) -> str | None:
+    """Return the subject of the certificate that the client has shown, by ASGI's TLS extension (RFC 4514)."""
+    name = scope.get("extensions", {}).get("tls", {}).get("client_cert_name")
+    return name if isinstance(name, str) else None
 
 
 class RequestType(NamedTuple):

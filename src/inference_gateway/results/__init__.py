@@ -16,12 +16,12 @@ pydantic.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from inference_gateway.extras import on_demand as _on_demand
 from inference_gateway.results.answer import Answer
 from inference_gateway.results.pixels import from_bool, from_probability
-from inference_gateway.results.sources import ImageLike, SeriesLike, described
+from inference_gateway.results.sources import ImageLike, PlaneLike, SeriesLike, described
 
 if TYPE_CHECKING:
     from inference_gateway.results.fields import AnswerJson, RequestJson
@@ -31,6 +31,7 @@ __all__ = [
     "Answer",
     "AnswerJson",
     "ImageLike",
+    "PlaneLike",
     "RequestJson",
     "SeriesLike",
     "described",
@@ -39,10 +40,4 @@ __all__ = [
     "json_schema",
 ]
 
-_HOMES = {"AnswerJson": "fields", "RequestJson": "fields", "json_schema": "schema"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = _on_demand(__name__, {"AnswerJson": "fields", "RequestJson": "fields", "json_schema": "schema"})

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from inference_gateway.results.sources import (
     ImageLike,
+    PlaneLike,
     SeriesLike,
     described,
     frames_of,
@@ -19,7 +20,7 @@ from inference_gateway.results.sources import (
 )
 
 Json: TypeAlias = dict[str, Any]
-Source: TypeAlias = SeriesLike | ImageLike | Any
+Source: TypeAlias = SeriesLike | PlaneLike | ImageLike | Any
 Colour: TypeAlias = Sequence[int]
 Point: TypeAlias = Sequence[Any] | npt.NDArray[Any]
 
@@ -36,11 +37,12 @@ class Answer:
     return answer
     ```
 
-    `source`, where a method takes one, is a series (`SeriesLike`) or one image (a pydicom `Dataset`). A mask
-    of a series has the shape (depth, rows, columns) or (timepoints, depth, rows, columns), one of an image
-    (rows, columns), or (frames, rows, columns) where it has several frames. `plane`, from 0, puts a mask of
-    (rows, columns) on one plane of a series, or one frame of an image. Masks are uint8: `from_bool` and
-    `from_probability` make it. `more`: further keys of the entry, which clients get as they are.
+    `source`, where a method takes one, is a series (`SeriesLike`) or one image (`PlaneLike`, or a pydicom
+    `Dataset`). A mask of a series has the shape (depth, rows, columns) or (timepoints, depth, rows, columns),
+    one of an image (rows, columns), or (frames, rows, columns) where it has several frames. `plane`, from 0,
+    puts a mask of (rows, columns) on one plane of a series, or one frame of an image. Masks are uint8:
+    `from_bool` and `from_probability` make it. `more`: further keys of the entry, which clients get as they
+    are.
 
     Methods that take a mask raise `TypeError` for another dtype, and `ValueError`, which says both shapes,
     where the shape is not that of the source.

@@ -7,8 +7,9 @@ looked at, spread over it, so that no answer costs more than `LOOK` bytes (docs/
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import permutations
+from itertools import accumulate
 from math import prod
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from inference_gateway.payload.element import (
     StridedElement,
 )
 from inference_gateway.results.faults import Fault, shape_text
-from inference_gateway.results.headers import BEGINNING, Head, is_dicom, read_header
+from inference_gateway.results.headers import BEGINNING, Head, is_cut, is_dicom, read_header
 from inference_gateway.results.study_rules import axes_of
 
 LOOK = 4 << 20
@@ -60,26 +61,36 @@ def size_fault(index: int, part: Json, size: int | None, what: str = "") -> Faul
 
 
 def order_fault(index: int, part: Json, value: Any) -> Fault | None:
-    """Return a fault where an array has the right size, but its axes in another order than its shape says."""
-    if not isinstance(value, np.ndarray):
+    """Return a fault where an array has the right size, but other rows or planes than its shape says.
+
+    Axes that only lie together, as in a flat array, are none.
+    """
+    told = axes_of(part)
+    if not isinstance(value, np.ndarray) or told is None:
         return None
-    shape, true = _long(axes_of(part) or ()), _long(value.shape)
-    if shape == true or len(shape) < 2 or true not in permutations(shape):
+    shape, true = _strides(told), _strides(value.shape)
+    if shape <= true or true <= shape:
         return None
-    return Fault(
-        "element-size",
-        f"element {index}",
-        f"an array of {shape_text(value.shape)} came for a shape of {shape_text(axes_of(part) or ())}",
-        "the array with its axes in the order (timepoints, depth, height, width): np.moveaxis turns them",
-    )
+    axes = "(timepoints, depth, height, width)"
+    if sorted(filter(_is_long, value.shape)) == sorted(filter(_is_long, told)):
+        write = f"the array with its axes in the order {axes}: np.moveaxis turns them"
+    else:
+        write = f"an array of its binary_data_shape, {axes}"
+    came = f"an array of {shape_text(value.shape)} came for a shape of {shape_text(told)}"
+    return Fault("element-size", f"element {index}", came, write)
 
 
-def _long(shape: Sequence[int]) -> tuple[int, ...]:
-    return tuple(length for length in shape if length != 1)
+def _strides(shape: Sequence[int]) -> set[int]:
+    """Return how many items lie between neighbours along each axis, in C order, and how many there are."""
+    return {*accumulate(reversed(shape), mul)} - {1}
 
 
-def dicom_faults(index: int, part: Json, head: Head) -> Iterator[Fault]:
-    """Yield what is wrong with a DICOM object, by its beginning and its header."""
+def _is_long(length: int) -> bool:
+    return length != 1
+
+
+def dicom_faults(index: int, part: Json, head: Head, size: int) -> Iterator[Fault]:
+    """Yield what is wrong with a DICOM object of `size` bytes, by its beginning and its header."""
     if not is_dicom(head(BEGINNING)):
         yield Fault(
             "dicom",
@@ -100,6 +111,9 @@ def dicom_faults(index: int, part: Json, head: Head) -> Iterator[Fault]:
             "both: a viewer has no other way to know the object",
         )
         return
+    if is_cut(head, size):
+        came = "a DICOM file came that ends before its pixel data does"
+        yield Fault("dicom", f"element {index}", came, "the whole file")
     beginning, name = _CLASSES.get(str(part.get("binary_type")), ("", ""))
     if not header.sop_class.startswith(beginning):
         yield Fault(
@@ -110,8 +124,12 @@ def dicom_faults(index: int, part: Json, head: Head) -> Iterator[Fault]:
         )
 
 
-def value_fault(index: int, part: Json, values: frozenset[int]) -> Fault | None:
-    """Return a fault where a mask has values that its type has no meaning for. `values`: those in it."""
+def value_fault(index: int, part: Json, element: Element, look: int) -> Fault | None:
+    """Return a fault where a mask has values that its type has no meaning for.
+
+    `look`: bytes of it that are looked at; a mask of 0 and 1 in there is looked at until there is another.
+    """
+    values = values_of(stretches_of(element, look))
     match part.get("binary_type"):
         case "numeric_label_mask":
             names = part.get("label_map")
@@ -133,14 +151,19 @@ def value_fault(index: int, part: Json, values: frozenset[int]) -> Fault | None:
                 "0 and one other value, such as 255; a probability_mask for probabilities, a "
                 "numeric_label_mask for several regions",
             )
-        case "probability_mask" if values and max(values) == 1:
+        case "probability_mask" | "heatmap" as kind if 1 in values and _has_none_over_1(element):
             return Fault(
                 "values",
                 f"element {index}",
-                "a probability_mask with no value over 1 came",
+                f"a {kind} with no value over 1 came",
                 "255 for 1.0 (from_bool and from_probability do so), or boolean_mask as its binary_type",
             )
     return None
+
+
+def _has_none_over_1(element: Element) -> bool:
+    size = element.size or 0
+    return all(np.frombuffer(block, np.uint8).max() <= 1 for block in stretches_of(element, size))
 
 
 def _is_number(key: Any) -> bool:

@@ -132,7 +132,9 @@ class NumericLabelMask(_Mask):
         for key, name in value.items():
             if not (key.isascii() and key.isdigit() and int(key[:4]) <= 255 and len(key) <= 3):
                 raise wrong("it has a key that is no number from 0 to 255")
-            if not name:
+            if key != str(int(key)):  # who looks a number up finds no name
+                raise wrong("it has a number that begins with a zero")
+            if not name.strip():
                 raise wrong("it has a number without a name")
         return value
 

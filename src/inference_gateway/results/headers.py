@@ -32,11 +32,17 @@ _DEEPEST = 16
 _CLASS, _IMAGE, _STUDY, _SERIES = 0x0008_0016, 0x0008_0018, 0x0020_000D, 0x0020_000E
 _POSITION = 0x0020_0032
 _ORIENTATION, _FRAMES, _ROWS, _COLUMNS = 0x0020_0037, 0x0028_0008, 0x0028_0010, 0x0028_0011
-_WANTED = frozenset((_CLASS, _IMAGE, _STUDY, _SERIES, _POSITION, _ORIENTATION, _FRAMES, _ROWS, _COLUMNS))
+_SPACING, _PIXELS = 0x0028_0030, 0x7FE0_0008
+_WANTED = frozenset(
+    (_CLASS, _IMAGE, _STUDY, _SERIES, _POSITION, _ORIENTATION, _FRAMES, _ROWS, _COLUMNS, _SPACING)
+)
 
 
 class Header(NamedTuple):
-    """What is known of one object. `frames`: 1 where it does not say; `rows` 0: it is no image."""
+    """What is known of one object, as it is written there, "" for what is not.
+
+    `frames`: 1 where it does not say; `rows` 0: it is no image.
+    """
 
     sop_class: str
     image: str
@@ -44,9 +50,14 @@ class Header(NamedTuple):
     series: str
     position: str
     orientation: str
+    spacing: str
     frames: int
     rows: int
     columns: int
+
+
+_NOTHING = Header("", "", "", "", "", "", "", 1, 0, 0)
+"""Of a file that ends before its data set begins."""
 
 
 class _Short(Exception):
@@ -68,13 +79,30 @@ def read_header(head: Head) -> Header | None:
             return _read(data, whole=len(data) < size)
         except _Short:
             if len(data) < size:
-                return None
+                return _NOTHING
         except (struct.error, ValueError, RecursionError):
             return None
     return None
 
 
-def _read(data: bytes, *, whole: bool) -> Header:
+def is_cut(head: Head, size: int) -> bool:
+    """Tell whether a file of `size` bytes ends before its own elements do; False where nobody can tell."""
+    data = head(_SIZES[-1])
+    try:
+        at, order, explicit = _data_set(data)
+        for tag, _, end in _elements(data, at, order, explicit=explicit):
+            if end > size + 1 or tag >= _PIXELS:  # the byte that makes a length even may be missing
+                return end > size + 1
+    except (_Short, struct.error, ValueError, RecursionError):
+        pass
+    return False
+
+
+def _data_set(data: bytes) -> tuple[int, str, bool]:
+    """Return where the data set begins, its byte order, and whether it says VRs.
+
+    Raises `ValueError` where it is deflated, `_Short` where the file ends before.
+    """
     syntax, at = "", BEGINNING
     for tag, begin, end in _elements(data, at, "<", explicit=True):
         if tag >> 16 != _META_GROUP:
@@ -86,7 +114,11 @@ def _read(data: bytes, *, whole: bool) -> Header:
         raise ValueError
     order = ">" if syntax == _BIG else "<"
     vr = data[at + 4 : at + 6]
-    explicit = vr.isalpha() and vr.isupper()  # as the bytes are: some files have another than they declare
+    return at, order, vr.isalpha() and vr.isupper()  # as the bytes are: some have another than they declare
+
+
+def _read(data: bytes, *, whole: bool) -> Header:
+    at, order, explicit = _data_set(data)
     found: dict[int, tuple[int, int]] = {}
     try:
         for tag, begin, end in _elements(data, at, order, explicit=explicit):
@@ -94,10 +126,10 @@ def _read(data: bytes, *, whole: bool) -> Header:
                 if end > len(data):
                     raise _Short
                 found[tag] = begin, end
-            if tag >= _COLUMNS:
+            if tag >= _SPACING:
                 break
     except _Short:
-        if not whole or at >= len(data):
+        if not whole:
             raise
 
     def text(tag: int) -> str:
@@ -114,6 +146,7 @@ def _read(data: bytes, *, whole: bool) -> Header:
         series=text(_SERIES),
         position=text(_POSITION),
         orientation=text(_ORIENTATION),
+        spacing=text(_SPACING),
         frames=int(frames) if frames.isdigit() else 1,
         rows=number(_ROWS),
         columns=number(_COLUMNS),

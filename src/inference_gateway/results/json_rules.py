@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -35,7 +36,7 @@ def read_answer(text: bytes | str) -> tuple[fields.AnswerJson | None, list[Fault
     try:
         answer = _read(text)
     except ValidationError as error:
-        return None, [_fault(one) for one in error.errors(include_url=False)]
+        return None, _once(map(_fault, error.errors(include_url=False)))
     return answer, list(_palettes_missing(answer.parts, answer.palettes)) if answer.parts else []
 
 
@@ -47,6 +48,14 @@ def _read(text: bytes | str) -> fields.AnswerJson:
             raise
     # Python's parser takes what pydantic's does not: half a surrogate pair, deeper nesting.
     return fields.AnswerJson.model_validate(json.loads(text))
+
+
+def _once(faults: Iterable[Fault]) -> list[Fault]:
+    """Return faults without those of a list's further items that are wrong in the same way: one mistake."""
+    first: dict[Any, Fault] = {}
+    for fault in faults:
+        first.setdefault((re.sub(r"\[\d+\]$", "", fault.path), fault.came, fault.write), fault)
+    return list(first.values())
 
 
 def _palettes_missing(parts: Sequence[Any], palettes: Any) -> Iterator[Fault]:

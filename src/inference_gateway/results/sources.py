@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from inference_gateway.results.faults import shape_text
@@ -40,16 +40,39 @@ class ImageLike(Protocol):
     Columns: Any
 
 
+class PlaneLike(Protocol):
+    """One frame of an image, as `inference_gateway.study` reads it."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return (rows, columns)."""
+        ...
+
+    @property
+    def series_instance_uid(self) -> str:
+        """Return its SeriesInstanceUID."""
+        ...
+
+    @property
+    def reference(self) -> Mapping[str, Any]:
+        """Return its SOPInstanceUID, and its `frame_number` where its image has several frames."""
+        ...
+
+
 def is_series(source: Any) -> bool:
     """Tell whether it is a series. Raises `TypeError` where it is no image either."""
     if hasattr(source, "series_instance_uid") and hasattr(source, "sop_instance_uids"):
         return True
-    if all(hasattr(source, name) for name in ("SOPInstanceUID", "Rows", "Columns")):
+    if _is_plane(source) or all(hasattr(source, name) for name in ("SOPInstanceUID", "Rows", "Columns")):
         return False
     raise TypeError(
-        "a finding lies on a series or on an image (a pydicom Dataset with SOPInstanceUID, Rows and "
-        f"Columns), not on a {type(source).__name__}"
+        "a finding lies on a series or an image, as inference_gateway.study reads them, or on a pydicom "
+        f"Dataset with SOPInstanceUID, Rows and Columns, not on a {type(source).__name__}"
     )
+
+
+def _is_plane(source: Any) -> bool:
+    return hasattr(source, "series_instance_uid") and hasattr(source, "reference")
 
 
 def frames_of(image: Any) -> int:
@@ -62,7 +85,8 @@ def frames_of(image: Any) -> int:
 
 def series_uid_of(source: Any) -> str:
     """Return the SeriesInstanceUID of a series, or of the series of an image."""
-    return str(source.series_instance_uid if is_series(source) else source.SeriesInstanceUID)
+    own = is_series(source) or _is_plane(source)
+    return str(source.series_instance_uid if own else source.SeriesInstanceUID)
 
 
 def reference_to(source: Any, plane: int = 0) -> dict[str, Any]:
@@ -78,13 +102,15 @@ def reference_to(source: Any, plane: int = 0) -> dict[str, Any]:
         return _reference(str(uids[plane]), int(numbers[plane]) if numbers else 1, several)
     count = frames_of(source)
     _check_plane(plane, count)
+    if _is_plane(source):
+        return dict(source.reference)
     return _reference(str(source.SOPInstanceUID), plane + 1, count > 1)
 
 
 def size_of(source: Any) -> tuple[int, int]:
     """Return rows and columns of a plane."""
-    if is_series(source):
-        _, rows, columns = source.shape
+    if is_series(source) or _is_plane(source):
+        rows, columns = source.shape[-2:]
         return int(rows), int(columns)
     return int(source.Rows), int(source.Columns)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, permutations
+from operator import mul
 from typing import Any, NamedTuple
 
 from inference_gateway.payload.contract import MASK_TYPES
@@ -20,6 +21,7 @@ from inference_gateway.results.headers import Head, Header, read_header
 _HARMLESS = (b"\x89PNG", b"\xff\xd8\xff", b"%PDF", b"{", b"[")
 _NO_SERIES = "SeriesInstanceUID of a series of the request"
 _NO_IMAGE = "SOPInstanceUID of an image of the request"
+_FEW = 2  # rows or columns of an image on which nothing is in parts of it
 _NEAR = 0.1  # of an image's side: so far beyond its edge what lies on it may reach
 
 Json = Mapping[str, Any]
@@ -76,7 +78,7 @@ class Study:
         head = self._heads[self._read]
         self._read += 1
         header = read_header(head)
-        if header is not None:
+        if header is not None and any(header[:4]):
             self._images.setdefault(header.image, header)
             self._series.setdefault(header.series, []).append(header)
         elif not head(4).startswith(_HARMLESS):
@@ -110,10 +112,9 @@ def faults_of(document: Json, study: Study) -> Iterator[Fault]:
         if fault is not None and study.is_known:
             yield fault
     for index, line in enumerate(_objects(document.get("linear_measurements_2d"))):
-        if line.get("coordinates_type") != "world":
-            fault = _outside(f"linear_measurements_2d[{index}]", line, ("start", "end"), study)
-            if fault is not None and study.is_known:
-                yield fault
+        fault = _outside(f"linear_measurements_2d[{index}]", line, ("start", "end"), study)
+        if fault is not None and study.is_known:
+            yield fault
 
 
 def names_in(document: Json) -> Iterator[Named]:
@@ -159,7 +160,7 @@ def _missing(named: Named, study: Study) -> Fault | None:
     if frame > image.frames:
         there = f"a number from 1 to {image.frames}, the frames of that image"
         place = path.removesuffix("SOPInstanceUID") + "frame_number"
-        return Fault("references", place, f"{frame} came", there)
+        return Fault("references", place, f"a number came that is more than {image.frames}", there)
     return None
 
 
@@ -192,18 +193,19 @@ def _misplaced(path: str, part: Json, study: Study) -> Fault | None:
 def _unlike_depth(path: str, shape: tuple[int, ...], images: Sequence[Header]) -> Fault | None:
     """Return a fault where a mask has another number of planes than its series, and than each stack of it."""
     timepoints, depth, rows, columns = (1,) * (4 - len(shape)) + shape
-    stacks: dict[str, list[Header]] = {}
+    stacks: dict[tuple[str, ...], list[Header]] = {}
     for image in images:
         if (image.rows, image.columns) == (rows, columns):
-            stacks.setdefault(image.orientation, []).append(image)
+            stacks.setdefault((image.study, image.orientation, image.spacing), []).append(image)
     frames = sum(image.frames for stack in stacks.values() for image in stack)
     if any(_fits(timepoints, depth, stack) for stack in ([*chain(*stacks.values())], *stacks.values())):
         return None
     if len(shape) == 2:
         write = "dicom_image with the SOPInstanceUID of the image that it lies over"
         return Fault("references", path, f"one plane came for a series of {frames}", write)
-    if len(stacks) > 1 and timepoints * depth <= frames:
-        return None  # a stack may end elsewhere, such as where the spacing changes
+    several = len(stacks) > 1 or any(image.frames > 1 for image in images)
+    if several and timepoints * depth <= frames:
+        return None  # a stack may end elsewhere, and frames of one image may be several
     return _unlike(path, shape, (frames, rows, columns), "its series")
 
 
@@ -234,21 +236,45 @@ def _outside(path: str, found: Json, ends: tuple[str, str], study: Study) -> Fau
     """Return a fault where a box or a line does not lie on its image at all, or only with swapped numbers."""
     points = [found.get(end) for end in ends]
     image = _image_of(found, study)
+    in_space = found.get("coordinates_type") == "world"
+    if image is not None and in_space:
+        points = [_in_pixels(point, image) for point in points]
     if image is None or not image.rows or not all(_is_point(point) for point in points):
         return None
     xs, ys = zip(*points, strict=True)
+    size = f"{image.columns} columns and {image.rows} rows"
+    if not in_space and min(image.rows, image.columns) > _FEW and _are_parts((*xs, *ys)):
+        came = "all its numbers are from 0.0 to 1.0, parts of its image or of one pixel"
+        return Fault("findings", path, came, f"pixels: its image has {size}")
     if _inside(xs, ys, image.columns, image.rows, _NEAR):
         return None
-    size = f"{image.columns} columns and {image.rows} rows"
-    if _inside(ys, xs, image.columns, image.rows, 0.0):
+    if not in_space and _inside(ys, xs, image.columns, image.rows, 0.0):
         came = "it fits the image only with column and row swapped"
         return Fault("findings", path, came, f"[column, row]: its image has {size}")
     return Fault(
         "findings",
         path,
         "it lies outside of its image, or far beyond its edge",
-        f"pixels of its image, which has {size}",
+        f"{'patient coordinates in mm' if in_space else 'pixels'} of its image, which has {size}",
     )
+
+
+def _are_parts(numbers: Sequence[float]) -> bool:
+    return all(0 <= one <= 1 for one in numbers) and any(0 < one < 1 for one in numbers)
+
+
+def _in_pixels(point: Any, image: Header) -> list[float] | None:
+    """Return [column, row] of patient coordinates on an image; None where nobody knows where it lies."""
+    try:
+        position, orientation, spacing = (
+            [float(one) for one in text.split("\\")]
+            for text in (image.position, image.orientation, image.spacing)
+        )
+        away = [one - corner for one, corner in zip(point, position, strict=True)]
+        along = (sum(map(mul, away, orientation[at:])) / spacing[at == 0] for at in (0, 3))
+        return [float(one) for one in along]
+    except (TypeError, ValueError, IndexError, ZeroDivisionError, OverflowError):
+        return None
 
 
 def _inside(xs: Sequence[float], ys: Sequence[float], columns: int, rows: int, near: float) -> bool:

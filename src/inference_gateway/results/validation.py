@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,14 @@ from inference_gateway.results.element_rules import (
     head_of,
     order_fault,
     size_fault,
-    stretches_of,
     value_fault,
-    values_of,
 )
 from inference_gateway.results.faults import Fault, shape_text
 from inference_gateway.results.headers import Head
 from inference_gateway.results.json_rules import read_answer
 from inference_gateway.results.study_rules import Study, axes_of, faults_of
 
-_VALUED = ("probability_mask", "boolean_mask", "numeric_label_mask")
+_NOT_FINITE = "NaN or Infinity came, null is sent"
 
 
 def faults_in(
@@ -48,10 +47,7 @@ def faults_in(
     """
     answer, faults = read_answer(text)
     if nulls:
-        more = f" and {len(nulls) - 1} more places" if len(nulls) > 1 else ""
-        faults.append(
-            Fault("findings", f"{nulls[0]}{more}", "NaN or Infinity came, null is sent", "null or a number")
-        )
+        faults = _of_nulls(nulls, faults)
     if answer is not None and not (
         answer.parts or answer.bounding_boxes_2d or answer.linear_measurements_2d or answer.series_ml_json
     ):
@@ -70,6 +66,15 @@ def faults_in(
     return faults + of_elements + of_study
 
 
+def _of_nulls(nulls: Sequence[str], faults: list[Fault]) -> list[Fault]:
+    """Return faults, and one of the nulls that stand for NaN; where null is no good that is told of it."""
+    told = [fault._replace(came=_NOT_FINITE) if fault.path in nulls else fault for fault in faults]
+    if told == faults:
+        more = f" and {len(nulls) - 1} more places" if len(nulls) > 1 else ""
+        told.append(Fault("findings", f"{nulls[0]}{more}", _NOT_FINITE, "null or a number"))
+    return told
+
+
 def _of_elements(
     document: Any, values: Sequence[Any], elements: Sequence[Element], look: int
 ) -> Iterator[Fault]:
@@ -79,15 +84,15 @@ def _of_elements(
         kind = part.get("binary_type")
         head = head_of(element) if kind in DICOM_TYPES else None
         if head is not None:
-            yield from dicom_faults(index, part, head)
+            yield from dicom_faults(index, part, head, element.size or 0)
         if kind not in MASK_TYPES:
             continue
         fault = size_fault(index, part, element.size, _told_as(value))
         if fault is None:
             _expect(element, part)
             fault = order_fault(index, part, value)
-            if kind in _VALUED and axes_of(part) is not None:
-                wrong = value_fault(index, part, values_of(stretches_of(element, look)))
+            if axes_of(part) is not None:
+                wrong = value_fault(index, part, element, look)
                 if wrong is not None:
                     yield wrong
         if fault is not None:
@@ -98,7 +103,7 @@ def _expect(element: Element, part: Any) -> None:
     """Have a mask that is made as it is sent come to the size of its shape, or the answer is cut."""
     shape = axes_of(part)
     if isinstance(element, IterableElement) and element.size is None and shape is not None:
-        element.size = int(np.prod(shape, dtype=np.int64))
+        element.size = prod(shape)
 
 
 def _told_as(value: Any) -> str:

@@ -58,6 +58,7 @@ _PASSWORD_VARIABLE = "GATEWAY_SSL_KEYFILE_PASSWORD"  # noqa: S105 - the name of 
     'tracebacks of the model in answers, keep the report of the last request (extra "author").',
 )
 @click.option("--worker", nargs=3, type=int, hidden=True)
+@click.option("--counts", type=int, hidden=True)
 @click.option("--reports", hidden=True)
 @click.option(
     "--isolation",
@@ -149,6 +150,7 @@ def serve(
     workers: int,
     dev: bool,
     worker: tuple[int, int, int] | None,
+    counts: int | None,
     reports: str | None,
     isolation: str | None,
     devices: str | None,
@@ -180,11 +182,11 @@ def serve(
         # Until the server listens for it: importing a model may take long, and swallow KeyboardInterrupt.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    from inference_gateway.app.gateway import Gateway
     from inference_gateway.errors import SetupFailed, UnusableModel
     from inference_gateway.serving.application import application, in_processes, on_ray
     from inference_gateway.serving.server import make_server
     from inference_gateway.serving.supervisor import supervise
+    from inference_gateway.telemetry import sheets
     from inference_gateway.telemetry.logs import configure_logging
 
     settings = settings_of_environment()
@@ -208,6 +210,8 @@ def serve(
         sys.exit(code)
     if worker is not None:  # until the server listens for it: its parent says when to end
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if counts is not None:  # before there is an application that counts
+            sheets.join(counts, worker[0])
     places = [device.strip() for device in (devices or "").split(",") if device.strip()]
     batches = {"max_batch_size": max_batch_size, "max_batch_wait": max_batch_wait}
     make = in_processes if isolation == "process" else application
@@ -227,12 +231,10 @@ def serve(
         raise click.ClickException(str(error)) from None
     sockets = None
     if worker is not None:
-        number, listener, pipe = worker
+        _, listener, pipe = worker
         for descriptor in (listener, pipe):
             os.set_inheritable(descriptor, False)
         sockets = [socket.socket(fileno=listener)]
-        if isinstance(app, Gateway):
-            app.metrics.worker = number
         server.supervise(pipe)
     try:
         server.config.load()
@@ -301,7 +303,7 @@ def _worker_arguments(context: click.Context) -> list[str]:
     """Return what this command was called with, for a worker of it."""
     if context.params["ssl_keyfile_password"] is not None:
         os.environ[_PASSWORD_VARIABLE] = context.params["ssl_keyfile_password"]
-    own = ("target", "dev", "worker", "reports", "workers", "ssl_keyfile_password")
+    own = ("target", "dev", "worker", "counts", "reports", "workers", "ssl_keyfile_password")
     given = {name: value for name, value in context.params.items() if name not in own and value is not None}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
     return [*options, context.params["target"]]

@@ -25,6 +25,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from inference_gateway.answer.problem import DRAIN_BYTES, DRAIN_SECONDS, Problem
 from inference_gateway.extensions import ABORT, UNSENT
 from inference_gateway.intake.uvicorn_inside import fresh_parser
+from inference_gateway.serving.certificate import tls_extension
 from inference_gateway.serving.http_rules import broken_rule
 from inference_gateway.serving.reading import NEXT, Event, State
 from inference_gateway.settings import Settings
@@ -59,11 +60,16 @@ class HardenedProtocol(HttpToolsProtocol):
         self._piece = 0  # bytes of what the parser is being fed
         self._bare_bytes = 0  # since a header began or a body byte came: header, chunk sizes, trailers
         self._thrown_away = 0
-        self._extensions = {ABORT: {"abort": self._abort}, UNSENT: {"unsent": self._unsent}}
+        self._extensions: dict[str, dict[str, Any]] = {
+            ABORT: {"abort": self._abort},
+            UNSENT: {"unsent": self._unsent},
+        }
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Set the header's deadline, so that a connection that sends nothing is closed."""
         super().connection_made(transport)
+        if self.scheme == "https":
+            self._extensions["tls"] = tls_extension(transport)
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -217,10 +223,12 @@ class HardenedProtocol(HttpToolsProtocol):
             if self.cycle.response_started:  # the answer that has begun must not look whole
                 self._cut()
                 return
-        body = json.dumps(Problem.document(status, detail, new_request_id())).encode()
+        request_id = new_request_id()
+        body = json.dumps(Problem.document(status, detail, request_id)).encode()
         self.transport.write(
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
             f"content-type: application/problem+json\r\ncontent-length: {len(body)}\r\n"
+            f"x-request-id: {request_id}\r\n"
             "connection: close\r\n\r\n".encode()
             + body
         )

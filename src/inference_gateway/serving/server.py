@@ -22,6 +22,7 @@ from inference_gateway.intake.uvicorn_inside import missing_for_serve
 from inference_gateway.serving.exit_codes import EXIT_SETUP_FAILED, READY, RUNNING
 from inference_gateway.serving.protocol import HardenedProtocol
 from inference_gateway.settings import Settings
+from inference_gateway.telemetry import sheets
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LAST_SECOND = 1.0  # after a second signal
@@ -91,6 +92,7 @@ class Server(uvicorn.Server):
     async def _beat(self) -> None:
         assert self._supervisor is not None
         ready = self._gateway is None or self._gateway.is_set_up
+        sheets.tell()
         try:
             os.write(self._supervisor, READY if ready else RUNNING)
         except BlockingIOError:  # those before have not been read yet

@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from inference_gateway.serving.exit_codes import EXIT_SETUP_FAILED, READY
+from inference_gateway.telemetry import sheets
 from inference_gateway.telemetry.logs import logger
 
 _TICK = 1.0  # seconds between two looks at the workers
@@ -56,7 +57,7 @@ class Supervisor:
     """Runs `count` workers on `listener` until a signal comes or they cannot start.
 
     `command`: of a worker; it gets `--worker NUMBER LISTENER PIPE` as its last arguments, the latter two as
-    descriptors. NUMBER is 0 where there is only one. `drain_timeout`, `worker_timeout`: seconds or None.
+    descriptors, and `--counts`, the one of their metrics. `drain_timeout`, `worker_timeout`: seconds or None.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Supervisor:
         self._command = command
         self._listener = listener
         self._count = count
+        self._counts = sheets.make(count)
         self._drain_timeout = drain_timeout
         self._worker_timeout = worker_timeout
         self._workers: dict[int, _Worker] = {}  # by process id
@@ -130,7 +132,7 @@ class Supervisor:
             self._start(next(number for number in range(1, self._count + 1) if number not in taken))
 
     def _start(self, number: int) -> None:
-        process, pipe = start_worker(self._command, number if self._count > 1 else 0, self._listener)
+        process, pipe = start_worker(self._command, number, self._listener, self._counts)
         self._workers[process.pid] = _Worker(number, process, pipe, time.monotonic())
         logger.info("worker %d: process %d", number, process.pid)
 
@@ -156,6 +158,7 @@ class Supervisor:
             if worker is not None:
                 worker.listen()
                 os.close(worker.pipe)
+                sheets.bury(self._counts, worker.number)
                 worker.process.returncode = os.waitstatus_to_exitcode(status)
                 self._ended(worker, worker.process.returncode)
 
@@ -204,20 +207,25 @@ class Supervisor:
 
 
 def start_worker(
-    command: Sequence[str], number: int, listener: socket.socket
+    command: Sequence[str], number: int, listener: socket.socket, counts: int | None = None
 ) -> tuple[subprocess.Popen[bytes], int]:
     """Start `command` as worker `number` on a port; return it, and the pipe for its signs of life.
 
-    The worker ends by itself when nobody has that pipe any more.
+    The worker ends by itself when nobody has that pipe any more. `counts`: a descriptor of what
+    `telemetry.sheets.make` gave, where its metrics are those of several.
     """
     pipe, end = os.pipe()
     for each in (pipe, end):
         os.set_blocking(each, False)
     try:
-        told = (number, listener.fileno(), end)
+        told = [*command, "--worker", str(number), str(listener.fileno()), str(end)]
+        descriptors = [listener.fileno(), end]
+        if counts is not None:
+            told.append(f"--counts={counts}")
+            descriptors.append(counts)
         process = subprocess.Popen(  # noqa: S603 - this very command
-            [*command, "--worker", *map(str, told)],
-            pass_fds=told[1:],
+            told,
+            pass_fds=descriptors,
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for the parent, which tells them
         )

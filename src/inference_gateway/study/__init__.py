@@ -8,10 +8,10 @@ Needs the extra `dicom`. `make_segmentation`, `make_report` and `Finding` need `
 when they are first asked for; what writes and reads NIfTI needs `nifti`.
 """
 
-from importlib import import_module as _import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from inference_gateway.extras import extra as _extra
+from inference_gateway.extras import on_demand as _on_demand
 
 with _extra("dicom", needs=__name__):
     from inference_gateway.study.errors import StudyError
@@ -46,8 +46,4 @@ __all__ = [
 # These need one more package, which not every Python has.
 _HOMES = {"Finding": "report", "make_report": "report", "make_segmentation": "segmentation"}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(_import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = _on_demand(__name__, _HOMES)

@@ -46,6 +46,11 @@ class Image:
         return self.frame.instance.index
 
     @property
+    def series_instance_uid(self) -> str:
+        """SeriesInstanceUID of the image."""
+        return self.frame.instance.series_instance_uid
+
+    @property
     def sop_instance_uid(self) -> str:
         """SOPInstanceUID of the image."""
         return self.frame.instance.sop_instance_uid

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,19 +28,4 @@ def mask_part(
     """
     if mask.dtype != np.uint8:
         raise ValueError(f"a mask is uint8, and this one is {mask.dtype}: 0 to 255 for 0.0 to 1.0, or labels")
-    if isinstance(source, Image):
-        told = described(_known_of(source), mask.shape, source.frame_number - 1)
-    else:
-        told = described(source, mask.shape)
-    return {"binary_type": binary_type, **told, **further}
-
-
-def _known_of(image: Image) -> SimpleNamespace:
-    """Return what is known of an image, as if it were its header: that one may say it in no number."""
-    rows, columns = image.shape
-    return SimpleNamespace(
-        SOPInstanceUID=image.sop_instance_uid,
-        Rows=rows,
-        Columns=columns,
-        NumberOfFrames=image.frame.instance.number_of_frames,
-    )
+    return {"binary_type": binary_type, **described(source, mask.shape), **further}

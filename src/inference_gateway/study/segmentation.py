@@ -43,7 +43,10 @@ def make_segmentation(
     """
     described = [segments] if isinstance(segments, Segment) else list(segments)
     pixels = _pixels(mask, volume.shape, len(described))
+    together = len(described) > 1 or _lie_together(pixels)
     headers = headers_of(volume.frames)
+    for header in headers:
+        _give_thickness(header, volume)
     if len(headers) == 1:
         pixels = _by_frame_number(pixels, volume, headers[0])
     elif len(headers) < len(volume.frames):
@@ -77,6 +80,7 @@ def make_segmentation(
             manufacturer_model_name=algorithm.name,
             software_versions=algorithm.version,
             device_serial_number=algorithm.serial,
+            omit_empty_frames=together,
             content_label="SEGMENTATION",
             series_description=description,
         )
@@ -107,6 +111,24 @@ def _pixels(mask: NDArray[Any], shape: tuple[int, int, int], segments: int) -> N
     if least < 0 or most > segments:
         raise ValueError(f"a mask with numbers from {least} to {most}, and there are {segments} segments")
     return mask.astype(np.uint8 if segments < 256 else np.uint16)
+
+
+def _lie_together(pixels: NDArray[Any]) -> bool:
+    """Tell whether the planes that have something of a mask are neighbours.
+
+    Readers that take frames for neighbours, such as ITK's, close gaps where empty planes are left out.
+    """
+    planes = np.flatnonzero(pixels.reshape(len(pixels), -1).any(axis=1))
+    return len(planes) == 0 or int(planes[-1] - planes[0]) < len(planes)
+
+
+def _give_thickness(header: Dataset, volume: Volume) -> None:
+    """Have a header say the step between planes where it says no SliceThickness, which is of type 2."""
+    if "SharedFunctionalGroupsSequence" in header or attributes.number(header, "SliceThickness") is not None:
+        return
+    header.pop("SliceThickness", None)
+    if volume.spacing is not None:
+        header.SliceThickness = f"{volume.spacing[0]:.10g}"
 
 
 def _by_frame_number(pixels: NDArray[Any], volume: Volume, header: Dataset) -> NDArray[Any]:

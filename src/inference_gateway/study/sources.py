@@ -43,11 +43,15 @@ def headers_of(frames: Sequence[Frame]) -> list[Dataset]:
 
 @contextmanager
 def needed(kind: str) -> Iterator[None]:
-    """Raise `StudyError` where highdicom misses an attribute of the images; `kind` is what it makes."""
+    """Raise `StudyError` where highdicom misses something of the images; `kind` is what it makes."""
     try:
         yield
     except AttributeError as error:
         raise StudyError(f"an image has no {error.name}, and {kind} needs it") from error
+    except ValueError as error:
+        if "Frame Of Reference" not in str(error):
+            raise
+        raise StudyError(f"the images do not say where they lie, and {kind} needs it") from error
 
 
 def _firsts(frames: Sequence[Frame]) -> list[Frame]:

@@ -22,6 +22,14 @@ _TRACEPARENT = re.compile(
 )
 _SAMPLED = 0x01
 
+# Ib. §3.3: key and value of a member. More than is asked of everybody to pass on is not passed on.
+_MEMBER = re.compile(
+    r"([a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
+    r"=[ -+\--<>-~]{0,255}[!-+\--<>-~]"
+)
+_MOST_MEMBERS = 32
+_LONGEST_STATE = 512
+
 
 class TraceContext(NamedTuple):
     """A place in a trace (W3C Trace Context): whose child a span is.
@@ -77,10 +85,20 @@ def _parent(values: list[bytes], headers: Iterable[tuple[bytes, bytes]]) -> Trac
     found = _TRACEPARENT.fullmatch(values[0]) if len(values) == 1 else None
     if found is None or (found[1] == b"00" and found[5] is not None):
         return None
-    states = [value.decode("latin-1") for name, value in headers if name == b"tracestate"]
+    state = _state([value.decode("latin-1") for name, value in headers if name == b"tracestate"])
     flags = int(found[4], 16)
     trace_id, span_id = found[2].decode("ascii"), found[3].decode("ascii")
-    return TraceContext(trace_id, span_id, bool(flags & _SAMPLED), ",".join(states))
+    return TraceContext(trace_id, span_id, bool(flags & _SAMPLED), state)
+
+
+def _state(values: list[str]) -> str:
+    """Return the whole `tracestate`, empty where something of it is not well-formed."""
+    members = [member.strip(" \t") for value in values for member in value.split(",")]
+    found = [_MEMBER.fullmatch(member) for member in members if member]
+    keys = {each[1] for each in found if each is not None}
+    state = ",".join(filter(None, members))
+    fits = len(keys) == len(found) <= _MOST_MEMBERS and len(state) <= _LONGEST_STATE
+    return state if fits else ""
 
 
 def new_request_id() -> str:

@@ -1,175 +1,195 @@
-"""Prometheus metrics: plain counts, put together when they are scraped."""
+"""Prometheus metrics of a gateway, whole wherever they are scraped: those of all workers are added up."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from math import inf
 
-from prometheus_client import CONTENT_TYPE_LATEST, Metric, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-
+from inference_gateway.telemetry import sheets
+from inference_gateway.telemetry.families import (
+    FAILED,
+    FAILURES,
+    FAMILIES,
+    MODEL_REFUSALS,
+    PHASES,
+    RECEIVED_BYTES,
+    RECEIVED_PARTS,
+    REFUSALS,
+    REFUSED,
+    REQUEST_SECONDS,
+    REQUESTS,
+    SENT_BYTES,
+    SENT_PARTS,
+    WORKER_RESTARTS,
+    WORKERS,
+    Family,
+    Sample,
+)
 from inference_gateway.telemetry.record import Record
 
-_BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
-_BOUNDS = [*(str(float(bound)) for bound in _BUCKETS), "+Inf"]
+_BY_NAME = {family.name: family for family in FAMILIES}
+_SUM, _LARGEST = "sum", "largest"  # what a scrape makes of several workers' numbers
+_BOUNDS = REQUEST_SECONDS.bounds
 
-_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
-
-_GAUGES = {
-    "uploads": "Bodies being received",
-    "spool_bytes": "Bytes in spool files",
-    "queued": "Requests admitted but not yet in a model slot",
-    "slots_taken": "Model slots in use, orphaned ones too",
-    "orphaned": "Model calls whose caller is gone or whose time is up",
-    "model_process_memory_bytes": "Resident bytes of a model's processes",
-    "model_actors": "Ray actors of a model, those that are being set up too; the same for all its gateways",
-    "model_setup_seconds": "Time that the last model process took to be set up",
-}
+Merged = dict[str, dict[tuple[str, ...], list[float]]]  # name of a family → labels → cells
 
 
 class Metrics:
-    """The Prometheus metrics of one gateway: all of them are put together when they are scraped.
+    """The metrics of one gateway: an observer of its requests' records, and what `/metrics` says.
 
-    An observer of its requests' records.
+    What is counted for each request is counted in place. What somebody else knows is asked of its source, at
+    a scrape, and once a second where other workers read it. Only the event loop does either, so there is no
+    lock. `shared`: what is counted on; of this process where not given.
     """
 
-    content_type = CONTENT_TYPE_LATEST
+    content_type = "text/plain; version=0.0.4; charset=utf-8"
 
-    def __init__(self) -> None:
-        self.worker = 0  # its number, where several processes answer on one port
-        self._routes: dict[str, _RouteCounts] = {}
-        self._gauges: list[tuple[str, str | None, Callable[[], float]]] = []
-        self._restarts: dict[str, Callable[[], Mapping[str, int]]] = {}
-        self._batches: dict[str, Callable[[], Mapping[int, int]]] = {}
+    def __init__(self, shared: sheets.Sheets | None = None) -> None:
+        self._sheets = shared or sheets.of_this_process()
+        self._cells = self._sheets.own.cells
+        self._space = str(len(self._sheets.tellers))  # a worker may have several gateways, in this order
+        self._routes: dict[str, _Route] = {}
+        self._sources: list[Callable[[], Iterable[Sample]]] = [self._tell_workers]
+        self._begun_at: dict[int, list[float]] = {}  # cell → what a worker that has died had counted there
+        followed = self._clear_gauges()
+        restarts = self._place(WORKER_RESTARTS, ())
+        self._cells[restarts] += followed
+        self._sheets.tellers.append(self.tell)
 
-    def gauge(self, name: str, value: Callable[[], float], route: str | None = None) -> None:
-        """Lets gauge `name` tell `value()` whenever it is scraped."""
-        self._gauges.append((name, route, value))
+    def source(self, source: Callable[[], Iterable[Sample]]) -> None:
+        """Have `source()` tell of what it knows, whenever somebody reads. Its counters begin at 0 with it."""
+        self._sources.append(source)
 
     def add_route(self, route: str) -> None:
         """Count the requests of `route`, from 0 on."""
-        self._routes[route] = _RouteCounts()
-
-    def restarts(self, route: str, counts: Callable[[], Mapping[str, int]]) -> None:
-        """Lets `counts()` tell how many model processes of `route` were replaced, by reason."""
-        self._restarts[route] = counts
-
-    def batches(self, route: str, counts: Callable[[], Mapping[int, int]]) -> None:
-        """Lets `counts()` tell how many calls of the model of `route` had so many requests, by that size."""
-        self._batches[route] = counts
+        self._routes[route] = _Route(self._place, route)
 
     def request_ended(self, record: Record, /) -> None:
-        """Count a request, what has come of its body, and the seconds of its phases."""
-        route = self._routes[record.route]
+        """Count a request, how long each phase took and what has come of it."""
+        route, cells = self._routes[record.route], self._cells
+        cells[route.of_status(record.status)] += 1
+        cells[route.received_bytes] += record.received
+        cells[route.sent_bytes] += record.sent
+        cells[route.received_parts] += record.received_parts
+        cells[route.sent_parts] += record.sent_parts
         for phase, seconds in record.phases.items():
-            route.phases[phase].observe(seconds)
-        route.requests[record.status] += 1
-        route.received += record.received
-        route.refused += record.refused_by_model
+            at = route.phases[phase]
+            cells[at] += seconds
+            cells[at + 1 + bisect_left(_BOUNDS, seconds)] += 1
+        if record.failure and record.status != 200:  # else it came after the whole answer
+            cells[route.failures[record.failure]] += 1
+            if record.failure == "model":
+                cells[route.model_refusals] += 1
+
+    def tell(self) -> None:
+        """Write down what the sources know now, for whoever reads."""
+        cells = self._cells
+        for source in self._sources:
+            for family, labels, values, largest in source():
+                if "worker" in family.labels:
+                    labels = (*labels, str(self._sheets.number))
+                at = self._place(family, labels, _LARGEST if largest else _SUM)
+                before = self._before(at, family) if family.kind != "gauge" and not largest else None
+                for index, value in enumerate(values):
+                    cells[at + index] = value if before is None else before[index] + value
+        self._sheets.own.come_alive()
 
     def text(self) -> bytes:
-        """Return the exposition format, as Prometheus scrapes it."""
-        return generate_latest(self)
+        """Return what Prometheus reads (its text format 0.0.4), of all workers together."""
+        self.tell()
+        lines: list[str] = []
+        for name, by_labels in self._merged().items():
+            family = _BY_NAME[name]
+            lines += (f"# HELP {name} {family.meaning}", f"# TYPE {name} {family.kind}")
+            for labels, values in by_labels.items():
+                lines += _lines(family, labels, values)
+        return "\n".join((*lines, "")).encode()
 
-    def collect(self) -> Iterator[Metric]:
-        """For Prometheus's library: what there is, of which worker."""
-        for metric in (*self._counted(), *self._told()):
-            if self.worker:
-                metric.samples = [
-                    sample._replace(labels={**sample.labels, "worker": str(self.worker)})
-                    for sample in metric.samples
-                ]
-            yield metric
+    def _place(self, family: Family, labels: tuple[str, ...], how: str = _SUM) -> int:
+        return self._sheets.own.place((self._space, how, family.name, *labels), family.cells)
 
-    def _counted(self) -> tuple[Metric, ...]:
-        requests = CounterMetricFamily(
-            "gateway_requests",
-            "Inference requests that have ended; status 0: the client left or the answer was cut",
-            labels=["route", "status"],
-        )
-        seconds = HistogramMetricFamily(
-            "gateway_request_seconds", "Time of an inference request by phase", labels=["route", "phase"]
-        )
-        refused = CounterMetricFamily(
-            "gateway_model_refusals", "Requests that the model itself refused", labels=["route"]
-        )
-        received = CounterMetricFamily("gateway_received_bytes", "Bytes of request bodies", labels=["route"])
-        for name, route in self._routes.items():
-            for status, count in route.requests.items():
-                requests.add_metric([name, str(status)], count)
-            for phase, durations in route.phases.items():
-                seconds.add_metric([name, phase], durations.buckets(), durations.sum)
-            received.add_metric([name], route.received)
-            refused.add_metric([name], route.refused)
-        return requests, seconds, received, refused
+    def _before(self, at: int, family: Family) -> Sequence[float]:
+        if at not in self._begun_at:
+            self._begun_at[at] = list(self._cells[at : at + family.cells])
+        return self._begun_at[at]
 
-    def _told(self) -> Iterator[Metric]:
-        if self._restarts:
-            family = CounterMetricFamily(
-                "gateway_model_restarts", "Model processes that were replaced", labels=["route", "reason"]
-            )
-            for route, counts in self._restarts.items():
-                for reason, count in counts().items():
-                    family.add_metric([route, reason], count)
-            yield family
-        if self._batches:
-            yield self._batch_sizes()
-        yield from self._gauge_families()
+    def _clear_gauges(self) -> bool:
+        """Forget the gauges of the worker whose place this one takes; return whether there was one."""
+        followed = False
+        for (space, _, name, *_), start, size in self._sheets.own.runs():
+            if space == self._space:
+                followed = True
+                if name in _BY_NAME and _BY_NAME[name].kind == "gauge":
+                    self._cells[start : start + size] = memoryview(bytes(8 * size)).cast("d")
+        return followed
 
-    def _batch_sizes(self) -> Metric:
-        family = HistogramMetricFamily(
-            "gateway_batch_size", "Requests of one call of a model", labels=["route"]
-        )
-        for route, counts in self._batches.items():
-            found = dict(counts())  # the model's threads go on counting
-            buckets = [(_bound(most), _up_to(most, found)) for most in (*_SIZES, inf)]
-            family.add_metric([route], buckets, sum(size * count for size, count in found.items()))
-        return family
+    def _merged(self) -> Merged:
+        """Return what all workers have counted, and what those that live tell."""
+        merged: Merged = {family.name: {} for family in FAMILIES}
+        for sheet in self._sheets.all:
+            is_alive = sheet.is_alive
+            for (space, how, name, *labels), start, size in sheet.runs():
+                family = _BY_NAME.get(name)
+                if space != self._space or family is None or family.cells != size:
+                    continue
+                if family.kind == "gauge" and not is_alive:
+                    continue
+                values = list(sheet.cells[start : start + size])
+                known = merged[name].get(tuple(labels))
+                if known is not None:
+                    values = list(map(max if how == _LARGEST else _add, known, values))
+                merged[name][tuple(labels)] = values
+        return {name: by_labels for name, by_labels in merged.items() if by_labels}
 
-    def _gauge_families(self) -> Iterator[Metric]:
-        for name, text in _GAUGES.items():
-            told = [(route, value()) for gauge, route, value in self._gauges if gauge == name]
-            if not told:
-                continue
-            by_route = any(route is not None for route, _ in told)
-            family = GaugeMetricFamily(f"gateway_{name}", text, labels=["route"] if by_route else [])
-            for route, value in told:
-                family.add_metric([] if route is None else [route], value)
-            yield family
+    def _tell_workers(self) -> Iterator[Sample]:
+        yield Sample(WORKERS, (), (1,))
 
 
-def _bound(most: float) -> str:
-    return "+Inf" if most == inf else str(float(most))
+class _Route:
+    """Where the counts of one route are."""
+
+    def __init__(self, place: Callable[[Family, tuple[str, ...]], int], route: str) -> None:
+        self.received_bytes = place(RECEIVED_BYTES, (route,))
+        self.sent_bytes = place(SENT_BYTES, (route,))
+        self.received_parts = place(RECEIVED_PARTS, (route,))
+        self.sent_parts = place(SENT_PARTS, (route,))
+        self.model_refusals = place(MODEL_REFUSALS, (route,))
+        self.phases = {phase: place(REQUEST_SECONDS, (phase, route)) for phase in PHASES}
+        self.failures = {reason: place(REFUSED, (reason, route)) for reason in REFUSALS}
+        self.failures |= {reason: place(FAILED, (reason, route)) for reason in FAILURES}
+        self._place = place
+        self._route = route
+        self._statuses: dict[int, int] = {}
+        self.of_status(200)
+
+    def of_status(self, status: int) -> int:
+        """Where the requests of this status are counted."""
+        at = self._statuses.get(status)
+        if at is None:
+            at = self._statuses[status] = self._place(REQUESTS, (self._route, str(status)))
+        return at
 
 
-def _up_to(most: float, counts: Mapping[int, int]) -> int:
-    return sum(count for size, count in counts.items() if size <= most)
+def _add(one: float, other: float) -> float:
+    return one + other
 
 
-class _RouteCounts:
-    """What has been counted of one route. Only the event loop counts, so there is no lock."""
+def _lines(family: Family, labels: Sequence[str], values: Sequence[float]) -> Iterator[str]:
+    name = family.name
+    pairs = [f'{label}="{_escaped(value)}"' for label, value in zip(family.labels, labels, strict=True)]
+    told = f"{{{','.join(pairs)}}}" if pairs else ""
+    if not family.bounds:
+        yield f"{name}{told} {float(values[0])!r}"
+        return
+    total, *counts = values
+    for bound, count in zip((*family.bounds, inf), accumulate(counts), strict=True):
+        at_most = '"+Inf"' if bound == inf else f'"{float(bound)!r}"'
+        yield f"{name}_bucket{{{','.join([f'le={at_most}', *pairs])}}} {count!r}"
+    yield f"{name}_count{told} {float(sum(counts))!r}"
+    yield f"{name}_sum{told} {total!r}"
 
-    def __init__(self) -> None:
-        self.received = 0
-        self.refused = 0
-        self.requests: defaultdict[int, int] = defaultdict(int)  # by status
-        self.phases: defaultdict[str, _Durations] = defaultdict(_Durations)
 
-
-class _Durations:
-    """A histogram of seconds, without the locks of the library's own (docs/decisions/0009)."""
-
-    def __init__(self) -> None:
-        self.sum = 0.0
-        self._counts = [0] * len(_BOUNDS)
-
-    def observe(self, seconds: float) -> None:
-        self.sum += seconds
-        self._counts[bisect_left(_BUCKETS, seconds)] += 1
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """Upper bound → how many are not above it."""
-        return list(zip(_BOUNDS, accumulate(self._counts), strict=True))
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

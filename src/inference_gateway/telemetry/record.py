@@ -22,14 +22,17 @@ class Observer(Protocol):
 class Record:
     """What is known of one inference request; tells its observers when it has ended.
 
-    `status` 0: no answer, or none that was whole. `refused_by_model`: it is the model's own refusal.
-    `received`, `sent`: bytes of the two bodies. `phases`: seconds of each phase that has ended; each begins
-    where the one before has ended, the first at `begun`, by `time.monotonic()`. `seconds`: of the whole, once
-    it has ended.
+    `status` 0: no answer, or none that was whole. `failure`: why there is no result, one of `REFUSALS` or
+    `FAILURES`, empty where there is one. `received`, `sent`: bytes of the two bodies; `received_parts`,
+    `sent_parts`: of those that were whole. `phases`: seconds of each phase that has ended; each begins where
+    the one before has ended, the first at `begun`, by `time.monotonic()`. `seconds`: of the whole, once it
+    has ended.
 
     `request_id`, `trace_id`, `span_id`: as each log line about the request has them, the span that of the
     request as a whole. `trace`: the place in a trace that the two name; `parent`: the caller's, where it gave
-    one.
+    one; `model_trace`: that of the model's call, where spans are recorded, else the same as `trace`.
+    `caller_subject`, `caller_key`: of the
+    client's certificate, and the first digits of the digest of its API key, where the gateway asked for them.
     """
 
     def __init__(
@@ -42,12 +45,17 @@ class Record:
     ) -> None:
         self.request_id = request_id
         self.trace = trace = trace or TraceContext(new_request_id(), new_span_id())
+        self.model_trace = trace
         self.parent = parent
         self.route = route
         self.status = 0
-        self.refused_by_model = False
+        self.failure = ""
         self.received = 0
         self.sent = 0
+        self.received_parts = 0
+        self.sent_parts = 0
+        self.caller_subject: str | None = None
+        self.caller_key: str | None = None
         self.seconds = 0.0
         self.phases: dict[str, float] = {}
         self.tags: dict[str, Any] = {
@@ -81,6 +89,17 @@ class Record:
         end = time.monotonic() if end is None else end
         self.phases[name] = end - self._lap
         self._lap = end
+
+    @property
+    def server_timing(self) -> bytes:
+        """The value of `Server-Timing` (W3C Server Timing §3): milliseconds of the phases that have ended.
+
+        Always with `total`, what has passed since the request's header came.
+        """
+        told = ""
+        for name, seconds in self.phases.items():
+            told += f"{name};dur={seconds * 1000:.3f}, "
+        return f"{told}total;dur={(time.monotonic() - self.begun) * 1000:.3f}".encode()
 
     def end(self) -> None:
         """Note that the request has ended, and tell the observers."""

@@ -47,8 +47,11 @@ class RequestMessage(TaggedMessage):
         """Return tags and numbers as one JSON object, by a form made once: the names are mostly the same."""
         record = self._record
         form = _form(tuple(record.tags), tuple(record.phases), record.status != 0)
-        tags = [quoted(tag) if type(tag) is str else to_json(tag) for tag in record.tags.values()]
-        phases = record.phases.values()
+        values, phases = record.tags.values(), record.phases.values()
+        try:
+            tags = [*map(quoted, values)]
+        except TypeError:  # one is no text, as the size of a batch
+            tags = [quoted(tag) if isinstance(tag, str) else to_json(tag) for tag in values]
         return form(*tags, *phases, record.received, record.sent, record.seconds, record.status)
 
 

@@ -15,16 +15,13 @@ when it is first asked for: pytest loads `plugin` for everybody.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from inference_gateway.extras import on_demand as _on_demand
 
 if TYPE_CHECKING:
     from inference_gateway.testing.run import RunModel, run_model, set_up
 
 __all__ = ["RunModel", "run_model", "set_up"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.run"), name)
+__getattr__ = _on_demand(__name__, dict.fromkeys(__all__, "run"))

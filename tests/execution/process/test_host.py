@@ -135,9 +135,9 @@ def test_an_async_callback_is_cancelled(start: Start, call: Caller) -> None:
     request = CurrentRequest("id", "/", None, loop=call.loop)
     for early in (True, False):  # before the call is there, and most likely in its midst
         if early:
-            process.cancel(request.request_id)
+            process.cancel(request.key)
         else:
-            threading.Timer(0.3, process.cancel, [request.request_id]).start()
+            threading.Timer(0.3, process.cancel, [request.key]).start()
         with pytest.raises(ModelFailed):
             call(process, {"seconds": 1000}, request=request)
     assert json.loads(call(process, {}).json) == {"request": "the-id"}
@@ -150,7 +150,7 @@ def test_a_model_sees_that_nobody_waits(start: Start, call: Caller, tmp_path: Pa
 
     def leave() -> None:
         until(mark.exists)
-        process.cancel(request.request_id)
+        process.cancel(request.key)
 
     leaver = threading.Thread(target=leave)
     leaver.start()

@@ -227,7 +227,7 @@ def test_metrics_of_processes(app: Gateway, serve: Serve) -> None:
     app.add_inference_route("/", model("sizes"))
     address = serve(app).address
     ready(address)
-    assert metric(address, 'gateway_model_process_memory_bytes{route="/"}') > 10 << 20
+    assert metric(address, 'gateway_model_process_memory_bytes{route="/",slot="0",worker="1"}') > 10 << 20
     assert metric(address, 'gateway_model_setup_seconds{route="/"}') > 0
     assert restarts(address) == {}
 

@@ -49,6 +49,7 @@ class ModelActor:
         self._born = uuid.uuid4().hex
         self._inside: Inside | None = None
         self._seconds = 0.0
+        self._model_info: dict[str, Any] | None = None
         self._turn = ""  # whose call goes on, or has its answer here still
         self._over: deque[str] = deque(maxlen=100)  # turns
         self._fed: list[int] = []  # files whose bytes have come
@@ -72,7 +73,9 @@ class ModelActor:
             if "error" in head:
                 return head
             self._inside, self._seconds = inside, time.monotonic() - begun
-        return {"born": self._born, "seconds": self._seconds, "pid": os.getpid()}
+            self._model_info = head["model_info"]
+        told = {"seconds": self._seconds, "pid": os.getpid(), "model_info": self._model_info}
+        return {"born": self._born, **told}
 
     def tear_down(self) -> dict[str, Any]:
         """Tear the model down; return what went wrong, if anything."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +13,7 @@ from inference_gateway.execution.process.host import Recipe
 from inference_gateway.execution.process.turn import Ends
 from inference_gateway.execution.target import target_of
 from inference_gateway.extras import extra
+from inference_gateway.telemetry.tracing import variables
 
 if TYPE_CHECKING:
     from inference_gateway.execution.actors.runner import RayRunner
@@ -80,6 +82,8 @@ class RayModel:
             order.contract,
             memory=order.settings.model_memory_bytes,
             batches=order.contract.at_rest,
+            tracing=variables(order.settings.tracing, os.environ),
+            model_info=order.model_info,
         )
         plan = Plan(self._least, self._most, self._options, self._idle, self._max_calls)
         told = recipe.told()
@@ -99,5 +103,5 @@ class RayModel:
         )
 
 
-_OF_THE_POOL = ("target", "route", "binary_types", "validation", "memory", "batches")
+_OF_THE_POOL = ("target", "route", "binary_types", "validation", "memory", "batches", "model_info")
 """What of a model must be the same for gateways to share its actors; the rest is that of the first."""

@@ -74,6 +74,7 @@ class Pool:
         self._retiring: set[asyncio.Task[Any]] = set()
         self._restarts: Counter[str] = Counter()
         self._seconds = 0.0
+        self._model_info: dict[str, Any] | None = None  # as the last actor told
         self._begun = time.monotonic()
         self._ending: asyncio.Task[dict[str, Any]] | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -95,6 +96,7 @@ class Pool:
             "failed": self._failed,
             "restarts": dict(self._restarts),
             "setup_seconds": self._seconds,
+            "model_info": self._model_info,
             "ending": self._ending is not None,
         }
 
@@ -219,7 +221,7 @@ class Pool:
                 ray.kill(place.actor, no_restart=False)
             await asyncio.sleep(_TICK)
         self._failed = None
-        self._seconds = told["seconds"]
+        self._seconds, self._model_info = told["seconds"], told["model_info"]
         if place.last != life:
             place.calls, place.last = 0, life
             place.is_spoilt.clear()

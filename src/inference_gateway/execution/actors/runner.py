@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
@@ -24,9 +24,11 @@ from inference_gateway.execution.actors.leases import Leases
 from inference_gateway.execution.actors.pool import SILENT, Plan, Pool
 from inference_gateway.execution.current_request import CurrentRequest
 from inference_gateway.execution.line import Line, Load
+from inference_gateway.execution.model_info import ModelInfo
 from inference_gateway.execution.process.host import Recipe
 from inference_gateway.execution.process.telling import RemoteError
 from inference_gateway.execution.process.turn import Ends, HostSlot
+from inference_gateway.telemetry.families import MODEL_ACTORS, MODEL_RESTARTS, MODEL_SETUP_SECONDS, Sample
 from inference_gateway.telemetry.identity import TraceContext
 
 logger = logging.getLogger("inference_gateway")
@@ -45,7 +47,6 @@ class RayRunner:
     """
 
     needs_set_up = True
-    gauges: Mapping[str, str] = {"model_actors": "actors"}
 
     def __init__(
         self,
@@ -66,6 +67,7 @@ class RayRunner:
         self.line = Line(f"model {name}", plan.most)
         self.line.share()
         self.ends = ends
+        self.model_info = recipe.model_info
         self._recipe = recipe
         self._plan = plan
         self._pool_name = pool
@@ -101,21 +103,13 @@ class RayRunner:
             return load._replace(unready="no Ray actor of the model is up")
         return load
 
-    @property
-    def restarts(self) -> dict[str, int]:
-        """How often an actor was started anew, by reason, since the pool began."""
-        found: dict[str, int] = self._state.get("restarts", {})
-        return found
-
-    @property
-    def set_up_seconds(self) -> float:
-        """How long the last set-up took."""
-        return float(self._state.get("setup_seconds", 0.0))
-
-    @property
-    def actors(self) -> int:
-        """How many actors there are, those that are being set up, too."""
-        return int(self._state.get("actors", 0))
+    def samples(self) -> Iterator[Sample]:
+        """Tell what the pool has told last, which is the same for all its gateways."""
+        state, where = self._state, (self.route,)
+        for reason, count in state.get("restarts", {}).items():
+            yield Sample(MODEL_RESTARTS, (reason, self.route), (count,), largest=True)
+        yield Sample(MODEL_SETUP_SECONDS, where, (state.get("setup_seconds", 0.0),), largest=True)
+        yield Sample(MODEL_ACTORS, where, (state.get("actors", 0),), largest=True)
 
     def slot(
         self,
@@ -227,6 +221,9 @@ class RayRunner:
             self._find_pool()
         else:
             self._state, self._heard = state, time.monotonic()
+            info = ModelInfo.of_told(state["model_info"])
+            if info is not None and info != self.model_info:
+                self.model_info = info
             self._leases.look()
 
     def _leave(self, seconds: float) -> dict[str, Any]:

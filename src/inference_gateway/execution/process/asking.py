@@ -66,6 +66,7 @@ class Asking(ABC):
         head = {
             "kind": "batch",
             "request_id": batch.request_id,
+            "key": batch.key,
             "trace": batch.trace,
             "remaining": batch.remaining(),
         }
@@ -132,6 +133,7 @@ def _about(request: CurrentRequest, json_input: Any, input_hash: str) -> dict[st
     """Return what the head of a frame says of a request."""
     return {
         "request_id": request.request_id,
+        "key": request.key,
         "trace": request.trace,
         "remaining": request.remaining(),
         "cancelled": request.cancelled,

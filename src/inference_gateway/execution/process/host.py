@@ -18,6 +18,7 @@ from typing import Any
 from inference_gateway.errors import ModelCrashed, ModelFailed, SetupFailed
 from inference_gateway.execution.check import Contract, InferenceResponse
 from inference_gateway.execution.current_request import CurrentRequest
+from inference_gateway.execution.model_info import ModelInfo
 from inference_gateway.execution.process.asking import Asking, call_of
 from inference_gateway.execution.process.child import STACKS
 from inference_gateway.execution.process.dialogue import Dialogue, WrongAnswer
@@ -36,7 +37,8 @@ class Recipe:
     """What a model process is made from.
 
     `target`: `module:object`; `device`: such as `cuda:1`, or None. `memory`: bytes of data that it may
-    have, 0 for no limit. `batches`: it takes several requests.
+    have, 0 for no limit. `batches`: it takes several requests. `tracing`: OpenTelemetry's variables, where
+    spans of the model's own are sent. `model_info`: what it is, where it does not say so itself.
     """
 
     target: str
@@ -45,6 +47,8 @@ class Recipe:
     device: str | None = None
     memory: int = 0
     batches: bool = False
+    tracing: dict[str, str] | None = None
+    model_info: ModelInfo | None = None
     path: list[str] = field(default_factory=lambda: [os.getcwd(), *sys.path])
 
     def told(self) -> dict[str, Any]:
@@ -59,6 +63,8 @@ class Recipe:
             "log_levels": levels(),
             "memory": self.memory,
             "batches": self.batches,
+            "tracing": self.tracing,
+            "model_info": self.model_info and self.model_info.told(),
             "path": self.path,
         }
 
@@ -71,6 +77,7 @@ class ModelProcess(Asking):
         self._shared = keeper
         self._recipe = recipe
         self.pid: int | None = None
+        self.model_info: ModelInfo | None = None
         self._end: Future[int | None] = Future()
         self._statm = -1  # of its memory, in /proc
         self._closing = threading.Lock()
@@ -104,6 +111,7 @@ class ModelProcess(Asking):
         if "error" in frame.head:
             self.end(0.0)
             raise SetupFailed("the model could not be set up") from RemoteError(frame.head["traceback"])
+        self.model_info = ModelInfo.of_told(frame.head["model_info"])
 
     def ask(
         self,

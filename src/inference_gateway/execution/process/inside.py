@@ -20,6 +20,7 @@ from typing import Any
 from inference_gateway.execution.call import guarded, run_to_end
 from inference_gateway.execution.check import Contract, InferenceResponse, prepare
 from inference_gateway.execution.current_request import CurrentRequest, Request
+from inference_gateway.execution.model_info import ModelInfo, info_of
 from inference_gateway.execution.process.arena import Arena, Arenas
 from inference_gateway.execution.process.child_batch import Batch
 from inference_gateway.execution.process.child_loop import LazyLoop
@@ -29,9 +30,11 @@ from inference_gateway.execution.process.telling import told
 from inference_gateway.execution.signature import check_model
 from inference_gateway.execution.target import load
 from inference_gateway.payload.spool import Spool
-from inference_gateway.telemetry.context import working_for
+from inference_gateway.telemetry.context import about
 from inference_gateway.telemetry.identity import TraceContext
+from inference_gateway.telemetry.tracing import ModelTracing
 
+_FLUSH_SECONDS = 2.0  # for the last spans to be sent
 _PIECE = 8 << 20  # bytes of a generator that cross at once
 
 logger = logging.getLogger("inference_gateway")
@@ -52,6 +55,8 @@ class Inside:
         self._held: _Held | None = None  # while the model goes on producing its answer
         self._gone: _Held | None = None  # until the answer has gone
         self._model: Any = None
+        self._tracing: ModelTracing | None = None
+        self._info = ModelInfo.of_told(setup["model_info"])
         self._pid = os.getpid()
         spool_dir, mode, at_rest = Path(setup["spool_dir"]), setup["validation"], setup["batches"]
         self._contract = Contract(setup["binary_types"], spool_dir, mode, at_rest)
@@ -59,8 +64,10 @@ class Inside:
     # The model's life
 
     def set_up(self) -> Piece:
-        """Load the model and set it up."""
-        return self._step(self._set_up)
+        """Load the model and set it up; the answer has what it is."""
+        reply = self._step(self._set_up)
+        reply.head["model_info"] = self._info and self._info.told()
+        return reply
 
     def answer(self, frame: Frame) -> Piece:
         """Do what the gateway asks for; return the answer, which is whole until `sent`."""
@@ -77,7 +84,7 @@ class Inside:
                 self.release()
                 return Piece({"done": "release"})
             case _:
-                return self._step(self._life_cycle, "teardown")
+                return self._step(self._tear_down)
 
     def sent(self) -> None:
         """Let go of what was kept for the answer: it has gone, and nothing of the call is on the stack."""
@@ -113,15 +120,26 @@ class Inside:
 
     def _set_up(self) -> None:
         sys.path[:0] = [entry for entry in self._setup["path"] if entry not in sys.path]
+        if self._setup["tracing"] is not None:
+            self._tracing = ModelTracing(self._setup["tracing"])
         self._model = load(self._setup["target"])
         check_model(self._model, self._setup["target"], batches=self._setup["batches"])
         for step in ("setup", "warm_up"):
             self._life_cycle(step)
+        info = self._info or info_of(self._model)
+        self._info = info and info.read()
+
+    def _tear_down(self) -> None:
+        try:
+            self._life_cycle("teardown")
+        finally:
+            if self._tracing is not None:
+                self._tracing.end(_FLUSH_SECONDS)
 
     def _life_cycle(self, step: str) -> None:
         function = getattr(self._model, step, None)
         if function is not None:
-            self._in_context(self._new_request({"request_id": step}), run_to_end, function)
+            self._in_context(self._new_request({"request_id": step, "key": step}), run_to_end, function)
 
     def _new_request(self, head: Mapping[str, Any], kind: type[Any] = CurrentRequest) -> Any:
         """Make what a callback may know of a request, of what the head of a frame says."""
@@ -132,19 +150,19 @@ class Inside:
             deadline_of(head),
             device=self._setup["device"],
             trace=trace and TraceContext(*trace),
+            key=head["key"],
             loop=self._loop,
         )
 
     def _in_context(self, request: CurrentRequest, function: Any, *args: Any) -> Any:
         self._request = request  # before the look at `_cancelled`: the other thread goes the other way round
         request.cancelled = request.cancelled or request.key in self._cancelled
-        token = working_for.set(request)
-        try:
-            return function(*args)
-        finally:
-            self._end_a_fork()
-            working_for.reset(token)
-            self._request = None
+        with about(request):
+            try:
+                return function(*args)
+            finally:
+                self._end_a_fork()
+                self._request = None
 
     @cached_property
     def _loop(self) -> Any:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -22,6 +22,12 @@ from inference_gateway.execution.line import Line, Load
 from inference_gateway.execution.process.host import ModelProcess, Recipe
 from inference_gateway.execution.process.keeper import Keeper, SharedKeeper
 from inference_gateway.execution.process.turn import Ends, ProcessSlot
+from inference_gateway.telemetry.families import (
+    MODEL_PROCESS_MEMORY,
+    MODEL_RESTARTS,
+    MODEL_SETUP_SECONDS,
+    Sample,
+)
 from inference_gateway.telemetry.identity import TraceContext
 
 logger = logging.getLogger("inference_gateway")
@@ -61,6 +67,7 @@ class ProcessRunner:
         self.ends = ends
         self.restarts: dict[str, int] = dict.fromkeys(REASONS, 0)
         self.set_up_seconds = 0.0  # of the last process
+        self.model_info = recipe.model_info
         self._recipe = recipe
         self._devices = devices
         self._timeout = timeout
@@ -77,7 +84,6 @@ class ProcessRunner:
         self._closed = threading.Event()
 
     needs_set_up = True
-    gauges: Mapping[str, str] = {"model_process_memory_bytes": "memory"}
 
     @property
     def readiness(self) -> Load:
@@ -89,10 +95,14 @@ class ProcessRunner:
             return load._replace(unready="a model's process is being started")
         return load
 
-    @property
-    def memory(self) -> int:
-        """Resident bytes of all its processes."""
-        return sum(process.memory() for process in self._processes if process is not None)
+    def samples(self) -> Iterator[Sample]:
+        """Tell how often a process was replaced, how long its set-up took, and the memory of each."""
+        for reason, count in self.restarts.items():
+            yield Sample(MODEL_RESTARTS, (reason, self.route), (count,))
+        yield Sample(MODEL_SETUP_SECONDS, (self.route,), (self.set_up_seconds,), largest=True)
+        for place, process in enumerate(self._processes):
+            resident = 0 if process is None else process.memory()
+            yield Sample(MODEL_PROCESS_MEMORY, (self.route, str(place)), (resident,))
 
     async def set_up(self) -> None:
         """Start all processes, at once, and set the model up in each. Raises `SetupFailed`."""
@@ -236,6 +246,8 @@ class ProcessRunner:
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _install(self, place: int, process: ModelProcess) -> None:
+        if process.model_info != self.model_info:
+            self.model_info = process.model_info
         self._processes[place] = process
         process.on_end(partial(self._ended, process))  # which may be now
         self._look_again()

@@ -59,7 +59,7 @@ def error_told(head: Mapping[str, Any]) -> RequestError:
             return InvalidModelOutput(head["reason"])
         case "device memory":
             words = "the memory of the model's device is spent: try again later"
-            error: RequestError = Unavailable(words, retry_after=_RESTART_SECONDS)
+            error: RequestError = Unavailable(words, kind="device_memory", retry_after=_RESTART_SECONDS)
         case _:
             error = ModelFailed()
     error.__cause__ = RemoteError(head["traceback"])

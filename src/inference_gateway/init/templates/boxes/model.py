@@ -18,5 +18,5 @@ def model(json_input, inputs, input_hash):
     answer = Answer()
     for image in read_study(inputs).images:
         if found := find(image.values()):
-            answer.box(image.header(), *found, plane=image.frame_number - 1, label="dense")
+            answer.box(image, *found, label="dense")
     return answer
