@@ -59,7 +59,10 @@ def _nothing_blocks_the_event_loop() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _garbage_is_looked_for_in_this_test() -> None:
-    """A gateway that starts collects all garbage; what all tests have imported is several 100,000 objects."""
+    """A gateway that starts collects all garbage; what all tests have imported is several 100,000 objects.
+
+    For each test: a gateway that ends gives up what was frozen.
+    """
     gc.freeze()
 
 

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from tests.odd_inputs import http
@@ -21,6 +22,7 @@ def marked(source: str) -> Iterator[str]:
                     yield str(argument.value)
 
 
+@cache
 def named() -> set[str]:
     sources = (path.read_text() for path in TESTS.rglob("test_*.py"))
     markers = {row for source in sources for row in marked(source)}

@@ -69,7 +69,7 @@ async def test_a_client_that_takes_a_block_bit_by_bit() -> None:
         return looks[-1]
 
     async def send() -> None:
-        async with ClientWatch(never, 0.08, unsent) as client:
+        async with ClientWatch(never, 1.0, unsent) as client:
             client.offered()
             await asyncio.Event().wait()
 

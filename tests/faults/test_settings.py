@@ -6,8 +6,9 @@
 import ast
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,21 +30,25 @@ TYPE = ((b"Content-Type", b"multipart/related; boundary=bnd"),)
 Start = Callable[..., RunningServer]
 
 
-def named() -> Iterator[str]:
+@cache
+def named() -> set[str]:
     """The settings in every `pytest.mark.setting(...)`."""
-    for path in TESTS.rglob("test_*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.setting":
-                yield from (str(each.value) for each in node.args if isinstance(each, ast.Constant))
+    nodes = (node for path in TESTS.rglob("test_*.py") for node in ast.walk(ast.parse(path.read_text())))
+    marks = (
+        node
+        for node in nodes
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.setting"
+    )
+    return {str(each.value) for mark in marks for each in mark.args if isinstance(each, ast.Constant)}
 
 
 def test_every_setting_is_named_by_a_test() -> None:
     there = {name.upper() for name in Settings.model_fields}
-    assert there - set(named()) == set()
+    assert there - named() == set()
 
 
 def test_tests_name_only_settings() -> None:
-    assert set(named()) - {name.upper() for name in Settings.model_fields} == set()
+    assert named() - {name.upper() for name in Settings.model_fields} == set()
 
 
 @pytest.fixture

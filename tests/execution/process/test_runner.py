@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from inference_gateway import Gateway, Settings, Slots
+from inference_gateway.execution.process import turn
 from tests.conftest import Serve
 from tests.execution.process import models
 from tests.harness.log import LogCapture
@@ -118,19 +119,37 @@ def test_at_the_deadline_the_call_has_ended_and_the_slot_is_free(
 
 @pytest.mark.setting("CANCEL_GRACE")
 def test_at_the_deadline_the_stacks_are_told_whole(
-    app: Gateway, serve: Serve, log: LogCapture, capfd: pytest.CaptureFixture[str]
+    app: Gateway,
+    serve: Serve,
+    log: LogCapture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The main thread's is the last of them, and `hangs_with_threads` the last but one of the model's."""
-    app.add_inference_route("/", model("hangs_with_threads"), timeout=1)
+    """The main thread's is the last of them, and `hangs_with_threads` the last but one of the model's.
+
+    Half a second is enough for them, but where there is no processor for the process. It gets a minute, and
+    SIGTERM from here.
+    """
+    assert turn._STACKS_SECONDS == 0.5
+    monkeypatch.setattr(turn, "_STACKS_SECONDS", LIMIT)
+    app.add_inference_route("/", model("hangs_with_threads"), timeout=3)
     address = serve(app).address
     ready(address)
-    for _ in range(3):
+    for _ in range(2):
+        pid = result(post(address, {}))["pid"]
         capfd.readouterr()
         check_problem(post(address, {"hangs": True}), 504)
-        assert result(post(address, {}))["pid"]
-        told = capfd.readouterr().err
+        told = ""
+
+        def is_whole() -> bool:
+            nonlocal told
+            told += capfd.readouterr().err
+            return told.rstrip().endswith("in _run_code") or " in <module>\n" in told
+
+        until(is_whole, "the end of the stacks")
         assert " in last_in_the_dump\n" in told
-        assert told.rstrip().endswith("in _run_code") or " in <module>\n" in told
+        os.kill(pid, signal.SIGTERM)
+    assert result(post(address, {}))["pid"] != pid
     assert "told to write the stacks" in log.text
 
 
