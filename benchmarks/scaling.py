@@ -2,7 +2,7 @@
 
 `python -m benchmarks.scaling` (extra `ray`): a gateway for each node, asked in turn. Told are the medians,
 their ratio, and what each gateway's process took at the most over what it had at rest: memory of its own,
-and pages of Ray's object store that it has seen.
+and memory for the result, which on the gateway's node is the actor's, too.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def cluster() -> Iterator[str]:
     os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"})
     from ray.cluster_utils import Cluster
 
-    head = {"_system_config": {"automatic_object_spilling_enabled": False}, "include_dashboard": False}
+    head = {"include_dashboard": False}
     both = {"num_cpus": 4, "object_store_memory": STORE}
     found = Cluster(initialize_head=True, head_node_args={**head, **both, "resources": {"near": 9}})
     try:

@@ -13,6 +13,6 @@ app.add_inference_route(
         "isolated:model",
         num_cpus=0,
         resources={place: 1},
-        transport="auto" if place == "near" else "store",
+        transport="auto" if place == "near" else "network",
     ),
 )

@@ -51,6 +51,10 @@ class Bench:
         )
         until(lambda: is_ready(self.process.address))
 
+    def tell(self) -> None:
+        """What the gateway logged: where a round fails, it says why."""
+        print(*self.process.lines, sep="\n", flush=True)
+
     def is_well(self) -> None:
         """As many good requests as there are slots get their answers, at once."""
 
@@ -71,6 +75,7 @@ class Bench:
         return pid
 
     def kill_gateway(self) -> None:
+        self.tell()
         self.process.close()  # SIGKILL
         self.begin()
 
@@ -172,6 +177,7 @@ def bench(cluster: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     try:
         yield found
     finally:
+        found.tell()
         found.process.close()
 
 

@@ -33,8 +33,9 @@ class Clock:
         os.pwrite(self._file, struct.pack("dd", self._begin, time.monotonic()), 0)
 
     def mark(self) -> None:
-        (self._folder / "pid.new").write_text(str(os.getpid()))
-        (self._folder / "pid.new").rename(self._folder / "pid")
+        new = self._folder / f"{self._name}.new"  # two calls may come so far at once
+        new.write_text(str(os.getpid()))
+        new.rename(self._folder / "pid")
 
     def end(self) -> None:
         self.beat()

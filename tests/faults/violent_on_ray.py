@@ -13,7 +13,7 @@ app.add_inference_route(
         actors=2,
         num_cpus=0,
         resources={"far": 1},
-        transport="store",
+        transport="network",
         runtime_env={"env_vars": {"CLOCKS": os.environ["CLOCKS"]}},
     ),
 )

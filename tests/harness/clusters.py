@@ -43,7 +43,6 @@ class RayCluster:
                 "resources": {"near": 100},
                 "object_store_memory": STORE,
                 "include_dashboard": False,
-                "_system_config": {"automatic_object_spilling_enabled": False},
             },
         )
         self.far = self.add_far_node()
@@ -83,7 +82,7 @@ def placed(place: Isolation, model: Any, **options: Any) -> Any:
     """Return what a route is given for `model`. To what stands for another node no descriptor crosses."""
     if place not in ON_RAY:
         return model
-    options = {"num_cpus": 0, "transport": "auto" if place == "ray" else "store"} | options
+    options = {"num_cpus": 0, "transport": "auto" if place == "ray" else "network"} | options
     return RayModel(model, resources={ON_RAY[place]: 1}, **options)
 
 

@@ -10,14 +10,12 @@ from ray.cluster_utils import Cluster
 
 
 def main() -> None:
-    spills = "--spills" in sys.argv
     cluster = Cluster(
         initialize_head=True,
         head_node_args={
             "num_cpus": 4,
             "object_store_memory": 100 << 20,
             "include_dashboard": False,
-            "_system_config": {} if spills else {"automatic_object_spilling_enabled": False},
         },
     )
     print(cluster.address, flush=True)

@@ -46,9 +46,9 @@ class OneNode:
 
 
 @contextmanager
-def one_node(*options: str) -> Iterator[OneNode]:
+def one_node() -> Iterator[OneNode]:
     popen = subprocess.Popen(
-        [sys.executable, "-m", "tests.execution.actors.one_node", *options],
+        [sys.executable, "-m", "tests.execution.actors.one_node"],
         cwd=PROJECT,
         env=os.environ | ENVIRONMENT,
         stdin=subprocess.PIPE,
@@ -93,12 +93,6 @@ def test_a_gateway_that_loses_its_node_answers_and_ends_with_a_sentence(
             check_problem(answer, 503)
         assert process.popen.wait(LIMIT) == 3
         assert any("Ray node of this gateway has ended" in line for line in process.lines)
-
-
-def test_a_cluster_that_spills_is_refused(spool_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with one_node("--spills") as node, gateway(node.address, spool_dir, monkeypatch) as process:
-        assert process.popen.wait(LIMIT) == 3
-        assert any("automatic_object_spilling_enabled" in line for line in process.lines)
 
 
 def test_where_there_is_no_cluster_it_is_said(spool_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,25 +7,16 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from typing import Any
 
 import ray
-from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from inference_gateway.errors import SetupFailed
-from inference_gateway.execution.actors.actor import PIECE, file_at
 
 NAMESPACE = "inference-gateway"
-ROOM = 3 * PIECE  # bytes of the object store that one file on its way needs
 
 _HEAD_SECONDS = 20.0  # without the head; Ray ends this process after sixty
-_KEPT = 1000  # lives of actors that are remembered
 _PATIENCE = 2.0  # seconds for a connection
-_SPILLING = (
-    "the Ray cluster spills objects to disk, where a study would lie in a file with a name: start its head "
-    """with --system-config='{"automatic_object_spilling_enabled": false}'"""
-)
 
 _connecting = threading.Lock()  # several routes at once
 
@@ -33,18 +24,13 @@ _connecting = threading.Lock()  # several routes at once
 class ClusterConnection:
     """A driver's connection. `lost`: why it is gone for good, None while it is there."""
 
-    def __init__(self, address: str | None, *, may_spill: bool) -> None:
-        """Connect; blocks. Raises `SetupFailed` where there is no cluster, or one that spills."""
+    def __init__(self, address: str | None) -> None:
+        """Connect; blocks. Raises `SetupFailed` where there is no cluster."""
         with _connecting:
             if not ray.is_initialized():
                 _connect(address or os.environ.get("RAY_ADDRESS") or "auto")
         self.lost: str | None = None
-        self.spills = spills()
-        if self.spills and not may_spill:
-            raise SetupFailed(_SPILLING)
-        context = ray.get_runtime_context()
-        self.node: str = context.get_node_id()
-        host, _, port = context.gcs_address.rpartition(":")
+        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
         self._head = host, int(port)
         raylet = ray._private.worker._global_node.raylet_socket_name  # noqa: SLF001 - Ray tells it nowhere else
         self._raylet = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)  # says nothing: hears of its end
@@ -55,8 +41,6 @@ class ClusterConnection:
             raise SetupFailed("the Ray node of this gateway does not answer") from error
         self._raylet.setblocking(False)
         self._head_gone: float | None = None  # since when, by time.monotonic()
-        self._seen: dict[str, int | None] = {}  # by the life of an actor: its process, where it is seen
-        self._lock = threading.Lock()
 
     def near_the_head(self) -> NodeAffinitySchedulingStrategy | None:
         """Return where an actor lives as long as the cluster does."""
@@ -93,35 +77,9 @@ class ClusterConnection:
             return True
 
     @property
-    def store_bytes(self) -> float:
-        """Bytes that this node's object store can hold."""
-        for node in ray.nodes():
-            if node["NodeID"] == self.node:
-                return float(node["Resources"].get("object_store_memory", 0.0))
-        return 0.0
-
-    @property
     def head_is_gone(self) -> bool:
         """Whether the head did not answer when it was looked for last."""
         return self._head_gone is not None
-
-    def has_room(self) -> bool:
-        """Whether the object store of this node has room for one more file on its way. Blocks for moments."""
-        resources = ray._private.state.available_resources_per_node()  # noqa: SLF001 - Ray tells it nowhere else
-        room: float = resources.get(self.node, {}).get("object_store_memory", 0.0)
-        return room >= 2 * ROOM
-
-    def process_of(self, actor: Any, born: str) -> int | None:
-        """Return an actor's process, where it and this one see each other's descriptors, else None.
-
-        Blocks, once for each life of an actor. Raises what a call of an actor raises.
-        """
-        with self._lock:
-            if born not in self._seen:
-                self._seen[born] = _look(actor)
-                while len(self._seen) > _KEPT:
-                    del self._seen[next(iter(self._seen))]
-            return self._seen[born]
 
 
 def _connect(address: str) -> None:
@@ -135,26 +93,6 @@ def _connect(address: str) -> None:
         raise SetupFailed(
             "no Ray cluster can be reached: a gateway runs on a machine that is one of its nodes (ray start)"
         ) from error
-
-
-def _look(actor: Any) -> int | None:
-    probe = os.memfd_create("probe", os.MFD_CLOEXEC)
-    try:
-        pid, number, file = ray.get(actor.sees.remote(os.getpid(), probe, file_at(os.getpid(), probe)))
-        return pid if file_at(pid, number) == tuple(file) else None
-    except OSError:  # the actor's own, too: what Ray raises for it is of the same kind
-        return None
-    finally:
-        os.close(probe)
-
-
-def spills() -> bool:
-    """Whether the cluster may write objects to disk."""
-    try:
-        config = ray._private.state.state.get_system_config()  # noqa: SLF001 - Ray tells it nowhere else
-    except (AttributeError, RayError):
-        return True
-    return bool(config.get("automatic_object_spilling_enabled", True))
 
 
 def _listens(address: tuple[str, int]) -> bool:

@@ -1,37 +1,35 @@
-"""The gateway's side of one turn at an actor: how a model there is asked, and how files cross."""
+"""The gateway's side of one turn at an actor."""
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
+import logging
+import secrets
 import threading
-from collections import deque
-from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
-import numpy as np
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from inference_gateway.errors import ModelCrashed, ModelFailed, RequestError, Unavailable
-from inference_gateway.execution.actors.actor import PIECE
 from inference_gateway.execution.actors.cluster import ClusterConnection
+from inference_gateway.execution.actors.link import WORD, Address, Link, knock, reach
 from inference_gateway.execution.process.asking import Asking
-from inference_gateway.execution.process.frames import Frame, Piece
+from inference_gateway.execution.process.frames import DescriptorsLost, Frame, PeerGone, Piece
 from inference_gateway.execution.process.log_lines import write
 
-_AHEAD = 3  # pieces of a file on their way at once
 _PATIENCE = 5.0  # seconds for an actor that has no call to say that it lives
-_LOOK_SECONDS = 0.5  # between two looks whether the cluster is still there
+_CAUSE_SECONDS = 1.0  # for Ray to say how a turn has ended
+
+logger = logging.getLogger("inference_gateway")
 
 
 class ActorHost(Asking):
-    """One turn at an actor. `grant`: what the pool gave. `by_store`: files never cross by descriptor."""
+    """One turn at an actor. `grant`: what the pool gave. `by_network`: also where it is on this machine."""
 
     def __init__(
-        self, cluster: ClusterConnection, grant: dict[str, Any], route: str, *, by_store: bool
+        self, cluster: ClusterConnection, grant: dict[str, Any], route: str, *, by_network: bool
     ) -> None:
         super().__init__()
         self.turn: str = grant["turn"]
@@ -39,21 +37,50 @@ class ActorHost(Asking):
         self._killed = False
         self._actor = grant["actor"]
         self._born: str = grant["born"]
+        self._address = Address(*grant["address"])
         self._cluster = cluster
         self._route = route
-        self._by_store = by_store
-        self._is_over = False
+        self._by_network = by_network
+        self._link: Link | None = None
+        self._end: Any = None  # of the turn, as Ray tells it
         self._listening = False
+        self._rest = b""  # of a log line
 
-    def answers(self) -> bool:
-        """Whether the actor is there, in the life that was given: who knows before the call loses nothing."""
+    def begin(self) -> bool:
+        """Begin the turn, or a further call of it; return whether the actor was there.
+
+        Who knows that before the call loses nothing. Raises `Unavailable` where the actor lives and cannot be
+        reached.
+        """
+        if self._link is not None:
+            self.has_ended = self.has_ended or self._link.is_over
+            return not self.has_ended
+        word, answer = secrets.token_bytes(WORD), secrets.token_bytes(WORD)
         try:
-            if self._get(self._actor.life.remote(), _PATIENCE) == self._born:
-                return True
-        except (RequestError, TimeoutError):
-            pass
-        self.has_ended = True
-        return False
+            sock = reach(self._address, by_network=self._by_network)
+            self._end = self._actor.serve.remote(self.turn, word, answer)
+            self._link = knock(sock, self._address, word, answer)
+        except (OSError, PeerGone, RayError) as error:
+            return self._is_there(error)
+        return True
+
+    def _is_there(self, error: Exception) -> bool:
+        """Return False where it has ended. Raises `Unavailable` else."""
+        try:
+            lives = ray.get(self._actor.life.remote(), timeout=_PATIENCE) == self._born
+        except RayError:
+            lives = False
+        if not lives:
+            self.has_ended = True
+            return False
+        logger.error(
+            "an actor cannot be reached at %s, port %d (%s): gateways connect to actors at the ports of "
+            "`RayModel(ports=...)`",
+            self._address.host,
+            self._address.port,
+            type(error).__name__,
+        )
+        raise Unavailable("the model's node cannot be reached: try again later") from error
 
     def cancel(self, key: str) -> None:
         """Tell the model that nobody waits for the result of the request of this key. Does not wait."""
@@ -61,20 +88,19 @@ class ActorHost(Asking):
             self._actor.cancel.remote(key)
 
     def release(self, seconds: float | None = None) -> None:
-        """Have the actor let go of what it keeps of the turn. On the turn's thread.
+        """End the turn: the actor lets go of what it keeps of it. On the turn's thread.
 
         A generator's own end that takes longer than `seconds` spoils the actor.
         """
         try:
             if self._is_held and not self.has_ended and self.spoilt is None:
                 self._is_held = False
-                self._get(self._actor.ask.remote(self.turn, {"kind": "release"}, b"", (0, [])), seconds)
+                self._ask(Piece({"kind": "release"}), seconds)
         except (RequestError, TimeoutError):
             self.spoilt = self.spoilt or "crash"
         finally:
-            self._is_over = True
-            with suppress(RayError):
-                self._actor.end.remote(self.turn)
+            if self._link is not None:
+                self._link.close()
 
     def tell_stacks(self) -> None:
         """Have the actor write to standard error what its threads are doing. Does not wait."""
@@ -91,115 +117,41 @@ class ActorHost(Asking):
         with suppress(RayError):
             ray.kill(self._actor, no_restart=False)
 
-    def _ask(self, asked: Piece) -> Frame:
+    def hang_up(self) -> None:
+        """Have the turn fail: the cluster is lost. From any thread."""
+        if self._link is not None:
+            self._link.hang_up()
+
+    def _ask(self, asked: Piece, seconds: float | None = None) -> Frame:
+        """Ask and wait for the answer. Raises `TimeoutError`, or what a request ends with."""
+        assert self._link is not None
         try:
-            return self._asked(asked)
-        except RayTaskError as error:  # the actor's side of it failed, such as its disk
+            self._link.send(asked)
+            self._listen()
+            return self._link.receive(seconds)
+        except DescriptorsLost as lost:
+            self.spoilt = self.spoilt or "crash"
+            raise ModelCrashed(f"the gateway cannot read its answer: {lost}") from None
+        except PeerGone:
+            self.spoilt = self.spoilt or "crash"
+            self._fail()
+        except OSError as error:  # no memory for the answer
             self.spoilt = self.spoilt or "crash"
             raise ModelFailed from error
 
-    def _asked(self, asked: Piece) -> Frame:
-        process = self._process()
-        self._listen()
-        at: tuple[int, list[int]] | None = (os.getpid(), list(asked.descriptors))
-        if process is None and asked.descriptors:
-            for index, descriptor in enumerate(asked.descriptors):
-                self._feed(index, descriptor)
-            at = None
-        payload = b"".join(asked.payload)
-        ref = self._actor.ask.remote(self.turn, {**asked.head, "here": process is not None}, payload, at)
-        head, found, files = self._get(ref)
-        descriptors: list[int] = []
-        frame = Frame(head, memoryview(found).cast("B"), descriptors)
+    def _fail(self) -> NoReturn:
+        """Raise how the turn has ended."""
+        if self._cluster.lost is not None:
+            raise Unavailable("the Ray node of the gateway is gone: try again later") from None
         try:
-            for index, (number, size) in enumerate(files):
-                descriptors.append(
-                    self._fetched(index, size) if process is None else self._opened(process, number)
-                )
-        except BaseException:
-            frame.close()
-            raise
-        return frame
-
-    def _process(self) -> int | None:
-        """Return the actor's process, where files cross by descriptor."""
-        if self._by_store:
-            return None
-        try:
-            return self._cluster.process_of(self._actor, self._born)
-        except RayError as error:
-            raise self._crash(error) from None
-
-    def _opened(self, process: int, number: int) -> int:
-        try:
-            return os.open(f"/proc/{process}/fd/{number}", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise self._crash(error) from None
-
-    # Files by their bytes
-
-    def _feed(self, index: int, descriptor: int) -> None:
-        """Send a file's bytes, a few pieces ahead of the actor."""
-        if not self._cluster.has_room():
-            raise Unavailable("the object store of the Ray node has no room: try again later")
-        under_way: deque[Any] = deque()
-        for piece in _pieces(descriptor):
-            if len(under_way) == _AHEAD:
-                self._get(under_way.popleft())
-            under_way.append(self._actor.feed.remote(self.turn, index, ray.put(piece)))
-        for ref in under_way:
-            self._get(ref)
-
-    def _fetched(self, index: int, size: int) -> int:
-        """Receive a file's bytes into memory that the gateway has of its own."""
-        descriptor = os.memfd_create("result", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        try:
-            under_way: deque[Any] = deque()
-            for offset in range(0, size, PIECE):
-                if len(under_way) == _AHEAD:
-                    self._keep(descriptor, under_way.popleft())
-                under_way.append(self._actor.piece.remote(self.turn, index, offset))
-            while under_way:
-                self._keep(descriptor, under_way.popleft())
-            if os.fstat(descriptor).st_size != size:
-                raise ModelFailed("a file became shorter while it was sent")
-            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)  # as what it stands for
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
-
-    def _keep(self, descriptor: int, ref: Any) -> None:
-        view = memoryview(self._get(ref))
-        while view:
-            view = view[os.write(descriptor, view) :]
-
-    # Waiting
-
-    def _get(self, ref: Any, seconds: float | None = None) -> Any:
-        """Wait for what an actor gives. Raises `ModelCrashed`, `TimeoutError`, `Unavailable`."""
-        waited = 0.0
-        while True:
-            try:
-                return ray.get(ref, timeout=_LOOK_SECONDS)
-            except GetTimeoutError:
-                waited += _LOOK_SECONDS
-                if self._cluster.lost is not None:
-                    self.has_ended = True
-                    raise Unavailable("the Ray node of the gateway is gone: try again later") from None
-                if seconds is not None and waited >= seconds:
-                    raise TimeoutError from None
-            except RayTaskError:
-                raise
-            except RayError as error:
-                raise self._crash(error) from None
-
-    def _crash(self, error: Exception) -> ModelCrashed:
-        self.has_ended = True
-        self.spoilt = self.spoilt or "crash"
-        if not isinstance(error, RayActorError):
-            return ModelCrashed(f"its answer is lost ({type(error).__name__})")
-        return ModelCrashed("the Ray actor ended, or its node did: Ray's log of that node says how")
+            ray.get(self._end, timeout=_CAUSE_SECONDS)
+        except RayTaskError as error:  # the actor's side of it failed, such as its disk
+            raise ModelFailed from error
+        except GetTimeoutError:
+            pass
+        except RayError:
+            self.has_ended = True
+        raise ModelCrashed("the Ray actor ended, or its node did: Ray's log of that node says how") from None
 
     # Log lines
 
@@ -214,21 +166,13 @@ class ActorHost(Asking):
             self._actor.lines.remote(self.turn).future().add_done_callback(self._heard)
 
     def _heard(self, future: Any) -> None:
-        """On a thread of Ray's: write lines, and wait for the next."""
+        """On a thread of Ray's: write lines as they come, and wait for the next."""
         if future.cancelled() or future.exception() is not None:
             return  # the actor has ended
-        lines, is_over = future.result()
+        data, is_over = future.result()
+        *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             with suppress(Exception):  # a line that cannot be written costs nobody anything
                 write(json.loads(line), route=self._route)
         if not is_over and not self._cluster.lost:
             self._ask_for_lines()
-
-
-def _pieces(descriptor: int) -> Iterator[Any]:
-    """Read a file from its start; each array is good until the next one is asked for."""
-    buffer = np.empty(PIECE, np.uint8)
-    offset = 0
-    while count := os.preadv(descriptor, [buffer.data], offset):
-        yield buffer[:count]
-        offset += count

@@ -48,6 +48,9 @@ class Leases:
     def end(self, *, lost: bool) -> None:
         """Let every turn begin, and fail: the cluster is lost, or the gateway ends."""
         self.is_lost, self.is_closed = lost, not lost
+        if lost:
+            for host in filter(None, list(self._hosts)):
+                host.hang_up()
         self._look_again()
 
     @property

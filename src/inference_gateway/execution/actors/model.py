@@ -26,10 +26,10 @@ class RayModel:
     `model`: a function or a class of a module, or its name as "module:object", which the nodes can import;
     this process does not. `actors`: how many, or the least and the most: then it grows while requests wait
     and shrinks when one has been idle for `idle` seconds. `num_gpus`, `num_cpus`, `resources`: of each actor,
-    for Ray's scheduler; `runtime_env`, too. `transport`: "auto" opens files of the gateway's where the actor
-    is on its node, and sends their bytes through Ray's object store elsewhere; "store" does always.
-    `address`: of the cluster, else RAY_ADDRESS, else that of this machine's node. `may_spill`: serve although
-    the cluster writes objects to disk when its memory is full.
+    for Ray's scheduler; `runtime_env`, too. `transport`: "auto" shares files with an actor on the gateway's
+    machine, and sends their bytes elsewhere; "network" does always. `ports`: the first and the last at which
+    an actor may listen for gateways, where a firewall lies between nodes; any by default. `address`: of the
+    cluster, else RAY_ADDRESS, else that of this machine's node.
 
     Gateways that serve the same model, with the same numbers, share the actors. Raises `UnusableModel` for
     numbers that cannot be.
@@ -48,28 +48,30 @@ class RayModel:
         num_cpus: float = 1,
         resources: Mapping[str, float] | None = None,
         runtime_env: Mapping[str, Any] | None = None,
-        transport: Literal["auto", "store"] = "auto",
+        transport: Literal["auto", "network"] = "auto",
+        ports: tuple[int, int] = (0, 0),
         address: str | None = None,
         idle: float = 300.0,
         max_calls: int = 0,
-        may_spill: bool = False,
     ) -> None:
         self.target = target_of(model)
         self._least, self._most = (actors, actors) if isinstance(actors, int) else actors
         if not 1 <= self._least <= self._most:
             raise UnusableModel("actors are at least one, and at the most not fewer than at the least")
-        if transport not in ("auto", "store"):
-            raise UnusableModel('the transport of a RayModel is "auto" or "store"')
+        if transport not in ("auto", "network"):
+            raise UnusableModel('the transport of a RayModel is "auto" or "network"')
+        if not 0 <= ports[0] <= ports[1] <= 65535:
+            raise UnusableModel("the ports of a RayModel are the first and the last of a range")
         self._options: dict[str, Any] = {"num_gpus": num_gpus, "num_cpus": num_cpus}
         if resources:
             self._options["resources"] = dict(resources)
         if runtime_env:
             self._options["runtime_env"] = dict(runtime_env)
-        self._by_store = transport == "store"
+        self._by_network = transport == "network"
+        self._ports = ports
         self._address = address
         self._idle = idle
         self._max_calls = max_calls
-        self._may_spill = may_spill
 
     def runner(self, order: Order) -> RayRunner:
         """Return what runs it for a route. Raises `ModuleNotFoundError` where Ray is not installed."""
@@ -85,7 +87,7 @@ class RayModel:
             tracing=variables(order.settings.tracing, os.environ),
             model_info=order.model_info,
         )
-        plan = Plan(self._least, self._most, self._options, self._idle, self._max_calls)
+        plan = Plan(self._least, self._most, self._options, self._idle, self._max_calls, self._ports)
         told = recipe.told()
         told = {name: told[name] for name in _OF_THE_POOL}
         shared = json.dumps([told, vars(plan)], sort_keys=True, default=str)
@@ -98,8 +100,7 @@ class RayModel:
             ends=Ends(order.settings.cancel_grace or 0.0, order.settings.kill_abandoned),
             timeout=order.timeout,
             queue_timeout=order.settings.queue_timeout,
-            may_spill=self._may_spill,
-            by_store=self._by_store,
+            by_network=self._by_network,
         )
 
 

@@ -28,6 +28,7 @@ SILENT = 15.0  # seconds after which a gateway is held to be dead
 _LONGEST_PAUSE = 30.0  # seconds between two attempts to set a model up
 _TEAR_DOWN_SECONDS = 25.0
 _TICK = 0.5
+_KILL_SECONDS = 20.0  # for a killed actor to end
 _PATIENCE = 3.0  # seconds for an actor to say that it lives
 
 Grant = dict[str, Any]
@@ -35,13 +36,17 @@ Grant = dict[str, Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """How many actors there are. `options`: of each, for Ray. `idle`: seconds after which one ends."""
+    """How many actors there are. `options`: of each, for Ray. `idle`: seconds after which one ends.
+
+    `ports`: where they listen, the first and the last.
+    """
 
     least: int
     most: int
     options: dict[str, Any]
     idle: float
     max_calls: int = 0
+    ports: tuple[int, int] = (0, 0)
 
 
 @dataclass(eq=False)
@@ -52,12 +57,18 @@ class _Place:
     task: asyncio.Task[None] | None = None
     born: str | None = None  # which life of it is up
     last: str | None = None  # which one was, last
+    address: tuple[str, str, int] | None = None  # where that one is met
     spoilt: str | None = None  # which one must not be called again
+    killed: tuple[str, float] | None = None  # which one was, and when
     lease: tuple[str, str] | None = None
     returned: asyncio.Event = field(default_factory=asyncio.Event)
     is_spoilt: asyncio.Event = field(default_factory=asyncio.Event)
     idle_since: float = field(default_factory=time.monotonic)
     calls: int = 0
+
+    def granted(self, turn: str) -> Grant:
+        """Return what a gateway is told that has it for a turn."""
+        return {"turn": turn, "actor": self.actor, "born": self.born, "address": self.address}
 
 
 class Pool:
@@ -146,14 +157,14 @@ class Pool:
                 turn = uuid.uuid4().hex
                 place.lease = gateway, turn
                 place.returned.clear()
-                future.set_result({"turn": turn, "actor": place.actor, "born": place.born})
+                future.set_result(place.granted(turn))
         coming = sum(place.born is None for place in self._places)
         for _ in range(min(len(self._waiting) - coming, self._plan.most - len(self._places))):
             self._add()
 
     def _add(self) -> None:
         make: Any = ray.remote(concurrency_groups=CONTROL, max_restarts=-1, max_task_retries=0)
-        actor = make(ModelActor).options(**self._plan.options).remote(self._setup)
+        actor = make(ModelActor).options(**self._plan.options).remote(self._setup, self._plan.ports)
         place = _Place(actor)
         self._places.append(place)
         place.task = asyncio.create_task(self._keep(place))
@@ -203,27 +214,28 @@ class Pool:
             if life is None:  # it is being restarted, or has no node yet
                 await asyncio.sleep(0.1)
                 continue
-            told: dict[str, Any] = {}
-            if life != place.spoilt:
-                try:
-                    told = await place.actor.set_up.remote()
-                except RayError:
-                    deaths += 1
-                    told = {"error": "failed", "traceback": "the actor ended while the model was set up"}
+            if life == place.spoilt:
+                _kill(place, life)
+                await asyncio.sleep(_TICK)
+                continue
+            try:
+                told = await place.actor.set_up.remote()
+            except RayError:
+                deaths += 1
+                told = {"error": "failed", "traceback": "the actor ended while the model was set up"}
+            else:
                 if told.get("born") == life:
                     break
+                _kill(place, life)
             if "error" in told:
                 self._failed = None if deaths == 1 else told
                 self._crashes += 1
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
-            with suppress(RayError):
-                ray.kill(place.actor, no_restart=False)
-            await asyncio.sleep(_TICK)
         self._failed = None
         self._seconds, self._model_info = told["seconds"], told["model_info"]
         if place.last != life:
-            place.calls, place.last = 0, life
+            place.calls, place.last, place.address = 0, life, told["address"]
             place.is_spoilt.clear()
         place.idle_since, place.born = time.monotonic(), life
 
@@ -302,6 +314,15 @@ class Pool:
         me = ray.get_runtime_context().current_actor
         asyncio.get_running_loop().call_later(_TICK, ray.kill, me)  # when the answer has gone
         return next((told for told in found if told and "error" in told), {})
+
+
+def _kill(place: _Place, life: str) -> None:
+    """End this life of an actor. Once: a kill that comes late hits the next life."""
+    now = time.monotonic()
+    if place.killed is None or place.killed[0] != life or now - place.killed[1] > _KILL_SECONDS:
+        place.killed = life, now
+        with suppress(RayError):
+            ray.kill(place.actor, no_restart=False)
 
 
 async def _answer(ref: Any) -> Any:

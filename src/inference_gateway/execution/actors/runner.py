@@ -18,7 +18,7 @@ import ray
 from ray.exceptions import ActorDiedError, RayError
 
 from inference_gateway.errors import SetupFailed
-from inference_gateway.execution.actors.cluster import NAMESPACE, ROOM, ClusterConnection
+from inference_gateway.execution.actors.cluster import NAMESPACE, ClusterConnection
 from inference_gateway.execution.actors.host import ActorHost
 from inference_gateway.execution.actors.leases import Leases
 from inference_gateway.execution.actors.pool import SILENT, Plan, Pool
@@ -42,8 +42,8 @@ _NO_ROOM_SECONDS = 30.0  # after which it is said that actors wait for a node
 class RayRunner:
     """One route's model in Ray actors. `recipe`: what is run; `plan`: in how many actors, of what.
 
-    `pool`: the name of the pool, the same for all gateways that share it. `may_spill`: serve although the
-    cluster writes what does not fit its memory to disk. `by_store`: files never cross by descriptor.
+    `pool`: the name of the pool, the same for all gateways that share it. `by_network`: files never cross by
+    descriptor.
     """
 
     needs_set_up = True
@@ -59,8 +59,7 @@ class RayRunner:
         ends: Ends,
         timeout: float | None,
         queue_timeout: float | None,
-        may_spill: bool,
-        by_store: bool,
+        by_network: bool,
     ) -> None:
         self.route = recipe.route
         self.name = name
@@ -73,8 +72,7 @@ class RayRunner:
         self._pool_name = pool
         self._address = address
         self._limits: dict[str, Any] = {"timeout": timeout, "queue_timeout": queue_timeout}
-        self._may_spill = may_spill
-        self._by_store = by_store
+        self._by_network = by_network
         self._id = uuid.uuid4().hex
         self._cluster: ClusterConnection | None = None
         self._pool: Any = None
@@ -160,18 +158,7 @@ class RayRunner:
     # The pool
 
     def _connect(self) -> None:
-        self._cluster = cluster = ClusterConnection(self._address, may_spill=self._may_spill)
-        if cluster.spills:
-            logger.warning(
-                "the Ray cluster spills objects to disk: what crosses to another node may lie there in a "
-                "file with a name, which every user of that machine can read"
-            )
-        if cluster.store_bytes < 2 * ROOM * self._plan.most:
-            cluster.close()
-            raise SetupFailed(
-                f"the object store of the Ray node is too small: {self._plan.most} actors need "
-                f"{2 * ROOM * self._plan.most >> 20} MiB of it (ray start --object-store-memory)"
-            )
+        self._cluster = cluster = ClusterConnection(self._address)
         self._find_pool()
         threading.Thread(target=self._watch, args=(cluster,), name="ray", daemon=True).start()
 
@@ -248,7 +235,7 @@ class RayRunner:
 
     def _host(self, grant: dict[str, Any]) -> ActorHost:
         assert self._cluster is not None
-        return ActorHost(self._cluster, grant, self.route, by_store=self._by_store)
+        return ActorHost(self._cluster, grant, self.route, by_network=self._by_network)
 
     # For turns
 
@@ -267,7 +254,7 @@ class RayRunner:
 
     def process(self, place: int) -> ActorHost:
         """Return an actor that answers, for one turn that ends with `make_good`."""
-        while not (host := self._leases.begin(place)).answers():
+        while not (host := self._leases.begin(place)).begin():
             self._leases.finish(place)
         return host
 

@@ -15,9 +15,10 @@ from inference_gateway.payload.spool import Spool
 
 
 class Batch:
-    """The requests of one call, until the last outcome has gone."""
+    """The requests of one call, until the last outcome has gone. `by_name`: as of `Packed`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_name: bool) -> None:
+        self._by_name = by_name
         self.requests: list[Request] = []
         self._held: list[tuple[Spool, Arena]] = []  # of each request
         self._outcomes: list[Any] = []
@@ -59,7 +60,7 @@ class Batch:
         try:
             if isinstance(outcome, Exception):
                 raise outcome
-            packed = Packed(outcome, arena)
+            packed = Packed(outcome, arena, by_name=self._by_name)
         except BaseException as error:
             return Piece(told(error))
         return Piece(packed.head, packed.payload, packed.descriptors)

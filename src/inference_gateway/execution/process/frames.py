@@ -111,6 +111,12 @@ def send(
         raise PeerGone from error
 
 
+def in_bytes(head: dict[str, Any], payload: Sequence[bytes | memoryview] = ()) -> bytes:
+    """Return a frame as it is sent where no descriptor crosses."""
+    text = json.dumps(head).encode()
+    return b"".join([_PREFIX.pack(len(text), sum(map(len, payload))), text, *payload])
+
+
 def receive(sock: socket.socket) -> Frame:
     """Wait for one frame. Raises `PeerGone`."""
     return complete(sock, begin(sock))

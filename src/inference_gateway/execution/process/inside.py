@@ -43,15 +43,18 @@ logger = logging.getLogger("inference_gateway")
 class Inside:
     """One model in this process. `setup`: what the gateway tells of it. `arenas`: memory for its results.
 
+    `by_name`: a file's path means the same to the gateway.
+
     Its methods are for one thread; `cancel` is for others.
     """
 
-    def __init__(self, setup: dict[str, Any], arenas: Arenas) -> None:
+    def __init__(self, setup: dict[str, Any], arenas: Arenas, *, by_name: bool = True) -> None:
         self._setup = setup
         self._arenas = arenas
+        self._by_name = by_name
         self._request: CurrentRequest | None = None
         self._cancelled: deque[str] = deque(maxlen=1000)  # keys of those of which it was said
-        self._batch = Batch()
+        self._batch = Batch(by_name=by_name)
         self._held: _Held | None = None  # while the model goes on producing its answer
         self._gone: _Held | None = None  # until the answer has gone
         self._model: Any = None
@@ -190,7 +193,7 @@ class Inside:
         try:
             response = self._in_context(request, self._compute, head, inputs)
             held.response = response
-            packed = Packed(response, held.arena, by_name=head.get("here", True))
+            packed = Packed(response, held.arena, by_name=self._by_name)
             held.blocks = {
                 index: _in_pieces(element.blocks())
                 for index, (_, element) in enumerate(response.elements)

@@ -40,16 +40,18 @@ _INLINE = 64 << 10  # bytes of an answer's elements, or of a body, that go in th
 class Packed:
     """A result on its way out: head, payload and descriptors of a frame. `blocks`: elements still to come.
 
-    `by_name`: a file's path means the same to the gateway; elsewhere its bytes cross.
+    `by_name`: a file's path means the same to the gateway; elsewhere the file is opened here.
     """
 
     def __init__(self, response: InferenceResponse, arena: Arena, *, by_name: bool = True) -> None:
-        self._by_name = by_name
         self.payload: list[bytes | memoryview] = [response.json]
         self.descriptors: list[int] = []
         self._arena = arena
         self._inline = 0
         self._arena_used = False
+        self._by_name = by_name
+        if not by_name:
+            _open_paths(response)
         self.elements = [self._place(element) for _, element in response.elements]
         again = arena.place is not None and not arena.has_grown
         is_new = not (again and arena.is_known)
@@ -119,6 +121,14 @@ class Packed:
             return self._write(element.blocks())
         self.descriptors.append(descriptor)
         return "file", element.size
+
+
+def _open_paths(response: InferenceResponse) -> None:
+    """Open what is a file by its path, as many as may cross; the response closes them."""
+    for index, (media_type, element) in enumerate(response.elements[: MAX_DESCRIPTORS - 1]):
+        if isinstance(element, PathElement):
+            file = FileElement(element.path.open("rb"), element.size, own=True)
+            response.elements[index] = media_type, file
 
 
 def _is_translated(element: FileElement) -> bool:
