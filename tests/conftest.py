@@ -12,6 +12,7 @@ from typing import Protocol
 import pytest
 import uvicorn
 from blockbuster import blockbuster_ctx
+from hypothesis import settings
 from starlette.types import ASGIApp
 
 from tests.harness.clusters import RayCluster, a_cluster
@@ -22,6 +23,10 @@ from tests.harness.server import RunningServer, serving
 # server that a test starts the whole package.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# How long an example takes is the machine's business.
+settings.register_profile("gateway", deadline=None)
+settings.load_profile("gateway")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -188,7 +188,7 @@ class Rig:
         await self.runner.tear_down()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(events=EVENTS, concurrency=st.integers(1, 2), places=st.integers(1, 4), late=st.booleans())
 def test_counts_are_right_after_every_kind_of_ending(
     events: list[tuple[int, str]], concurrency: int, places: int, late: bool

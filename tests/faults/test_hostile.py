@@ -168,6 +168,6 @@ def test_a_hostile_client(spool_dir: Path, log: LogCapture) -> None:
 
         Here.app, Here.log = app, log
         Here.TestCase.settings = settings(
-            max_examples=25, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=25, stateful_step_count=15, suppress_health_check=list(HealthCheck)
         )
         Here.TestCase("runTest").debug()

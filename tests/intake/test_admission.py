@@ -153,4 +153,4 @@ class Admission(RuleBasedStateMachine):
 
 
 TestAdmission = Admission.TestCase
-TestAdmission.settings = settings(deadline=None, max_examples=100)
+TestAdmission.settings = settings(max_examples=100)

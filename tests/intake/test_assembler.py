@@ -140,7 +140,7 @@ class TestAssembler:
     def test_a_truncated_body_is_called_so_before_its_json_is(self) -> None:
         assert outcome([message(part(b"{"))[:-6]])[0] is MalformedMultipart
 
-    @settings(deadline=None, max_examples=60)
+    @settings(max_examples=60)
     @given(
         st.sampled_from([THREE, message(part(ROOT), part(TEXT), part(b"", b"X: y"))]),
         st.sampled_from([RELATED, f'{RELATED}; start="<c>"']),

@@ -25,7 +25,7 @@ from tests.multipart.reading import (
     read_every_way,
 )
 
-thorough = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 LINE = b"--bnd\r\n"
 NEXT = b"\r\n--bnd\r\n"

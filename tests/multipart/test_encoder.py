@@ -9,7 +9,7 @@ from inference_gateway.multipart import Encoder
 from tests.multipart.reading import Fields, Message, bytewise, cut, encode, messages, read
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(messages(), st.data())
 def test_decodes_to_what_was_encoded(message: Message, data: st.DataObject) -> None:
     wire = encode(message)

@@ -5,7 +5,7 @@ import string
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from inference_gateway.errors import MultipartError
@@ -19,8 +19,6 @@ from inference_gateway.multipart import (
 )
 from inference_gateway.multipart.grammar import check_repeated
 from tests.multipart.reading import BOUNDARY_CHARACTERS, TOKEN_CHARACTERS
-
-relaxed = settings(deadline=None)
 
 
 class TestHeaders:
@@ -117,7 +115,6 @@ class TestHeaderLine:
         with pytest.raises(MultipartError, match=sentence):
             parse_header_line(line)
 
-    @relaxed
     @given(st.binary(max_size=40))
     def test_any_bytes_are_a_field_or_the_documented_error(self, line: bytes) -> None:
         try:
@@ -200,7 +197,6 @@ class TestNamesInErrors:
             assert caught.value.detail.startswith("a parameter ")
             assert name not in caught.value.detail
 
-    @relaxed
     @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0xFF), max_size=30))
     def test_nothing_that_came_is_repeated(self, text: str) -> None:
         details = set()
@@ -321,7 +317,6 @@ class TestMediaType:
         with pytest.raises(MultipartError, match=sentence):
             parse_media_type(f"a/b; {parameters}")
 
-    @relaxed
     @given(st.text(st.characters(max_codepoint=0xFF), max_size=40).map("a/b;".__add__))
     def test_any_text_is_a_media_type_or_the_documented_error(self, text: str) -> None:
         try:
@@ -331,7 +326,6 @@ class TestMediaType:
         assert all(media_type.parameters)
         assert all(media_type.parameters.values())
 
-    @relaxed
     @given(
         st.dictionaries(
             st.text(string.ascii_lowercase, min_size=1, max_size=5),
@@ -440,7 +434,6 @@ class TestFilename:
         assert filename_of(Headers([("Content-Disposition", disposition)])) == "x.dcm"
 
     @pytest.mark.wire("tolerated: any Content-Disposition")
-    @relaxed
     @given(
         st.lists(
             st.sampled_from(

@@ -29,7 +29,7 @@ def _quiet() -> Iterator[None]:
     logger.setLevel(level)
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(messages(), st.data())
 def test_well_formed_messages_have_the_same_parts(message: Message, data: st.DataObject) -> None:
     wire = encode(message)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -84,7 +84,6 @@ class TestArrays:
         assert bytes_of(values) == values.tobytes(order="C")
         assert values.tobytes() == before.tobytes()
 
-    @settings(deadline=None)
     @given(
         arrays.arrays(
             st.sampled_from(["u1", ">i2", "<f4", "?"]),

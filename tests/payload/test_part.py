@@ -171,7 +171,7 @@ class PartBesideBytesIO(RuleBasedStateMachine):
             self.context.__exit__(None, None, None)
 
 
-PartBesideBytesIO.TestCase.settings = settings(deadline=None, max_examples=100, stateful_step_count=25)
+PartBesideBytesIO.TestCase.settings = settings(max_examples=100, stateful_step_count=25)
 
 
 TestPartBesideBytesIO = PartBesideBytesIO.TestCase
