@@ -1,5 +1,6 @@
 """How a file is read, from a path or from memory, with a preamble or without."""
 
+import gc
 import io
 
 import numpy as np
@@ -49,3 +50,14 @@ def test_a_file_without_preamble_is_read(implicit: bool) -> None:
     assert not study.skipped
     (pixels,) = read_frames(study.series[0].stacks[0].frames)
     assert modality_values(pixels).tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_a_reading_may_end_after_its_file_has_been_closed() -> None:
+    """As where a model gives up in the middle of a study: what it held may live longer than the request."""
+    dataset = image(np.arange(24, dtype=np.int16).reshape(4, 2, 3))
+    file = as_file(dataset)
+    frames = read_frames(read_study([file]).series[0].stacks[0].frames)
+    next(frames)
+    file.close()
+    del frames  # an exception in here would be a warning, which fails the test
+    gc.collect()

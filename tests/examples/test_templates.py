@@ -144,7 +144,8 @@ def test_its_dockerfile_is_sound(template: str, tmp_path: Path) -> None:
     steps = steps_of(model.folder / "Dockerfile")
     assert [step.word for step in steps if step.word != "COPY"] == ["FROM", "USER", "RUN", "USER", "CMD"]
     assert steps[0].rest == "dicom-inference-gateway"
-    assert f"docker build -t {steps[0].rest} .\n" in (ROOT / "README.md").read_text()
+    assert "\nmake image\n" in (ROOT / "README.md").read_text()
+    assert f"image=${{IMAGE:-{steps[0].rest}}}\n" in (ROOT / "deploy/image/build.sh").read_text()
     assert [step.rest for step in steps if step.word == "USER"] == ["root", base()["USER"]]
     assert json.loads(steps[-1].rest) == [model.target]
     assert json.loads(base()["ENTRYPOINT"]) == ["inference-gateway", "serve"]

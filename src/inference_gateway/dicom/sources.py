@@ -7,7 +7,7 @@ modalities leave them out): its transfer syntax is the one in which its first el
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import PathLike
 from struct import unpack
 from typing import Any, NamedTuple, Protocol, cast
@@ -66,7 +66,8 @@ def opened(source: Source, limits: Limits) -> Iterator[BinaryFile]:
         try:
             yield inflated(source, limits.inflated_bytes)
         finally:
-            source.seek(0)
+            with suppress(ValueError):  # it has been closed, with the request that it is of
+                source.seek(0)
 
 
 def read_dataset(file: BinaryFile, *, header_only: bool, tags: Sequence[str] | None = None) -> Dataset:
