@@ -18,7 +18,7 @@ async def never() -> dict[str, Any]:
 
 
 async def test_a_block_that_ends_by_itself() -> None:
-    async with ClientWatch(never, 1.0) as client:
+    with ClientWatch(never, 1.0) as client:
         client.offered()
         client.taken()
     await asyncio.sleep(0)
@@ -33,14 +33,13 @@ async def test_a_client_that_leaves_cancels_the_block() -> None:
     async def receive() -> dict[str, Any]:
         return next(messages)
 
-    with pytest.raises(ClientDisconnected):
-        async with ClientWatch(receive, None):
-            await asyncio.wait_for(asyncio.Event().wait(), LIMIT)
+    with pytest.raises(ClientDisconnected), ClientWatch(receive, None):
+        await asyncio.wait_for(asyncio.Event().wait(), LIMIT)
 
 
 async def test_a_client_that_takes_nothing() -> None:
     async def send() -> None:
-        async with ClientWatch(never, 0.05) as client:
+        with ClientWatch(never, 0.05) as client:
             client.offered()
             await asyncio.Event().wait()
 
@@ -51,7 +50,7 @@ async def test_a_client_that_takes_nothing() -> None:
 async def test_a_client_that_takes_slowly_but_takes() -> None:
     """Each send is in time, though all of them together are not."""
     loop = asyncio.get_running_loop()
-    async with ClientWatch(never, 0.1) as client:
+    with ClientWatch(never, 0.1) as client:
         begun = loop.time()
         while loop.time() < begun + 0.35:
             client.offered()
@@ -69,7 +68,7 @@ async def test_a_client_that_takes_a_block_bit_by_bit() -> None:
         return looks[-1]
 
     async def send() -> None:
-        async with ClientWatch(never, 1.0, unsent) as client:
+        with ClientWatch(never, 1.0, unsent) as client:
             client.offered()
             await asyncio.Event().wait()
 
@@ -80,7 +79,7 @@ async def test_a_client_that_takes_a_block_bit_by_bit() -> None:
 
 async def test_working_between_two_sends_is_not_the_clients_fault() -> None:
     done = asyncio.Event()
-    async with ClientWatch(never, 0.05) as client:
+    with ClientWatch(never, 0.05) as client:
         client.offered()
         client.taken()
         asyncio.get_running_loop().call_later(0.2, done.set)
@@ -88,14 +87,13 @@ async def test_working_between_two_sends_is_not_the_clients_fault() -> None:
 
 
 async def test_an_error_of_the_block_stays_what_it_is() -> None:
-    with pytest.raises(TimeoutError, match="its own"):
-        async with ClientWatch(never, None):
-            raise TimeoutError("its own")
+    with pytest.raises(TimeoutError, match="its own"), ClientWatch(never, None):
+        raise TimeoutError("its own")
 
 
 async def test_the_callers_cancellation_stays_one() -> None:
     async def block() -> None:
-        async with ClientWatch(never, None):
+        with ClientWatch(never, None):
             await asyncio.Event().wait()
 
     task = asyncio.create_task(block())

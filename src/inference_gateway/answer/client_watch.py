@@ -18,7 +18,7 @@ _LOOKS = 4
 
 
 class ClientWatch:
-    """An async context manager that cancels its block when the client has gone.
+    """A context manager that cancels its block when the client has gone.
 
     Raises `ClientDisconnected` then, or `ResponseCut` where the client takes no byte of the answer for
     `send_timeout` seconds (None: no limit), between `offered()` and `taken()`. `unsent()`: how much it has
@@ -47,7 +47,7 @@ class ClientWatch:
         """Note that the client has taken it."""
         self._taking_since = None
 
-    async def __aenter__(self) -> ClientWatch:
+    def __enter__(self) -> ClientWatch:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
@@ -55,7 +55,7 @@ class ClientWatch:
         self._look_timer = self._loop.call_later(_FIRST_LOOK, self._begin_looking)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._look_timer.cancel()
         if self._look is not None:
             self._look.cancel()

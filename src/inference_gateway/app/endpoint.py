@@ -28,9 +28,9 @@ from inference_gateway.extensions import ABORT, UNSENT
 from inference_gateway.intake.admission import Queue, Ticket, Uploads
 from inference_gateway.intake.api_keys import ApiKeys
 from inference_gateway.intake.assembler import InferenceRequest, RequestAssembler
-from inference_gateway.intake.body import AsgiBody, Body
+from inference_gateway.intake.body import AsgiBody, Body, WholeBody
 from inference_gateway.intake.header import RequestType, read_header, subject_of
-from inference_gateway.intake.ingest import Ingest
+from inference_gateway.intake.ingest import Ingest, inline_bytes
 from inference_gateway.intake.uvicorn_body import body_of
 from inference_gateway.intake.uvicorn_inside import send_together
 from inference_gateway.intake.workers import Workers
@@ -128,7 +128,7 @@ class _Journey:
                 request = await self._accept(request_type, declared, spool)
                 ticket.uploaded()
                 unsent = self._scope.get("extensions", {}).get(UNSENT, {}).get("unsent")
-                async with ClientWatch(self._receive, shared.settings.send_timeout, unsent) as client:
+                with ClientWatch(self._receive, shared.settings.send_timeout, unsent) as client:
                     slot = self._runner.slot(self.record.request_id, ticket.in_slot, self.record.model_trace)
                     try:
                         response = await self._compute(slot, request)
@@ -139,7 +139,10 @@ class _Journey:
                     finally:
                         slot.release()
             finally:
-                await self._release(spool)
+                if spool.in_memory:
+                    spool.release()
+                else:
+                    await self._release(spool)
 
     def _look_at_header(self) -> tuple[RequestType, int]:
         """Refuses what can be refused before a byte of the body is read."""
@@ -155,27 +158,36 @@ class _Journey:
 
     async def _accept(self, request_type: RequestType, declared: int, spool: Spool) -> InferenceRequest:
         """Receives the body into the spool. `declared`: its length in bytes, or 0."""
-        settings = self._shared.settings
-        if declared > settings.spool_memory_bytes:
-            await self._reserve(spool, declared)
-        assembler = RequestAssembler(request_type, spool, settings)
-        ingest = Ingest(assembler, settings, self._shared.workers, declared)
+        assembler = RequestAssembler(request_type, spool, self._shared.settings)
         try:
-            if ingest.needs_no_thread:
-                request = await ingest.run(self._body)
+            if isinstance(self._body, WholeBody) and declared <= inline_bytes(self._shared.settings):
+                self.record.received = declared  # and nothing to wait for
+                assembler.feed(self._body.data)
+                request = assembler.finish()
             else:
-                # The client's time is the ingest's business; what it waits for beyond that is the disk.
-                limit = settings.upload_timeout
-                async with asyncio.timeout(limit and limit + _DISK_SECONDS):
-                    request = await ingest.run(self._body)
-        except TimeoutError:
-            raise Unavailable(_DISK_HANGS, kind="disk") from None
+                request = await self._ingest(assembler, declared)
         finally:
-            self.record.received = ingest.received
             self.record.phase("upload")
         self.record.received_parts = 1 + len(request.inputs)
         self.record.tags["input_hash"] = request.input_hash
         return request
+
+    async def _ingest(self, assembler: RequestAssembler, declared: int) -> InferenceRequest:
+        settings = self._shared.settings
+        if declared > settings.spool_memory_bytes:
+            await self._reserve(assembler.spool, declared)
+        ingest = Ingest(assembler, settings, self._shared.workers, declared)
+        try:
+            if ingest.needs_no_thread:
+                return await ingest.run(self._body)
+            # The client's time is the ingest's business; what it waits for beyond that is the disk.
+            limit = settings.upload_timeout
+            async with asyncio.timeout(limit and limit + _DISK_SECONDS):
+                return await ingest.run(self._body)
+        except TimeoutError:
+            raise Unavailable(_DISK_HANGS, kind="disk") from None
+        finally:
+            self.record.received = ingest.received
 
     async def _reserve(self, spool: Spool, size: int) -> None:
         """Asks the disk, which may take its time, whether it can hold the body."""
@@ -186,11 +198,9 @@ class _Journey:
             raise Unavailable(_DISK_HANGS, kind="disk") from None
 
     async def _release(self, spool: Spool) -> None:
-        if spool.in_memory:
-            spool.release()
-        else:  # freeing the blocks of a large file takes time; it goes on where that is too long to wait
-            release = asyncio.ensure_future(self._shared.workers.run(spool.release))
-            await asyncio.wait((release,), timeout=_DISK_SECONDS)
+        """Free the blocks of a file, which takes time; it goes on where that is too long to wait."""
+        release = asyncio.ensure_future(self._shared.workers.run(spool.release))
+        await asyncio.wait((release,), timeout=_DISK_SECONDS)
 
     async def _compute(self, slot: ModelSlot, request: InferenceRequest) -> InferenceResponse:
         """Wait for the turn, call the model and check its result."""

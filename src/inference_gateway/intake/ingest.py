@@ -19,7 +19,7 @@ from threading import Lock
 
 from inference_gateway.errors import ClientDisconnected, LimitExceeded, RequestError, UploadTimeout
 from inference_gateway.intake.assembler import InferenceRequest, RequestAssembler
-from inference_gateway.intake.body import Body, WholeBody
+from inference_gateway.intake.body import Body
 from inference_gateway.intake.pace import Pace
 from inference_gateway.intake.workers import BLOCK, WINDOW, Workers
 from inference_gateway.settings import Settings
@@ -28,6 +28,11 @@ INLINE = 1 << 20  # bytes: a body up to this size is decoded and hashed on the e
 _FIRST = 64 << 10  # bytes: the first window of a body of unknown length
 # Bytes of one upload that have been received and that the threads are not done with, by its windows' size.
 _IN_FLIGHT = {WINDOW: 2 * WINDOW, BLOCK: 8 * BLOCK}
+
+
+def inline_bytes(settings: Settings) -> int:
+    """Return up to which size a body is decoded and hashed on the event loop."""
+    return min(INLINE, settings.spool_memory_bytes)
 
 
 class _Stage:
@@ -68,7 +73,7 @@ class Ingest:
         self._settings = settings
         self._workers = workers
         self._declared = declared
-        most = min(INLINE, settings.spool_memory_bytes)
+        most = inline_bytes(settings)
         self._inline = most if declared <= most else 0  # bytes: so far the event loop does it itself
         self._loop = asyncio.get_running_loop()
         self._window = bytearray()
@@ -90,10 +95,6 @@ class Ingest:
         Raises `RequestError`, two windows after the byte that decides it at the latest, or
         `ClientDisconnected`.
         """
-        if isinstance(body, WholeBody) and len(body.data) <= self._inline:  # nothing to wait for
-            self.received = len(body.data)
-            self._assembler.feed(body.data)
-            return self._assembler.finish()
         try:
             try:
                 await self._receive_all(body)

@@ -96,10 +96,8 @@ class Record:
 
         Always with `total`, what has passed since the request's header came.
         """
-        told = ""
-        for name, seconds in self.phases.items():
-            told += f"{name};dur={seconds * 1000:.3f}, "
-        return f"{told}total;dur={(time.monotonic() - self.begun) * 1000:.3f}".encode()
+        told = [b"%s;dur=%.3f" % (name.encode(), seconds * 1000) for name, seconds in self.phases.items()]
+        return b", ".join((*told, b"total;dur=%.3f" % ((time.monotonic() - self.begun) * 1000)))
 
     def end(self) -> None:
         """Note that the request has ended, and tell the observers."""
