@@ -44,7 +44,14 @@ def serve(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
     for name, value in {"BSP_SCHEDULE_DELAY": NEVER, **variables}.items():
         monkeypatch.setenv(f"OTEL_{name}", str(value))
-    return Process(ROOT, serve_command(target), spool_dir=folder, log_format="json", validate="off")
+    return Process(
+        ROOT,
+        serve_command(target),
+        spool_dir=folder,
+        log_format="json",
+        validate="off",
+        audit_dir=folder / "audit",
+    )
 
 
 def ask(process: Process, path: str, *headers: str) -> Answer:
@@ -69,7 +76,10 @@ def told(answer: Answer) -> list[str]:
 def test_a_request_from_its_caller_to_its_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, receiver: OtlpReceiver
 ) -> None:
-    """On a thread, in a coroutine, in a batch and in a process; all that is sent is sent at the drain."""
+    """On a thread, in a coroutine, in a batch and in a process; all that is sent is sent at the drain.
+
+    The log's lines and the audit's have the same ids.
+    """
     paths = ["/thread", "/async", "/batch", "/process"]
     process = serve(tmp_path, monkeypatch, receiver.endpoint, SERVICE_NAME="liver")
     try:
@@ -85,8 +95,16 @@ def test_a_request_from_its_caller_to_its_model(
     finally:
         process.close()
     lines = [json.loads(line) for line in process.lines if line.startswith("{")]
+    [audit] = (tmp_path / "audit").glob("*.jsonl")
+    audited = {
+        line["trace_id"]: line
+        for line in map(json.loads, audit.read_text().splitlines())
+        if "trace_id" in line
+    }
     for trace_id, (path, answer) in answers.items():
         assert answer.status == 200
+        assert (audited[trace_id]["route"], audited[trace_id]["outcome"]) == (path, "answered")
+        assert audited[trace_id]["request_id"] == answer.header("x-request-id")
         spans = {span.name: span for span in receiver.spans if span.trace_id == trace_id}
         assert sorted(spans) == sorted([f"POST {path}", *PHASES, "of the model"]), path
         check_spans(dict(spans), path, answer)
