@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 from collections.abc import Iterator, Mapping
 from importlib import metadata
@@ -17,6 +15,7 @@ from starlette.types import Scope
 from inference_gateway.answer.problem import Problem
 from inference_gateway.app.descriptions import LastRoute
 from inference_gateway.app.readiness import Readiness
+from inference_gateway.description.page import PAGE_HEADERS, STYLE
 from inference_gateway.errors import Unauthorized
 from inference_gateway.execution.model_info import ModelInfo
 from inference_gateway.execution.runner import Runner
@@ -28,21 +27,8 @@ from inference_gateway.telemetry.identity import identify
 _DISTRIBUTION = "dicom-inference-gateway"
 _VERSION = metadata.version(_DISTRIBUTION)
 
-_STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-    "table{border-collapse:collapse;width:100%}"
-    "th,td{text-align:left;vertical-align:top;padding:.4rem .8rem .4rem 0;border-bottom:1px solid #8886}"
-    "code{overflow-wrap:anywhere}"
-    "@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}}"
-)
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+# What is told depends on Accept as well.
 _HEADERS = {"vary": "accept", "cache-control": "no-store", "x-content-type-options": "nosniff"}
-_PAGE_HEADERS = {
-    **_HEADERS,
-    "content-security-policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-}
 
 
 class AboutRoute(LastRoute):
@@ -95,7 +81,7 @@ class About:
             except Unauthorized as error:
                 return Problem.of(error, **named)
         if wants_page(request.headers.get("accept", "")):
-            return HTMLResponse(self._page(), headers=_PAGE_HEADERS)
+            return HTMLResponse(self._page(), headers=PAGE_HEADERS | _HEADERS)
         return JSONResponse(self._told(), headers=_HEADERS)
 
     def metrics(self) -> Iterator[Sample]:
@@ -126,7 +112,7 @@ class About:
         return (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width"><title>Inference gateway</title>'
-            f"<style>{_STYLE}</style></head><body><h1>Inference gateway</h1>"
+            f"<style>{STYLE}</style></head><body><h1>Inference gateway</h1>"
             f"<p>{_DISTRIBUTION} {html.escape(_VERSION)}. Studies are sent to these routes, by POST.</p>"
             "<table><thead><tr><th>Route</th><th>Model</th><th>Version</th><th>SHA-256 of its weights</th>"
             f"<th>Now</th></tr></thead><tbody>{rows}</tbody></table></body></html>"

@@ -16,13 +16,12 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
 from inference_gateway.description.document import published
-from inference_gateway.description.page import POLICY, page
+from inference_gateway.description.page import PAGE_HEADERS, page
 from inference_gateway.description.served import served
 
 _COMMON = published()  # read now: later it would be on the event loop
 # Not stored: what is told depends on the key.
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-_PAGE_HEADERS = {**_HEADERS, "content-security-policy": POLICY, "referrer-policy": "no-referrer"}
 
 
 class LastRoute(Route):
@@ -70,4 +69,4 @@ class Descriptions:
 
     async def _tell_page(self, request: Request) -> Response:
         text = page(self._document(request.scope))
-        return Response(text, media_type="text/html", headers=_PAGE_HEADERS)
+        return Response(text, media_type="text/html", headers=PAGE_HEADERS)

@@ -13,16 +13,23 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-_STYLE = (
-    files(__package__).joinpath("page.css").read_text("utf-8")
-)  # now: later it would be on the event loop
-_DIGEST = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+STYLE = files(__package__).joinpath("page.css").read_text("utf-8")  # now: later it would be on the event loop
+"""The style of the gateway's pages."""
+
+_DIGEST = b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 
 POLICY = (
     f"default-src 'none'; style-src 'sha256-{_DIGEST}'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""The page's Content-Security-Policy: its own style and nothing else."""
+"""A page's Content-Security-Policy: this style and nothing else."""
+
+PAGE_HEADERS = {
+    "cache-control": "no-store",  # what is told depends on the key
+    "x-content-type-options": "nosniff",
+    "content-security-policy": POLICY,
+    "referrer-policy": "no-referrer",
+}
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -54,7 +61,7 @@ def page(document: dict[str, Any]) -> str:
     ]
     shapes = [_shape(name, schema) for name, schema in parts["schemas"].items()]
     return _PAGE.format(
-        style=_STYLE,
+        style=STYLE,
         title=escape(document["info"]["title"]),
         description=escape(document["info"]["description"]),
         openapi=escape(document["openapi"]),
