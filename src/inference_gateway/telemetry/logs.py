@@ -73,7 +73,7 @@ class LineFormatter(logging.Formatter):
         """Return the local time, as the library writes it."""
         return self._time(record.created)
 
-    def of_request(self, created: float, message: TaggedMessage) -> str:
+    def request_line(self, created: float, message: TaggedMessage) -> str:
         """Return the line of a request that has ended, which has no record of the library."""
         return f"{self._time(created)} INFO {logger.name}: {message}"
 
@@ -121,7 +121,7 @@ class JsonFormatter(logging.Formatter):
             line.setdefault(name, value)  # a tag that is called "body" does not replace it
         return json.dumps(line, default=str)
 
-    def of_request(self, created: float, message: TaggedMessage) -> str:
+    def request_line(self, created: float, message: TaggedMessage) -> str:
         """Return the line of a request that has ended, which has no record of the library."""
         return (
             f'{{"timestamp": "{self._timestamp(created)}", "severity_text": "INFO", "severity_number": 9, '

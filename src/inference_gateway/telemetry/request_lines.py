@@ -28,7 +28,7 @@ class RequestLines:
             formatter = writer.formatter
             if isinstance(formatter, LineFormatter | JsonFormatter):
                 # By `serve`'s own logging: the library takes longer than all the rest of the line.
-                writer.put(partial(formatter.of_request, time.time(), message))
+                writer.put(partial(formatter.request_line, time.time(), message))
                 return
         logger.handle(logger.makeRecord(logger.name, logging.INFO, __file__, 0, message, (), None))
 
