@@ -136,7 +136,8 @@ def test_a_model_may_say_it_in_its_setup(app: Gateway, serve: Serve) -> None:
 
     app.add_inference_route("/", Late, max_batch_size=None)
     running = serve(app)
-    until(lambda: models(get(running.address))[0]["name"] == "Lungs")
+    until(lambda: models(get(running.address))[0]["ready"])
+    assert models(get(running.address))[0]["name"] == "Lungs"
     assert post(running.address).header("x-model-version") == "of the file that it has loaded"
 
 
